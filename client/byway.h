@@ -1,0 +1,69 @@
+/*
+ * libbyway: connections of the Byway stack for any program.
+ *
+ * Each call returns an ordinary file descriptor whose other end is in bywayd: read, write,
+ * poll, shutdown, close, dup, fork and passing it on all work. Descriptors are close-on-exec.
+ * Calls return -1 and set errno as the host's own sockets would: ECONNREFUSED, ETIMEDOUT,
+ * ENETUNREACH (no route), EHOSTUNREACH (no neighbour), EADDRINUSE, EADDRNOTAVAIL, EACCES,
+ * EAFNOSUPPORT, ENOBUFS; and ENOENT or ECONNREFUSED from byway_open when no daemon listens.
+ * Addresses are struct sockaddr_in, or struct sockaddr_in6 with a mapped IPv4 address.
+ * A struct byway may be used by one thread at a time; descriptors may be used by any.
+ */
+#ifndef BYWAY_H
+#define BYWAY_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct byway; /* a conversation with the daemon */
+
+/* path NULL: $BYWAY_SOCKET, or /run/byway/control.sock. NULL and errno on failure. */
+struct byway *byway_open(const char *path);
+/* Descriptors stay valid. NULL is fine. */
+void byway_close(struct byway *b);
+/* What the daemon said about the last failure ("no route to 203.0.113.7"); never NULL. */
+const char *byway_error(const struct byway *b);
+
+#define BYWAY_NODELAY (1u << 0)  /* Nagle's algorithm off */
+#define BYWAY_NONBLOCK (1u << 1) /* returns at once, descriptor non-blocking; writable when connected */
+#define BYWAY_BROADCAST (1u << 2) /* UDP: may send to broadcast addresses */
+
+/* Opens a TCP connection and waits for the handshake. local may be NULL. A stream descriptor, or -1. */
+int byway_connect(struct byway *b, const struct sockaddr *remote, socklen_t remote_len,
+		  const struct sockaddr *local, socklen_t local_len, unsigned flags);
+
+/* A listening descriptor, readable when a connection waits for byway_accept. backlog 0: the daemon's default. */
+int byway_listen(struct byway *b, const struct sockaddr *local, socklen_t local_len, int backlog);
+
+/*
+ * The next connection of a listening descriptor; blocks unless it is non-blocking (EAGAIN).
+ * remote and remote_len as in accept(2), may be NULL. Needs no struct byway. EINVAL: the
+ * daemon is gone, nothing will come any more.
+ */
+int byway_accept(int listener, struct sockaddr *remote, socklen_t *remote_len, unsigned flags);
+
+/*
+ * A UDP descriptor that keeps message boundaries. remote not NULL: connected; messages are
+ * payload. Otherwise use byway_sendto and byway_recvfrom. Either address may be NULL.
+ * flags: BYWAY_NONBLOCK, BYWAY_BROADCAST.
+ */
+int byway_datagram(struct byway *b, const struct sockaddr *local, socklen_t local_len,
+		   const struct sockaddr *remote, socklen_t remote_len, unsigned flags);
+ssize_t byway_sendto(int fd, const void *data, size_t len, int flags,
+		     const struct sockaddr *to, socklen_t to_len);
+ssize_t byway_recvfrom(int fd, void *data, size_t len, int flags,
+		       struct sockaddr *from, socklen_t *from_len);
+
+/* After the last call that made a descriptor: its socket's id, and our own address. */
+uint64_t byway_last_id(const struct byway *b);
+int byway_last_local(const struct byway *b, struct sockaddr *local, socklen_t *local_len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,231 @@
+/*
+ * What bywayd, libbyway and the CLI say to each other. The one header that all three share.
+ *
+ * The control socket is SOCK_SEQPACKET; each packet holds one or more netlink messages
+ * (struct nlmsghdr, attributes as struct nlattr, host byte order), handled with libmnl.
+ * A request has NLM_F_REQUEST; its answers carry its nlmsg_seq. Errors are NLMSG_ERROR with a
+ * negative errno and, always, the text NLMSGERR_ATTR_MSG (NLM_F_ACK_TLVS). Requests may be
+ * in flight together; a CONNECT is answered when the handshake has ended.
+ *
+ * Looking at sockets is sock_diag, as the kernel speaks it: SOCK_DIAG_BY_FAMILY with struct
+ * inet_diag_req_v2 (NLM_F_DUMP, or by idiag_cookie), answered by struct inet_diag_msg, where
+ * idiag_cookie is the socket's id (low word first), idiag_inode the owner's endpoint
+ * descriptor's inode, and attributes beyond the kernel's are enum byway_diag_attr.
+ * SOCK_DESTROY with idiag_cookie kills. Addresses, links, routes and neighbours are
+ * RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE and RTM_GETNEIGH dumps.
+ *
+ * Readers skip attributes they do not know; numbers are never used twice.
+ */
+#ifndef BYWAY_PROTOCOL_H
+#define BYWAY_PROTOCOL_H
+
+#include <assert.h>
+#include <stdint.h>
+
+#define BYWAY_SOCKET_DEFAULT "/run/byway/control.sock"
+#define BYWAY_MESSAGE_MAX 65536 /* bytes of one packet on the control socket */
+
+/* nlmsg_type of Byway's own family; no fixed header, attributes follow nlmsghdr. */
+enum byway_type {
+	BYWAY_CONNECT = 0x100, /* PROTOCOL, REMOTE, [LOCAL], [NODELAY], [NONBLOCK] -> BYWAY_SOCKET + descriptor */
+	BYWAY_LISTEN,          /* LOCAL, [BACKLOG] -> BYWAY_SOCKET + listening descriptor */
+	BYWAY_DATAGRAM,        /* [LOCAL], [REMOTE], [BROADCAST] -> BYWAY_SOCKET + datagram descriptor */
+	BYWAY_SOCKET,          /* answer: ID, LOCAL, [REMOTE]; one descriptor by SCM_RIGHTS */
+	BYWAY_GET_TCB,         /* ID -> BYWAY_TCB */
+	BYWAY_TCB,             /* answer: attributes of enum byway_tcb_attr */
+	BYWAY_GET_STATS,       /* -> BYWAY_STATS, several messages with NLM_F_MULTI, then NLMSG_DONE */
+	BYWAY_STATS,           /* answer: nested COUNTER attributes */
+	BYWAY_GET_STATUS,      /* -> BYWAY_STATUS */
+	BYWAY_STATUS           /* answer: VERSION, LINK_NAME, LINK_MTU, LINK_TYPE, UPTIME */
+};
+
+enum byway_attr {
+	BYWAY_A_UNSPEC,
+	BYWAY_A_PROTOCOL,  /* u8: IPPROTO_TCP or IPPROTO_UDP */
+	BYWAY_A_LOCAL,     /* struct byway_address */
+	BYWAY_A_REMOTE,    /* struct byway_address */
+	BYWAY_A_BACKLOG,   /* u32, connections */
+	BYWAY_A_NODELAY,   /* flag */
+	BYWAY_A_NONBLOCK,  /* flag: answer at once; the descriptor polls writable when connected */
+	BYWAY_A_BROADCAST, /* flag */
+	BYWAY_A_ID,        /* u64 */
+	BYWAY_A_COUNTER,   /* nested: NAME, VALUE, HELP */
+	BYWAY_A_NAME,      /* string */
+	BYWAY_A_VALUE,     /* u64 */
+	BYWAY_A_HELP,      /* string */
+	BYWAY_A_VERSION,   /* string */
+	BYWAY_A_LINK_NAME, /* string */
+	BYWAY_A_LINK_MTU,  /* u32, bytes */
+	BYWAY_A_LINK_TYPE, /* string: "tap", "tun" */
+	BYWAY_A_UPTIME,    /* u64, microseconds */
+	BYWAY_A_MAX
+};
+
+/* An address and port. */
+struct byway_address {
+	uint8_t addr[16]; /* network order, IPv4 mapped; all zero: any */
+	uint16_t port;    /* host order */
+	uint16_t reserved[3];
+};
+static_assert(sizeof(struct byway_address) == 24, "byway_address is part of the protocol");
+
+/* One message on a listening descriptor; the accepted connection's descriptor comes along. */
+struct byway_accepted {
+	uint64_t id;
+	struct byway_address local, remote;
+	uint8_t reserved[200]; /* zero; makes one waiting message fill the descriptor's queue */
+};
+static_assert(sizeof(struct byway_accepted) == 256, "byway_accepted is part of the protocol");
+
+/*
+ * On an unconnected datagram descriptor each message starts with this: the sender of what is
+ * read, the destination of what is written. On a connected one messages are payload alone.
+ */
+struct byway_datagram {
+	struct byway_address peer;
+};
+
+/* Attributes in a SOCK_DIAG_BY_FAMILY answer, past the kernel's. */
+enum byway_diag_attr {
+	BYWAY_DIAG_PID = 0x1000, /* u32: the process that opened the socket */
+	BYWAY_DIAG_COMM,         /* string: its name then */
+	BYWAY_DIAG_SERVICE,      /* string: the daemon's own service ("echo") that holds it */
+	BYWAY_DIAG_DROPS         /* u64: datagrams or connections dropped for lack of room */
+};
+
+/* How a TCB field is shown. */
+enum byway_unit {
+	BYWAY_UNIT_NONE,     /* plain number (u64) */
+	BYWAY_UNIT_SEND_SEQ, /* u32 sequence number, also shown relative to ISS */
+	BYWAY_UNIT_RECV_SEQ, /* the same, relative to IRS */
+	BYWAY_UNIT_BYTES,
+	BYWAY_UNIT_USEC,
+	BYWAY_UNIT_SEGMENTS,
+	BYWAY_UNIT_SHIFT,    /* bits of a window scale */
+	BYWAY_UNIT_TIMER,    /* microseconds left; absent when not running */
+	BYWAY_UNIT_BOOL,
+	BYWAY_UNIT_STRING,
+	BYWAY_UNIT_ADDRESS,  /* struct byway_address */
+	BYWAY_UNIT_CHANGE,   /* struct byway_change, repeated, oldest first */
+	BYWAY_UNIT_ERRNO
+};
+
+/* One state change. Followed in the attribute by the cause, a string without terminator. */
+struct byway_change {
+	uint64_t ago;   /* microseconds */
+	char from[16], to[16]; /* state names, zero-terminated */
+};
+
+/*
+ * The control block, in the order and groups in which `byway show` prints it:
+ * X(IDENTIFIER, "json-key", "Label", GROUP, UNIT). Everything numeric travels as u64.
+ * A field that this form of the socket does not have is absent.
+ */
+#define BYWAY_TCB_FIELDS(X) \
+	X(ID, "id", "socket id", IDENTITY, NONE) \
+	X(PROTOCOL, "protocol", "protocol", IDENTITY, STRING) \
+	X(STATE, "state", "state", IDENTITY, STRING) \
+	X(FORM, "form", "form of the control block", IDENTITY, STRING) \
+	X(LOCAL, "local", "local address", IDENTITY, ADDRESS) \
+	X(REMOTE, "peer", "peer address", IDENTITY, ADDRESS) \
+	X(UID, "uid", "owner's user id", IDENTITY, NONE) \
+	X(PID, "pid", "opened by process", IDENTITY, NONE) \
+	X(PROCESS, "process", "its name", IDENTITY, STRING) \
+	X(INODE, "inode", "endpoint descriptor's inode", IDENTITY, NONE) \
+	X(AGE, "age", "age", IDENTITY, USEC) \
+	X(ERROR, "error", "error", IDENTITY, ERRNO) \
+	X(ISS, "iss", "ISS", SEND, SEND_SEQ) \
+	X(SND_UNA, "snd-una", "SND.UNA", SEND, SEND_SEQ) \
+	X(SND_NXT, "snd-nxt", "SND.NXT", SEND, SEND_SEQ) \
+	X(SND_WND, "snd-wnd", "SND.WND", SEND, BYTES) \
+	X(SND_UP, "snd-up", "SND.UP", SEND, SEND_SEQ) \
+	X(SND_WL1, "snd-wl1", "SND.WL1", SEND, RECV_SEQ) \
+	X(SND_WL2, "snd-wl2", "SND.WL2", SEND, SEND_SEQ) \
+	X(MAX_SND_WND, "max-snd-wnd", "largest window seen", SEND, BYTES) \
+	X(SND_SCALE, "snd-scale", "window scale", SEND, SHIFT) \
+	X(IRS, "irs", "IRS", RECEIVE, RECV_SEQ) \
+	X(RCV_NXT, "rcv-nxt", "RCV.NXT", RECEIVE, RECV_SEQ) \
+	X(RCV_WND, "rcv-wnd", "RCV.WND", RECEIVE, BYTES) \
+	X(RCV_UP, "rcv-up", "RCV.UP", RECEIVE, RECV_SEQ) \
+	X(RCV_ADV, "rcv-adv", "right edge advertised", RECEIVE, RECV_SEQ) \
+	X(RCV_SCALE, "rcv-scale", "window scale", RECEIVE, SHIFT) \
+	X(MSS_SEND, "mss-send", "MSS in use, sending", SIZES, BYTES) \
+	X(MSS_RECV, "mss-recv", "MSS announced to the peer", SIZES, BYTES) \
+	X(MSS_PEER, "mss-peer", "MSS announced by the peer", SIZES, BYTES) \
+	X(MTU, "mtu", "path MTU", SIZES, BYTES) \
+	X(CC, "congestion-control", "algorithm", CONGESTION, STRING) \
+	X(RECOVERY, "recovery", "recovery", CONGESTION, STRING) \
+	X(CWND, "cwnd", "cwnd", CONGESTION, BYTES) \
+	X(SSTHRESH, "ssthresh", "ssthresh", CONGESTION, BYTES) \
+	X(FLIGHT, "flight", "in flight", CONGESTION, BYTES) \
+	X(RECOVER, "recover", "recovery point", CONGESTION, SEND_SEQ) \
+	X(DUPACKS, "dupacks", "duplicate ACKs now", CONGESTION, NONE) \
+	X(SRTT, "srtt", "SRTT", TIMES, USEC) \
+	X(RTTVAR, "rttvar", "RTTVAR", TIMES, USEC) \
+	X(RTT_MIN, "rtt-min", "least RTT", TIMES, USEC) \
+	X(RTO, "rto", "RTO", TIMES, USEC) \
+	X(BACKOFF, "backoff", "backoff doublings", TIMES, NONE) \
+	X(RETRIES, "retries", "retransmissions in a row", TIMES, NONE) \
+	X(TIMER_REXMT, "timer-retransmit", "retransmit timer", TIMERS, TIMER) \
+	X(TIMER_PERSIST, "timer-persist", "persist timer", TIMERS, TIMER) \
+	X(TIMER_DELACK, "timer-delayed-ack", "delayed-ACK timer", TIMERS, TIMER) \
+	X(TIMER_KEEPALIVE, "timer-keepalive", "keepalive timer", TIMERS, TIMER) \
+	X(TIMER_FIN_WAIT_2, "timer-fin-wait-2", "FIN-WAIT-2 timer", TIMERS, TIMER) \
+	X(TIMER_TIME_WAIT, "timer-time-wait", "TIME-WAIT timer", TIMERS, TIMER) \
+	X(RECV_Q, "recv-q", "not read by the owner", BUFFERS, BYTES) \
+	X(SEND_Q, "send-q", "not acknowledged by the peer", BUFFERS, BYTES) \
+	X(ACCEPT_LENGTH, "accept-queue", "accept queue", BUFFERS, NONE) \
+	X(ACCEPT_LIMIT, "accept-limit", "accept queue's limit", BUFFERS, NONE) \
+	X(HALF_OPEN, "half-open", "handshakes under way", BUFFERS, NONE) \
+	X(SEND_BUFFER, "send-buffer", "send queue's limit", BUFFERS, BYTES) \
+	X(RECV_BUFFER, "recv-buffer", "receive queue's limit", BUFFERS, BYTES) \
+	X(OOO_BYTES, "out-of-order", "stored out of order", BUFFERS, BYTES) \
+	X(OOO_RANGES, "out-of-order-ranges", "in ranges", BUFFERS, NONE) \
+	X(MEMORY, "memory", "memory of this socket", BUFFERS, BYTES) \
+	X(BYTES_SENT, "bytes-sent", "bytes sent", COUNTERS, BYTES) \
+	X(BYTES_ACKED, "bytes-acked", "bytes acknowledged", COUNTERS, BYTES) \
+	X(BYTES_RECEIVED, "bytes-received", "bytes received", COUNTERS, BYTES) \
+	X(BYTES_RETRANSMITTED, "bytes-retransmitted", "bytes retransmitted", COUNTERS, BYTES) \
+	X(SEGMENTS_IN, "segments-in", "segments received", COUNTERS, SEGMENTS) \
+	X(SEGMENTS_OUT, "segments-out", "segments sent", COUNTERS, SEGMENTS) \
+	X(RETRANSMISSIONS, "retransmissions", "retransmissions", COUNTERS, SEGMENTS) \
+	X(DUPACKS_IN, "dupacks-in", "duplicate ACKs received", COUNTERS, SEGMENTS) \
+	X(OOO_IN, "out-of-order-in", "received out of order", COUNTERS, SEGMENTS) \
+	X(DROPS, "drops", "dropped for lack of room", COUNTERS, NONE) \
+	X(OPT_TIMESTAMPS, "timestamps", "timestamps", OPTIONS, BOOL) \
+	X(OPT_WINDOW_SCALING, "window-scaling", "window scaling", OPTIONS, BOOL) \
+	X(OPT_SACK, "sack", "SACK", OPTIONS, BOOL) \
+	X(NODELAY, "nodelay", "no delay (Nagle off)", OPTIONS, BOOL) \
+	X(KEEPALIVE, "keepalive", "keepalive", OPTIONS, BOOL) \
+	X(CHANGE, "history", "last state changes", HISTORY, CHANGE)
+
+/* Groups, in order: X(IDENTIFIER, "Title") */
+#define BYWAY_TCB_GROUPS(X) \
+	X(IDENTITY, "Identity and owner") \
+	X(SEND, "Send sequence space (RFC 9293 3.3.1)") \
+	X(RECEIVE, "Receive sequence space (RFC 9293 3.3.1)") \
+	X(SIZES, "Segment sizes") \
+	X(CONGESTION, "Congestion control") \
+	X(TIMES, "Round-trip time and timeout") \
+	X(TIMERS, "Timers running") \
+	X(BUFFERS, "Buffers") \
+	X(COUNTERS, "Counters") \
+	X(OPTIONS, "Options") \
+	X(HISTORY, "Last state changes")
+
+enum byway_tcb_attr {
+	BYWAY_TCB_UNSPEC,
+#define BYWAY_TCB_ENUM(id, key, label, group, unit) BYWAY_TCB_##id,
+	BYWAY_TCB_FIELDS(BYWAY_TCB_ENUM)
+#undef BYWAY_TCB_ENUM
+	BYWAY_TCB_MAX
+};
+
+enum byway_tcb_group {
+#define BYWAY_GROUP_ENUM(id, title) BYWAY_GROUP_##id,
+	BYWAY_TCB_GROUPS(BYWAY_GROUP_ENUM)
+#undef BYWAY_GROUP_ENUM
+	BYWAY_GROUP_COUNT
+};
+
+#endif

@@ -1,0 +1,198 @@
+/*
+ * bywayd: one event loop that joins a link (TAP or TUN), a stack, the control socket and the
+ * owners' descriptors. Nothing here blocks: every descriptor is non-blocking, every queue is
+ * bounded, every pass over a list does a bounded amount of work.
+ */
+#ifndef BYWAY_DAEMON_H
+#define BYWAY_DAEMON_H
+
+#include "stack/stack.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include <syslog.h>
+#include <systemd/sd-event.h>
+
+struct endpoint;
+struct control;
+struct link;
+struct host;
+struct services;
+struct account;
+
+/* ---- config.c: the configuration file (libinih), --set, defaults, checks ---- */
+#define CONFIG_ADDRESSES 16
+#define CONFIG_ROUTES 32
+struct config_prefix { struct stack_addr addr; uint8_t prefix; };
+struct config_route { struct config_prefix dest; struct stack_addr gateway; };
+struct config {
+	/* [Link] */
+	bool tun;                   /* Type=tap|tun */
+	char link_name[16]; /* Name=byway0 */
+	unsigned mtu;               /* MTU=1500 */
+	bool offload;               /* Offload=yes */
+	uint8_t mac[6];             /* MACAddress=, all zero: made from the name and machine id */
+	struct config_prefix host;  /* HostAddress=198.18.0.1/24, put on the host's side */
+	bool has_host;
+	/* [Network] */
+	struct config_prefix address[CONFIG_ADDRESSES]; /* Address=198.18.0.2/24, may repeat */
+	unsigned addresses;
+	struct stack_addr gateway;  /* Gateway=, any: none */
+	struct config_route route[CONFIG_ROUTES]; /* Route=DEST/LEN GATEWAY, may repeat */
+	unsigned routes;
+	/* [Control] */
+	char socket_path[108];      /* Socket=/run/byway/control.sock */
+	char group[64];             /* Group=byway */
+	unsigned sockets_per_user;  /* SocketsPerUser=10000, endpoints of one user id */
+	bool sandbox;               /* Sandbox=yes */
+	/* [Services] yes|no */
+	bool echo, discard, daytime, chargen;
+	/* [Stack], [TCP]: keys map onto struct stack_config */
+	struct stack_config stack;
+	unsigned backlog;           /* [TCP] Backlog=128, default of BYWAY_LISTEN */
+};
+#define CONFIG_EXIT 78 /* EX_CONFIG of sysexits.h */
+/*
+ * Prints what is wrong, with file, line and remedy, on standard error; false: exit with
+ * CONFIG_EXIT. path NULL: no file, defaults. Overrides are "Section.Key=value".
+ */
+bool config_load(struct config *c, const char *path, char *const *overrides, unsigned override_count);
+/* The same from an open stream that is called `name` in messages; NULL: no file. */
+bool config_read(struct config *c, FILE *file, const char *name, char *const *overrides,
+		 unsigned override_count);
+/* "198.18.0.2" from a mapped address; `text` holds INET6_ADDRSTRLEN bytes and is returned. */
+const char *addr_text(const struct stack_addr *addr, char *text);
+
+/* ---- log.c ---- */
+/* To standard error, one line; priority LOG_ERR ... LOG_DEBUG of syslog.h, marked for the journal when that reads. */
+void daemon_log(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- the daemon ---- */
+struct daemon {
+	struct config config;
+	const char *config_path;   /* NULL: no file */
+	char *const *overrides;    /* of --set, applied again at a reload */
+	unsigned override_count;
+	sd_event *loop;
+	struct stack *stack;
+	struct link *link;
+	struct control *control;
+	struct host *host;
+	sd_event_source *deadline; /* the stack's next deadline */
+	sd_event_source *pass;     /* runs daemon_pass once at the end of a loop turn */
+	stack_time started;
+	uint64_t endpoint_count;
+	struct endpoint *endpoints; /* list of all */
+	uint64_t connections;       /* TCP connections among the endpoints, for the status line */
+	struct services *services;
+	struct account *accounts;   /* endpoints by user, owner.c */
+	sd_event_source *status_timer; /* a status line that waits for its second to pass */
+	stack_time status_sent;     /* when the last status line went out */
+	uint64_t status_connections; /* what it said */
+	stack_time deadline_armed;  /* what `deadline` is set to; STACK_NEVER: off */
+	bool passing;               /* inside the pass: a kick has nothing to do */
+	bool stopping;              /* SIGTERM came: ends when the last connection has */
+	sd_event_source *stop_timer; /* the end of patience with that */
+};
+
+/* daemon.c: everything between the options and the exit. The process's exit status. */
+int daemon_main(struct daemon *d);
+
+/* ---- loop.c ---- */
+/* Makes the pass and the deadline timer of d->loop. */
+int loop_start(struct daemon *d);
+/* The status line of the service, at once. */
+void loop_status(struct daemon *d);
+/* No connection is left that a peer or owner would miss. */
+bool loop_idle(struct daemon *d);
+/* Monotonic clock, microseconds. */
+stack_time daemon_now(void);
+/* Something was given to the stack: have stack_run, events and deadline seen to before the loop sleeps. */
+void daemon_kick(struct daemon *d);
+
+/* ---- link.c: the TAP or TUN, with IFF_VNET_HDR and offloads where the kernel has them ---- */
+int link_open(struct daemon *d);          /* 0 or negative errno, logged */
+unsigned link_offload(const struct link *l); /* STACK_OFFLOAD_* */
+bool link_transmit(void *daemon, const struct stack_output *out); /* stack_ops.transmit */
+int link_start(struct daemon *d);         /* begins to read */
+void link_close(struct daemon *d);
+const char *link_name(const struct link *l);
+
+/* ---- host.c: the host's side of the link by rtnetlink (libmnl): address, MTU, up ---- */
+int host_configure(struct daemon *d);     /* 0 or negative errno, logged */
+/* Watches for the host's side being set down, changed or removed, and reports it. */
+int host_watch(struct daemon *d);
+void host_close(struct daemon *d);
+
+/* ---- service.c: echo, discard, daytime, chargen inside the stack ---- */
+/* Opens those that the configuration has and that are not open, closes the others. 0 or negative errno, logged. */
+int services_start(struct daemon *d);
+void services_stop(struct daemon *d);
+
+/* ---- endpoint.c: one socket of the stack and the owner's end of it ---- */
+
+/* Who opened it, from SO_PEERCRED of the control connection. */
+struct owner { uid_t uid; gid_t gid; pid_t pid; char comm[16]; };
+
+struct endpoint_ops;
+/*
+ * What the stack's user pointer points to, for services and owners alike. The daemon hands each
+ * stack event and each offered payload to the endpoint's operations.
+ */
+struct endpoint {
+	const struct endpoint_ops *ops;
+	struct daemon *daemon;
+	struct sock *sock;             /* NULL once it is closed */
+	struct endpoint *next, *previous;
+	struct owner owner;
+	const char *service;           /* NULL: an owner's */
+	bool connection;               /* a TCP connection, for the daemon's count */
+	ino_t inode;                   /* of the owner's descriptor; 0: none */
+};
+struct endpoint_ops {
+	void (*event)(struct endpoint *e, const struct stack_event *event);
+	size_t (*receive)(struct endpoint *e, const void *data, size_t len); /* may be NULL */
+	bool (*datagram)(struct endpoint *e, const struct stack_endpoint *from, const struct stack_endpoint *to,
+			 const void *data, size_t len); /* may be NULL */
+	/* Ends it: data taken so far and FIN, or RST when `abort`. Frees the endpoint, now or later. */
+	void (*close)(struct endpoint *e, bool abort);
+	/* bytes that the daemon holds for the owner beside the stack's own queues; may be NULL */
+	void (*queued)(struct endpoint *e, uint64_t *recv_q, uint64_t *send_q);
+};
+void endpoint_link(struct daemon *d, struct endpoint *e);   /* into d->endpoints; daemon, ops and sock are set */
+void endpoint_unlink(struct daemon *d, struct endpoint *e);
+
+/*
+ * Opening for an owner. On success *fd is the owner's descriptor (the caller passes it on and
+ * closes its copy). Failure: negative errno, and *why says it in words.
+ */
+/* Called exactly once for a connect: error 0 and a descriptor that the callee takes, or a positive errno. */
+typedef void connect_done(void *arg, int error, const char *why, int fd, struct endpoint *e);
+struct endpoint *owner_connect(struct daemon *d, const struct owner *who, const struct stack_endpoint *local,
+			       const struct stack_endpoint *remote, bool nodelay,
+			       connect_done *done, void *arg, int *error, const char **why);
+/* The one who waits is gone: aborts the handshake; done is not called. */
+void owner_connect_cancel(struct endpoint *e);
+/* Non-blocking: the descriptor at once, parked so that it polls writable when connected. */
+int owner_connect_nonblock(struct daemon *d, const struct owner *who, const struct stack_endpoint *local,
+			   const struct stack_endpoint *remote, bool nodelay, int *fd,
+			   struct endpoint **e, const char **why);
+int owner_listen(struct daemon *d, const struct owner *who, const struct stack_endpoint *local,
+		 unsigned backlog, int *fd, struct endpoint **e, const char **why);
+int owner_datagram(struct daemon *d, const struct owner *who, const struct stack_endpoint *local,
+		   const struct stack_endpoint *remote, bool broadcast, int *fd,
+		   struct endpoint **e, const char **why);
+/* Drops every owner's connection; FIN first unless `abort`. */
+void endpoints_close_all(struct daemon *d, bool abort);
+
+/* ---- control.c, diag.c: the control socket ---- */
+int control_open(struct daemon *d); /* from socket activation, or makes the socket */
+void control_close(struct daemon *d);
+
+/* ---- sandbox.c: what is left of privileges after the link is up (libcap-ng, libseccomp) ---- */
+int sandbox_enter(struct daemon *d);
+
+#endif

@@ -1,0 +1,279 @@
+/*
+ * The link: a TAP or TUN made over /dev/net/tun. Every frame has a struct virtio_net_hdr in
+ * front (IFF_VNET_HDR), which carries checksum and segmentation work between the host's kernel
+ * and us, so that one frame may be a TCP segment of 64 KiB. The interface lives as long as the
+ * descriptor: closing it leaves nothing behind.
+ *
+ * When the interface goes away under us (bad-inputs L9) the descriptor reports an error; it is
+ * then opened anew with growing pauses. Privileges are gone by then, so this works for an
+ * interface that the administrator made for us (`ip tuntap add ... user`); where we may not,
+ * the daemon ends with an error and the service manager starts it again with what it needs.
+ */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define DEVICE "/dev/net/tun"
+#define FRAMES_PER_TURN 64
+#define FRAME_MAX (65536u + 256u) /* a full segment, its headers and the virtio header */
+#define RETRY_FIRST 100000u       /* microseconds to the first try to reopen */
+#define RETRY_MAX 5000000u
+
+struct link {
+	struct daemon *daemon;
+	int fd;                  /* -1 while the interface is away */
+	unsigned offload;        /* STACK_OFFLOAD_*, as the kernel agreed to */
+	sd_event_source *io;
+	sd_event_source *retry;  /* runs while the interface is away */
+	stack_time pause;        /* to the next try, microseconds */
+	bool write_failed;       /* reported once, until a write succeeds */
+	char name[IFNAMSIZ];
+	uint8_t frame[FRAME_MAX];
+};
+
+/* ---- opening ---- */
+
+static void explain_open(int error)
+{
+	if (error == ENOENT || error == ENODEV)
+		daemon_log(LOG_ERR, DEVICE ": %s; load the kernel's tun module (modprobe tun)", strerror(error));
+	else
+		daemon_log(LOG_ERR, DEVICE ": %s; run as root, or let this user read and write it", strerror(error));
+}
+
+static void explain_setiff(const struct config *c, int error)
+{
+	const char *remedy = "see [Link] Name= and Type=";
+
+	if (error == EBUSY)
+		remedy = "another program holds it; stop that one or choose another [Link] Name=";
+	else if (error == EPERM)
+		remedy = "making an interface needs the capability CAP_NET_ADMIN; start as root or by systemd";
+	else if (error == EINVAL)
+		remedy = "there is an interface of that name and another type; choose another [Link] Name=";
+	daemon_log(LOG_ERR, "interface %s: %s; %s", c->link_name, strerror(error), remedy);
+}
+
+/* Checksums and segmentation by the kernel, as far as it has them; none is fine too. */
+static unsigned negotiate_offload(int fd, bool wanted)
+{
+	if (wanted && ioctl(fd, TUNSETOFFLOAD, (unsigned long)(TUN_F_CSUM | TUN_F_TSO4)) == 0)
+		return STACK_OFFLOAD_CSUM | STACK_OFFLOAD_TSO4;
+	if (wanted && ioctl(fd, TUNSETOFFLOAD, (unsigned long)TUN_F_CSUM) == 0)
+		return STACK_OFFLOAD_CSUM;
+	ioctl(fd, TUNSETOFFLOAD, 0UL);
+	return 0;
+}
+
+/* A descriptor of the configured interface; negative errno, explained. */
+static int open_interface(const struct config *c, struct link *l)
+{
+	struct ifreq ifr = {.ifr_flags = (short)((c->tun ? IFF_TUN : IFF_TAP) | IFF_NO_PI | IFF_VNET_HDR)};
+	int header = sizeof(struct virtio_net_hdr);
+	int fd = open(DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0) {
+		int error = errno;
+		explain_open(error);
+		return -error;
+	}
+	memcpy(ifr.ifr_name, c->link_name, IFNAMSIZ);
+	if (ioctl(fd, TUNSETIFF, &ifr) != 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) != 0) {
+		int error = errno;
+		explain_setiff(c, error);
+		close(fd);
+		return -error;
+	}
+	memcpy(l->name, ifr.ifr_name, IFNAMSIZ);
+	l->offload = negotiate_offload(fd, c->offload);
+	l->fd = fd;
+	return 0;
+}
+
+int link_open(struct daemon *d)
+{
+	struct link *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->daemon = d;
+	l->fd = -1;
+	int error = open_interface(&d->config, l);
+	if (error) {
+		free(l);
+		return error;
+	}
+	d->link = l;
+	return 0;
+}
+
+/* ---- in ---- */
+
+static void input_frame(struct daemon *d, const uint8_t *data, size_t len, stack_time now)
+{
+	struct virtio_net_hdr h;
+
+	if (len < sizeof(h))
+		return;
+	memcpy(&h, data, sizeof(h));
+	bool tcp4 = (h.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) == VIRTIO_NET_HDR_GSO_TCPV4;
+	const struct stack_frame frame = {
+		.data = data + sizeof(h),
+		.len = len - sizeof(h),
+		/* NEEDS_CSUM: the frame never left this machine, its sum is still to be made. */
+		.csum_good = (h.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0,
+		.gso_size = tcp4 ? h.gso_size : 0,
+	};
+	stack_input(d->stack, now, &frame);
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *arg);
+
+static void link_lost(struct link *l, int error)
+{
+	daemon_log(LOG_ERR, "interface %s was taken away (%s); trying to open it again", l->name, strerror(error));
+	l->io = sd_event_source_disable_unref(l->io);
+	close(l->fd);
+	l->fd = -1;
+	l->pause = RETRY_FIRST;
+	sd_event_add_time_relative(l->daemon->loop, &l->retry, CLOCK_MONOTONIC, l->pause, 1000, on_retry, l);
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct link *l = arg;
+	stack_time now = daemon_now();
+
+	(void)source;
+	for (unsigned i = 0; i < FRAMES_PER_TURN; i++) {
+		ssize_t n = read(fd, l->frame, sizeof(l->frame));
+		if (n >= 0) {
+			input_frame(l->daemon, l->frame, (size_t)n, now);
+			continue;
+		}
+		/* EBADFD: the interface is gone; EIO: it is going. */
+		if (errno != EAGAIN && errno != EINTR)
+			link_lost(l, errno);
+		else if (i == 0 && (events & EPOLLERR))
+			link_lost(l, ENODEV);
+		break;
+	}
+	daemon_kick(l->daemon);
+	return 0;
+}
+
+int link_start(struct daemon *d)
+{
+	struct link *l = d->link;
+
+	return sd_event_add_io(d->loop, &l->io, l->fd, EPOLLIN, on_readable, l);
+}
+
+/* ---- coming back ---- */
+
+static void link_back(struct link *l)
+{
+	struct daemon *d = l->daemon;
+
+	l->retry = sd_event_source_disable_unref(l->retry);
+	l->write_failed = false;
+	host_configure(d);
+	if (link_start(d) < 0)
+		sd_event_exit(d->loop, EXIT_FAILURE);
+	daemon_log(LOG_NOTICE, "interface %s is back", l->name);
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct link *l = arg;
+	unsigned had = l->offload;
+
+	(void)usec;
+	int error = open_interface(&l->daemon->config, l);
+	if (error == 0 && l->offload == had) {
+		link_back(l);
+		return 0;
+	}
+	if (error == 0 || error == -EPERM || error == -EACCES) {
+		daemon_log(LOG_ERR, "interface %s cannot be had again by this process; ending, to be started anew",
+			   l->name);
+		return sd_event_exit(l->daemon->loop, EXIT_FAILURE);
+	}
+	l->pause = l->pause * 2 < RETRY_MAX ? l->pause * 2 : RETRY_MAX;
+	sd_event_source_set_time_relative(source, l->pause);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* ---- out ---- */
+
+static struct virtio_net_hdr output_header(const struct stack_output *out)
+{
+	struct virtio_net_hdr h = {0};
+
+	if (out->csum_partial) {
+		h.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		h.csum_start = out->csum_start;
+		h.csum_offset = out->csum_offset;
+	}
+	if (out->gso_size) {
+		h.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		h.gso_size = out->gso_size;
+		h.hdr_len = out->header_len;
+	}
+	return h;
+}
+
+bool link_transmit(void *daemon, const struct stack_output *out)
+{
+	struct link *l = ((struct daemon *)daemon)->link;
+	struct virtio_net_hdr h = output_header(out);
+	struct iovec iov[STACK_IOV_MAX + 1] = {{&h, sizeof(h)}};
+
+	if (!l || l->fd < 0)
+		return false;
+	memcpy(iov + 1, out->iov, out->iov_count * sizeof(*iov));
+	if (writev(l->fd, iov, (int)out->iov_count + 1) >= 0) {
+		l->write_failed = false;
+		return true;
+	}
+	/* EIO: the host's side is down, which host.c reports. Others are worth a line, once. */
+	if (!l->write_failed && errno != EAGAIN && errno != EIO && errno != EBADFD) {
+		daemon_log(LOG_WARNING, "interface %s took no frame: %s", l->name, strerror(errno));
+		l->write_failed = true;
+	}
+	return false;
+}
+
+unsigned link_offload(const struct link *l)
+{
+	return l->offload;
+}
+
+const char *link_name(const struct link *l)
+{
+	return l->name;
+}
+
+void link_close(struct daemon *d)
+{
+	struct link *l = d->link;
+
+	if (!l)
+		return;
+	sd_event_source_disable_unref(l->io);
+	sd_event_source_disable_unref(l->retry);
+	if (l->fd >= 0)
+		close(l->fd);
+	free(l);
+	d->link = NULL;
+}

@@ -1,0 +1,211 @@
+/*
+ * What all kinds of owners' endpoints need: AF_UNIX pairs, a budget for each user, the
+ * number of bytes that an owner has not read yet, and errors in words.
+ */
+#include "daemon/owner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/sock_diag.h>
+#include <linux/sockios.h>
+#include <linux/unix_diag.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- budgets ---- */
+
+/* The endpoints of one user. */
+struct account {
+	struct account *next;
+	uid_t uid;
+	unsigned count;
+};
+
+static struct account **account_find(struct daemon *d, uid_t uid)
+{
+	struct account **a = &d->accounts;
+
+	while (*a && (*a)->uid != uid)
+		a = &(*a)->next;
+	return a;
+}
+
+/* Counts one endpoint against its user's budget. 0, or -errno and why. */
+static int admit(struct daemon *d, const struct owner *who, const char **why)
+{
+	struct account *a = *account_find(d, who->uid);
+
+	if (!a) {
+		a = calloc(1, sizeof(*a));
+		if (!a) {
+			*why = "the daemon is out of memory";
+			return -ENOMEM;
+		}
+		a->uid = who->uid;
+		a->next = d->accounts;
+		d->accounts = a;
+	}
+	if (a->count >= d->config.sockets_per_user) {
+		*why = "this user has as many sockets as [Control] SocketsPerUser= allows";
+		return -EMFILE;
+	}
+	a->count++;
+	return 0;
+}
+
+static void release(struct daemon *d, uid_t uid)
+{
+	struct account **link = account_find(d, uid), *a = *link;
+
+	if (--a->count == 0) {
+		*link = a->next;
+		free(a);
+	}
+}
+
+/* ---- pairs ---- */
+
+static int make_pair(int type, bool nonblock, int fd[2], const char **why)
+{
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) != 0) {
+		*why = errno == EMFILE || errno == ENFILE ? "the daemon is out of file descriptors (LimitNOFILE=)" :
+							    "the daemon cannot make a socket pair";
+		return -errno;
+	}
+	if (!nonblock)
+		fcntl(fd[1], F_SETFL, fcntl(fd[1], F_GETFL) & ~O_NONBLOCK);
+	return 0;
+}
+
+static ino_t inode_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
+void *owner_new(struct daemon *d, const struct owner *who, size_t size, int type, bool nonblock, int fd[2],
+		int *error, const char **why)
+{
+	struct endpoint *e;
+
+	*error = admit(d, who, why);
+	if (*error)
+		return NULL;
+	*error = make_pair(type, nonblock, fd, why);
+	if (*error) {
+		release(d, who->uid);
+		return NULL;
+	}
+	e = calloc(1, size);
+	if (!e) {
+		close(fd[0]);
+		close(fd[1]);
+		release(d, who->uid);
+		*error = -ENOMEM;
+		*why = "the daemon is out of memory";
+		return NULL;
+	}
+	e->daemon = d;
+	e->owner = *who;
+	e->inode = inode_of(fd[1]);
+	return e;
+}
+
+void owner_free(struct endpoint *e)
+{
+	release(e->daemon, e->owner.uid);
+	free(e);
+}
+
+/* ---- unread bytes ---- */
+
+#define EXACT_UP_TO 2000 /* endpoints; the kernel looks an inode up by walking over all sockets */
+
+static int attr_queue(const struct nlattr *attr, void *arg)
+{
+	if (mnl_attr_get_type(attr) == UNIX_DIAG_RQLEN && mnl_attr_get_payload_len(attr) >= sizeof(uint32_t))
+		*(int64_t *)arg = mnl_attr_get_u32(attr); /* struct unix_diag_rqlen: udiag_rqueue first */
+	return MNL_CB_OK;
+}
+
+/* What lies in the receive queue of the AF_UNIX socket `inode` (unix_diag), or -1. */
+static int64_t ask_kernel(ino_t inode)
+{
+	char buffer[1024];
+	struct nlmsghdr *n = mnl_nlmsg_put_header(buffer);
+	struct unix_diag_req *r = mnl_nlmsg_put_extra_header(n, sizeof(*r));
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int64_t queued = -1;
+
+	if (!nl)
+		return -1;
+	n->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	n->nlmsg_flags = NLM_F_REQUEST;
+	r->sdiag_family = AF_UNIX;
+	r->udiag_states = ~0u;
+	r->udiag_ino = (uint32_t)inode;
+	r->udiag_show = UDIAG_SHOW_RQLEN;
+	r->udiag_cookie[0] = r->udiag_cookie[1] = ~0u;
+	/* The kernel answers before sendto returns. */
+	ssize_t len = mnl_socket_sendto(nl, n, n->nlmsg_len) < 0 ? -1 : mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
+	if (len > 0 && mnl_nlmsg_ok(n, (int)len) && n->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+		mnl_attr_parse(n, sizeof(struct unix_diag_msg), attr_queue, &queued);
+	mnl_socket_close(nl);
+	return queued;
+}
+
+uint64_t owner_unread(struct daemon *d, int fd, ino_t inode, uint64_t most)
+{
+	int memory = 0; /* what the kernel charges us for: 0 means that all was read, else more than the bytes */
+
+	if (ioctl(fd, SIOCOUTQ, &memory) != 0 || memory <= 0)
+		return 0;
+	int64_t exact = d->endpoint_count <= EXACT_UP_TO ? ask_kernel(inode) : -1;
+	if (exact >= 0)
+		return (uint64_t)exact;
+	return (uint64_t)memory < most ? (uint64_t)memory : most;
+}
+
+/* ---- words ---- */
+
+const char *owner_error(int error)
+{
+	switch (error < 0 ? -error : error) {
+	case ECONNREFUSED: return "the peer refused the connection";
+	case ECONNRESET: return "the peer reset the connection";
+	case ECONNABORTED: return "the connection was aborted";
+	case ETIMEDOUT: return "no answer from the peer";
+	case EHOSTUNREACH: return "the neighbour or host does not answer";
+	case ENETUNREACH: return "no route to the address";
+	case EADDRINUSE: return "the port is in use";
+	case EADDRNOTAVAIL: return "the address is not the stack's, or no port is free";
+	case EACCES: return "the address is a broadcast address, which was not asked for";
+	case ENOBUFS: return "the stack is out of memory or sockets ([Stack] Memory=, SocketsMax=)";
+	case EINVAL: return "the address or port is not valid for this";
+	default: return strerror(error < 0 ? -error : error);
+	}
+}
+
+struct byway_address owner_address(const struct stack_endpoint *e)
+{
+	struct byway_address a = {.port = e->port};
+
+	memcpy(a.addr, e->addr.byte, sizeof(a.addr));
+	return a;
+}
+
+int owner_bind(struct sock *sock, const struct stack_endpoint *local, const char **why)
+{
+	if (!local || (local->port == 0 && stack_addr_is_any(&local->addr)))
+		return 0;
+	int error = stack_bind(sock, local);
+	if (error)
+		*why = owner_error(error);
+	return error;
+}

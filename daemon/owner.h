@@ -1,0 +1,86 @@
+/*
+ * Endpoints of local processes, what their files share: owner.c (socket pairs, budgets),
+ * owner_stream.c (a TCP connection's data), owner_connect.c (opening one), owner_listen.c
+ * (listening sockets), owner_datagram.c (UDP).
+ *
+ * An owner holds one end of an AF_UNIX pair, the daemon the other. The daemon never keeps a
+ * copy of the owner's end once it is handed over: the end of the last copy is how it learns
+ * that the owner is gone.
+ */
+#ifndef BYWAY_DAEMON_OWNER_H
+#define BYWAY_DAEMON_OWNER_H
+
+#include "client/protocol.h"
+#include "daemon/daemon.h"
+
+/*
+ * A zeroed object of `size` bytes that begins with a struct endpoint (its daemon, owner and
+ * inode are set), counted against its user, with an AF_UNIX pair of `type`: fd[0] is ours and
+ * non-blocking, fd[1] the owner's. NULL, *error (negative) and why.
+ */
+void *owner_new(struct daemon *d, const struct owner *who, size_t size, int type, bool nonblock, int fd[2],
+		int *error, const char **why);
+/* The object only; descriptors and the stack's socket are the caller's. */
+void owner_free(struct endpoint *e);
+/*
+ * Bytes of payload waiting in the owner's end `inode`, not yet read by it. `fd` is our end,
+ * `most` an upper bound (bytes ever given to it).
+ */
+uint64_t owner_unread(struct daemon *d, int fd, ino_t inode, uint64_t most);
+
+/* In words, for `why` and the log. */
+const char *owner_error(int error);
+
+struct byway_address owner_address(const struct stack_endpoint *e);
+/* Binds a fresh socket if `local` asks for anything. 0 or -errno and why. */
+int owner_bind(struct sock *sock, const struct stack_endpoint *local, const char **why);
+
+/* ---- owner_stream.c ---- */
+
+struct listener;
+
+/* A TCP connection of an owner. */
+struct stream {
+	struct endpoint endpoint;
+	sd_event_source *source;  /* NULL until the owner has its end */
+	int fd;                   /* our end */
+	int owner_fd;             /* the owner's, until it is handed over; then -1 */
+	uint32_t seen;            /* bytes at the head of what we can read that are parked or were handled already */
+	bool connected;           /* data may flow */
+	bool half_closed;         /* the owner sends no more (EPOLLRDHUP) */
+	bool gone;                /* the owner has closed (EPOLLHUP) */
+	bool finished;            /* all that the owner sent is in the stack, and its FIN */
+	bool eof;                 /* the peer's FIN came */
+	bool eof_told;            /* and the owner sees it */
+	bool closed;              /* the stack is through with both directions */
+	uint64_t given;           /* bytes that the owner's end was given */
+	connect_done *done;       /* who waits for the handshake, or NULL */
+	void *arg;                /* theirs */
+	struct listener *listener; /* whose message carries the owner's end, not taken yet; or NULL */
+};
+
+/*
+ * A stream whose pair exists but that has no socket of the stack yet; counted against `who`.
+ * `parked`: the owner's end does not poll writable until stream_connected. NULL, *error and why.
+ */
+struct stream *stream_new(struct daemon *d, const struct owner *who, bool nonblock, bool parked, int *error,
+			  const char **why);
+/* Gives it its socket and enters it into the list. */
+void stream_attach(struct stream *s, struct sock *sock);
+/* The owner gets its end (the caller sends it): begins to watch ours. 0 or -errno. */
+int stream_watch(struct stream *s);
+/* The handshake is done: data flows. False: the stream is gone. */
+bool stream_connected(struct stream *s);
+/* Ends it without a word to the peer (no socket, or one that died already). `reset`: the owner sees ECONNRESET. */
+void stream_free(struct stream *s, bool reset);
+/* RST to the peer, ECONNRESET to the owner. */
+void stream_abort(struct stream *s);
+
+/* ---- owner_listen.c ---- */
+
+/* The stream in its message is no more. */
+void listener_forget(struct listener *l, struct stream *s);
+/* The owner has closed the listening descriptor with a message unread. */
+bool listener_unread(const struct listener *l);
+
+#endif

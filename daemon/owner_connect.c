@@ -1,0 +1,87 @@
+/* Opening a TCP connection for an owner: waiting for the handshake, or not. */
+#include "daemon/owner.h"
+
+#include <errno.h>
+
+/* A bound socket on its way to `remote`. NULL, *error and why. */
+static struct sock *start_connect(struct daemon *d, const struct owner *who, const struct stack_endpoint *local,
+				  const struct stack_endpoint *remote, bool nodelay, int *error, const char **why)
+{
+	struct sock *sock = stack_socket(d->stack, STACK_TCP, who->uid, NULL);
+
+	if (!sock) {
+		*error = -ENOBUFS;
+		*why = owner_error(ENOBUFS);
+		return NULL;
+	}
+	*error = owner_bind(sock, local, why);
+	if (!*error) {
+		*error = stack_connect(&sock, daemon_now(), remote);
+		if (*error)
+			*why = owner_error(*error);
+	}
+	if (*error) {
+		stack_close(sock, daemon_now());
+		return NULL;
+	}
+	if (nodelay)
+		stack_set_option(sock, STACK_OPT_NODELAY, 1);
+	daemon_kick(d);
+	return sock;
+}
+
+struct endpoint *owner_connect(struct daemon *d, const struct owner *who, const struct stack_endpoint *local,
+			       const struct stack_endpoint *remote, bool nodelay,
+			       connect_done *done, void *arg, int *error, const char **why)
+{
+	struct stream *s = stream_new(d, who, false, false, error, why);
+	struct sock *sock;
+
+	if (!s)
+		return NULL;
+	sock = start_connect(d, who, local, remote, nodelay, error, why);
+	if (!sock) {
+		stream_free(s, false);
+		return NULL;
+	}
+	s->done = done;
+	s->arg = arg;
+	stream_attach(s, sock);
+	return &s->endpoint;
+}
+
+void owner_connect_cancel(struct endpoint *e)
+{
+	struct stream *s = (struct stream *)(void *)e;
+
+	s->done = NULL;
+	stream_abort(s);
+}
+
+int owner_connect_nonblock(struct daemon *d, const struct owner *who, const struct stack_endpoint *local,
+			   const struct stack_endpoint *remote, bool nodelay, int *fd,
+			   struct endpoint **e, const char **why)
+{
+	int error;
+	struct stream *s = stream_new(d, who, true, true, &error, why);
+	struct sock *sock;
+
+	if (!s)
+		return error;
+	sock = start_connect(d, who, local, remote, nodelay, &error, why);
+	if (!sock) {
+		stream_free(s, false);
+		return error;
+	}
+	stream_attach(s, sock);
+	error = stream_watch(s);
+	if (error < 0) {
+		*why = "the daemon cannot watch a descriptor";
+		stream_abort(s);
+		return error;
+	}
+	*fd = s->owner_fd;
+	s->owner_fd = -1;
+	*e = &s->endpoint;
+	return 0;
+}

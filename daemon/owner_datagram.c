@@ -1,0 +1,265 @@
+/*
+ * A UDP socket of an owner: a sequenced-packet pair keeps the boundaries (and, other than a
+ * datagram pair, tells when the owner is gone). Unconnected, each message begins with struct
+ * byway_datagram; connected, it is the payload.
+ *
+ * What the owner does not read fills the pair, then the socket's queue in the stack, then is
+ * dropped and counted there (bad-inputs U3). What the stack cannot send is dropped, as UDP may:
+ * the pair has no way to tell the owner of an error without ending.
+ */
+#include "daemon/owner.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define DATAGRAM_MAX (sizeof(struct byway_datagram) + 65536)
+#define WATCHED (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define TURN 64 /* datagrams from one owner before others have their turn */
+
+struct datagram {
+	struct endpoint endpoint;
+	sd_event_source *source;
+	int fd;         /* our end */
+	bool connected; /* messages are payload alone */
+	bool full;      /* the pair takes no more: what comes waits in the stack, in order */
+	uint64_t given; /* bytes that the owner's end was given */
+};
+
+static struct datagram *datagram_of(struct endpoint *e)
+{
+	return (struct datagram *)(void *)e;
+}
+
+static void datagram_free(struct datagram *u)
+{
+	struct daemon *d = u->endpoint.daemon;
+
+	if (u->endpoint.sock) {
+		stack_close(u->endpoint.sock, daemon_now());
+		endpoint_unlink(d, &u->endpoint);
+		daemon_kick(d);
+	}
+	sd_event_source_disable_unref(u->source);
+	close(u->fd);
+	owner_free(&u->endpoint);
+}
+
+/* ---- to the owner ---- */
+
+/* False: the pair is full. */
+static bool give(struct datagram *u, const struct stack_endpoint *from, const void *data, size_t len)
+{
+	struct byway_datagram header = {owner_address(from)};
+	struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)(uintptr_t)data, len}};
+	struct msghdr m = {.msg_iov = u->connected ? iov + 1 : iov, .msg_iovlen = u->connected ? 1 : 2};
+	ssize_t n = sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n > 0)
+		u->given += (size_t)n;
+	/* Any other error: the owner reads no more (EPIPE) or the kernel has no memory. The datagram is lost. */
+	return n >= 0 || errno != EAGAIN;
+}
+
+static bool on_datagram(struct endpoint *e, const struct stack_endpoint *from, const struct stack_endpoint *to,
+			const void *data, size_t len)
+{
+	struct datagram *u = datagram_of(e);
+
+	(void)to;
+	if (!u->full && !give(u, from, data, len))
+		u->full = true;
+	return !u->full;
+}
+
+/* AF_UNIX is writable while a quarter of its buffer is in use at most: the largest datagram fits then. */
+static bool has_room(const struct datagram *u)
+{
+	struct pollfd p = {.fd = u->fd, .events = POLLOUT};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+}
+
+/* What waited in the stack, while there is room. */
+static void push(struct datagram *u)
+{
+	uint8_t data[65536];
+	struct stack_endpoint from;
+
+	for (u->full = !has_room(u); !u->full; u->full = !has_room(u)) {
+		ssize_t n = stack_recvfrom(u->endpoint.sock, data, sizeof(data), &from);
+		if (n == -EAGAIN)
+			return;
+		if (n >= 0)
+			give(u, &from, data, (size_t)n);
+	}
+}
+
+/* ---- from the owner ---- */
+
+static void send_one(struct datagram *u, const uint8_t *message, size_t len)
+{
+	struct byway_datagram header;
+	struct stack_endpoint to;
+
+	if (u->connected) {
+		stack_sendto(u->endpoint.sock, daemon_now(), NULL, message, len);
+		return;
+	}
+	if (len < sizeof(header))
+		return;
+	memcpy(&header, message, sizeof(header));
+	to.port = header.peer.port;
+	memcpy(to.addr.byte, header.peer.addr, sizeof(to.addr.byte));
+	stack_sendto(u->endpoint.sock, daemon_now(), &to, message + sizeof(header), len - sizeof(header));
+}
+
+/* The owner writes no more. */
+static bool closed(const struct datagram *u)
+{
+	struct pollfd p = {.fd = u->fd, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLRDHUP);
+}
+
+/* True when the owner may have written more than one turn's worth. */
+static bool pull(struct datagram *u)
+{
+	uint8_t message[DATAGRAM_MAX];
+
+	for (unsigned i = 0; i < TURN; i++) {
+		ssize_t n = recv(u->fd, message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
+		if (n < 0 && errno == ECONNRESET)
+			continue; /* it closed with something unread: said once, before what it wrote */
+		if (n < 0 || (n == 0 && closed(u)))
+			return false;
+		if ((size_t)n <= sizeof(message))
+			send_one(u, message, (size_t)n);
+	}
+	return true;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct datagram *u = arg;
+
+	(void)fd;
+	if (events & EPOLLOUT)
+		push(u);
+	bool more = pull(u);
+	daemon_kick(u->endpoint.daemon);
+	if (more)
+		return sd_event_source_set_io_events(source, WATCHED); /* resets the edge */
+	if (events & EPOLLHUP)
+		datagram_free(u);
+	return 0;
+}
+
+/* ---- operations ---- */
+
+static void on_event(struct endpoint *e, const struct stack_event *event)
+{
+	struct datagram *u = datagram_of(e);
+
+	if (event->events & STACK_EVENT_READABLE)
+		push(u);
+	/* An ICMP error is pending and is cleared by the next call; ECONNABORTED: somebody killed the socket. */
+	if ((event->events & STACK_EVENT_ERROR) && event->error == ECONNABORTED)
+		datagram_free(u);
+}
+
+static void on_close(struct endpoint *e, bool abort)
+{
+	(void)abort;
+	datagram_free(datagram_of(e));
+}
+
+static void on_queued(struct endpoint *e, uint64_t *recv_q, uint64_t *send_q)
+{
+	struct datagram *u = datagram_of(e);
+	int waiting = 0;
+
+	*recv_q += owner_unread(e->daemon, u->fd, e->inode, u->given);
+	if (ioctl(u->fd, FIONREAD, &waiting) == 0 && waiting > 0)
+		*send_q += (uint64_t)waiting;
+}
+
+static const struct endpoint_ops datagram_ops = {
+	.event = on_event,
+	.datagram = on_datagram,
+	.close = on_close,
+	.queued = on_queued,
+};
+
+/* ---- opening ---- */
+
+/* Binds and connects as asked. 0 or -errno and why. */
+static int set_up(struct sock **sock, const struct stack_endpoint *local, const struct stack_endpoint *remote,
+		  bool broadcast, const char **why)
+{
+	static const struct stack_endpoint any;
+	int error = 0;
+
+	if (local || !remote)
+		error = stack_bind(*sock, local ? local : &any);
+	if (!error && broadcast)
+		error = stack_set_option(*sock, STACK_OPT_BROADCAST, 1);
+	if (!error && remote)
+		error = stack_connect(sock, daemon_now(), remote);
+	if (error)
+		*why = owner_error(error);
+	return error;
+}
+
+static int datagram_start(struct datagram *u, const struct stack_endpoint *local,
+			  const struct stack_endpoint *remote, bool broadcast, const char **why)
+{
+	struct daemon *d = u->endpoint.daemon;
+	struct sock *sock = stack_socket(d->stack, STACK_UDP, u->endpoint.owner.uid, NULL);
+	int error = -ENOBUFS;
+
+	*why = owner_error(ENOBUFS);
+	if (sock)
+		error = set_up(&sock, local, remote, broadcast, why);
+	if (!error) {
+		*why = "the daemon cannot watch a descriptor";
+		error = sd_event_add_io(d->loop, &u->source, u->fd, WATCHED, on_io, u);
+	}
+	if (error < 0) {
+		if (sock)
+			stack_close(sock, daemon_now());
+		return error;
+	}
+	u->connected = remote != NULL;
+	u->endpoint.sock = sock;
+	stack_set_user(sock, &u->endpoint);
+	endpoint_link(d, &u->endpoint);
+	return 0;
+}
+
+int owner_datagram(struct daemon *d, const struct owner *who, const struct stack_endpoint *local,
+		   const struct stack_endpoint *remote, bool broadcast, int *fd,
+		   struct endpoint **e, const char **why)
+{
+	int pair[2], error;
+	struct datagram *u = owner_new(d, who, sizeof(*u), SOCK_SEQPACKET, false, pair, &error, why);
+
+	if (!u)
+		return error;
+	u->fd = pair[0];
+	u->endpoint.ops = &datagram_ops;
+	error = datagram_start(u, local, remote, broadcast, why);
+	if (error) {
+		datagram_free(u);
+		close(pair[1]);
+		return error;
+	}
+	*fd = pair[1];
+	*e = &u->endpoint;
+	return 0;
+}

@@ -1,0 +1,437 @@
+/*
+ * A TCP connection of an owner: bytes between the stack and a stream pair, and what each
+ * side's end means to the other.
+ *
+ * From the stack: payload goes straight from the frame into the pair; what the pair does not
+ * take is stored by the stack and follows when the pair has room. From the owner: the pair is
+ * read straight into the send queue, as long as that has room.
+ *
+ * How an owner comes to see ECONNRESET: AF_UNIX reports it to the other end of a socket that
+ * is closed while something in it is unread. So one byte is always left unread. It begins as
+ * a byte that we park through the owner's end before handing it over; later it is the last
+ * byte of what the owner wrote, which was read (MSG_PEEK) but not removed. `seen` counts
+ * these bytes. Ending in order removes them first. AF_UNIX cannot show any other error, so an
+ * owner sees ECONNRESET for a timeout, too; the exact errno of a failed connect travels on
+ * the control socket.
+ *
+ * How a connection in progress looks: the owner's end is filled with parked bytes until it
+ * does not poll writable (unix_writable: more than a quarter of the send buffer in use), and
+ * the last of them, by itself, stays as the byte above when the others are removed.
+ */
+#include "daemon/owner.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define PARKED (64u << 10) /* bytes; at least a quarter of the largest default send buffer in use */
+#define LOAN_PIECES 8
+
+static const struct endpoint_ops stream_ops;
+
+static struct stream *stream_of(struct endpoint *e)
+{
+	return (struct stream *)(void *)e;
+}
+
+/* ---- beginning and end ---- */
+
+/* Puts the first unread byte into the pair, and before it, when `parked`, enough to fill it. */
+static int park(struct stream *s, bool parked)
+{
+	static const char filler[PARKED];
+	int size = 4 * (int)PARKED - 1;
+
+	if (parked) {
+		/* The kernel doubles the value for its own overhead and has a floor and a ceiling for it. */
+		size /= 2;
+		setsockopt(s->owner_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		ssize_t n = send(s->owner_fd, filler, sizeof(filler), MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0)
+			return -errno;
+		s->seen = (uint32_t)n;
+	}
+	if (send(s->owner_fd, filler, 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1)
+		return -errno;
+	s->seen++;
+	return 0;
+}
+
+struct stream *stream_new(struct daemon *d, const struct owner *who, bool nonblock, bool parked, int *error,
+			  const char **why)
+{
+	int fd[2], one = 1;
+	struct stream *s = owner_new(d, who, sizeof(*s), SOCK_STREAM, nonblock, fd, error, why);
+
+	if (!s)
+		return NULL;
+	s->fd = fd[0];
+	s->owner_fd = fd[1];
+	s->endpoint.ops = &stream_ops;
+	s->endpoint.connection = true;
+	/* Urgent data is data (RFC 6093), and must not stick in the queue. */
+	setsockopt(s->fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
+	*error = park(s, parked);
+	if (*error) {
+		*why = "the daemon cannot fill a socket pair";
+		stream_free(s, false);
+		return NULL;
+	}
+	return s;
+}
+
+void stream_attach(struct stream *s, struct sock *sock)
+{
+	s->endpoint.sock = sock;
+	stack_set_user(sock, &s->endpoint);
+	endpoint_link(s->endpoint.daemon, &s->endpoint);
+}
+
+/* Removes the first n bytes of what we can read. */
+static void discard(struct stream *s, size_t n)
+{
+	char junk[4096];
+
+	while (n > 0) {
+		ssize_t got = recv(s->fd, junk, n < sizeof(junk) ? n : sizeof(junk), MSG_DONTWAIT);
+		if (got <= 0)
+			return;
+		n -= (size_t)got;
+	}
+}
+
+void stream_free(struct stream *s, bool reset)
+{
+	struct daemon *d = s->endpoint.daemon;
+
+	if (!reset)
+		discard(s, s->seen);
+	if (s->listener)
+		listener_forget(s->listener, s);
+	if (s->endpoint.sock)
+		endpoint_unlink(d, &s->endpoint);
+	sd_event_source_disable_unref(s->source);
+	close(s->fd);
+	if (s->owner_fd >= 0)
+		close(s->owner_fd);
+	owner_free(&s->endpoint);
+}
+
+void stream_abort(struct stream *s)
+{
+	stack_abort(s->endpoint.sock, daemon_now());
+	daemon_kick(s->endpoint.daemon);
+	stream_free(s, true);
+}
+
+/* The stack sends what it has, and FIN; RST instead when received data is left unread. */
+static void stream_close(struct stream *s, bool reset)
+{
+	stack_close(s->endpoint.sock, daemon_now());
+	daemon_kick(s->endpoint.daemon);
+	stream_free(s, reset);
+}
+
+/* ---- from the stack to the owner ---- */
+
+/* Whether a byte that could not be given to the owner may be forgotten. */
+static bool unwanted(struct stream *s)
+{
+	struct pollfd p = {.fd = s->fd};
+
+	/*
+	 * EPIPE without a hangup is the owner's shutdown(SHUT_RD): it wants no more, which TCP has
+	 * no word for. After a close the data stays in the stack, which makes it an RST.
+	 */
+	return errno == EPIPE && poll(&p, 1, 0) == 0;
+}
+
+static size_t on_receive(struct endpoint *e, const void *data, size_t len)
+{
+	struct stream *s = stream_of(e);
+	ssize_t n = s->gone ? 0 : send(s->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0)
+		return unwanted(s) ? len : 0;
+	s->given += (size_t)n;
+	return (size_t)n;
+}
+
+/* Gives the owner what the stack has stored, then the end of file if it is time. */
+static void push(struct stream *s)
+{
+	struct sock *sock = s->endpoint.sock;
+	struct iovec iov[LOAN_PIECES];
+	unsigned pieces = LOAN_PIECES;
+
+	while (stack_recv_peek(sock, iov, &pieces) > 0) {
+		struct msghdr m = {.msg_iov = iov, .msg_iovlen = pieces};
+		ssize_t n = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && unwanted(s))
+			n = (ssize_t)iov[0].iov_len;
+		if (n <= 0)
+			return;
+		s->given += (size_t)n;
+		stack_recv_consume(sock, daemon_now(), (size_t)n);
+		daemon_kick(s->endpoint.daemon);
+		pieces = LOAN_PIECES;
+	}
+	if (s->eof && !s->eof_told) {
+		s->eof_told = true;
+		shutdown(s->fd, SHUT_WR);
+	}
+}
+
+/* ---- from the owner to the stack ---- */
+
+/* Bytes that the owner has written and we have not handled. */
+static size_t fresh_bytes(const struct stream *s)
+{
+	int readable = 0;
+
+	if (ioctl(s->fd, FIONREAD, &readable) != 0 || (uint32_t)readable <= s->seen)
+		return 0;
+	return (size_t)readable - s->seen;
+}
+
+/* Makes iov (pieces, total bytes as given) `cut` bytes shorter. Returns where the first byte cut away belongs. */
+static void *shorten(struct iovec *iov, unsigned *pieces, size_t len)
+{
+	unsigned i = 0;
+
+	while (i < *pieces && len >= iov[i].iov_len)
+		len -= iov[i++].iov_len;
+	if (i == *pieces)
+		return NULL;
+	void *end = (char *)iov[i].iov_base + len;
+	iov[i].iov_len = len;
+	*pieces = len > 0 ? i + 1 : i;
+	return end;
+}
+
+/*
+ * Reads one loan of send-queue space full, as far as the owner has written. When that takes
+ * all there is, the last byte is only looked at. False: nothing more to be had now.
+ */
+static bool pull_once(struct stream *s)
+{
+	struct sock *sock = s->endpoint.sock;
+	char junk; /* `seen` is 1 at most here: the parked bytes were removed when the connection was made */
+	struct iovec iov[LOAN_PIECES + 1] = {{&junk, s->seen}};
+	unsigned pieces = LOAN_PIECES;
+	size_t fresh = fresh_bytes(s), taken = 0, space;
+
+	if (fresh == 0)
+		return false;
+	space = stack_send_space(sock, fresh, iov + 1, &pieces);
+	if (space == 0)
+		return false;
+	bool all = space >= fresh;
+	size_t want = s->seen + (all ? fresh - 1 : space);
+	unsigned total = pieces + 1;
+	void *last = shorten(iov, &total, want);
+	ssize_t n = want > 0 ? readv(s->fd, iov, (int)total) : 0;
+	if (n >= (ssize_t)s->seen) {
+		taken = (size_t)n - s->seen;
+		s->seen = 0;
+	} else if (n > 0) {
+		s->seen -= (uint32_t)n;
+	}
+	if (all && (size_t)n == want && recv(s->fd, last, 1, MSG_PEEK | MSG_DONTWAIT) == 1) {
+		taken++;
+		s->seen = 1;
+	}
+	stack_send_commit(sock, daemon_now(), taken);
+	daemon_kick(s->endpoint.daemon);
+	return n > 0 || taken > 0;
+}
+
+/* Takes what the owner wrote as far as the send queue has room, then its end. False: the stream is gone. */
+static bool pull(struct stream *s)
+{
+	if (!s->connected || s->finished)
+		return true;
+	while (pull_once(s))
+		;
+	if (!s->half_closed || fresh_bytes(s) > 0)
+		return true;
+	if (s->gone) {
+		stream_close(s, false);
+		return false;
+	}
+	s->finished = true;
+	stack_shutdown(s->endpoint.sock, daemon_now());
+	daemon_kick(s->endpoint.daemon);
+	return true;
+}
+
+/* ---- readiness ---- */
+
+static bool stack_has_data(struct stream *s)
+{
+	struct iovec iov;
+	unsigned pieces = 1;
+
+	return stack_recv_peek(s->endpoint.sock, &iov, &pieces) > 0;
+}
+
+/* True when the owner is gone and that was dealt with: the stream does not exist any more. */
+static bool owner_gone(struct stream *s, uint32_t events)
+{
+	if (!(events & EPOLLHUP))
+		return false;
+	s->gone = s->half_closed = true;
+	/* EPOLLERR: it closed with data unread in its end. RFC 9293 3.6.1 (RFC 1122 4.2.2.13): RST. */
+	if ((events & EPOLLERR) || !s->connected || stack_has_data(s)) {
+		stream_abort(s);
+		return true;
+	}
+	if (s->finished) {
+		stream_close(s, false);
+		return true;
+	}
+	return false;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct stream *s = arg;
+
+	(void)source;
+	(void)fd;
+	if (s->listener && (events & EPOLLHUP) && listener_unread(s->listener))
+		events |= EPOLLERR; /* closed with its listener: nobody ever had it */
+	if (events & EPOLLRDHUP)
+		s->half_closed = true;
+	if (owner_gone(s, events))
+		return 0;
+	if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) && !pull(s))
+		return 0;
+	if ((events & EPOLLOUT) && s->connected) {
+		push(s);
+		if (s->closed && !stack_has_data(s))
+			stream_close(s, false);
+	}
+	return 0;
+}
+
+int stream_watch(struct stream *s)
+{
+	return sd_event_add_io(s->endpoint.daemon->loop, &s->source, s->fd,
+			       EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, s);
+}
+
+bool stream_connected(struct stream *s)
+{
+	s->connected = true;
+	if (s->seen > 1) {
+		discard(s, s->seen - 1);
+		s->seen = 1;
+	}
+	push(s);
+	return pull(s);
+}
+
+/* ---- events of the stack ---- */
+
+static void on_error(struct stream *s, int error)
+{
+	connect_done *done = s->done;
+	void *arg = s->arg;
+
+	if (done) {
+		s->done = NULL;
+		done(arg, error, owner_error(error), -1, &s->endpoint);
+	} else if (s->connected) {
+		push(s);
+	}
+	stream_close(s, true);
+}
+
+/* The handshake that somebody waited for is done: they get the owner's end. */
+static bool tell_connected(struct stream *s)
+{
+	connect_done *done = s->done;
+	int fd = s->owner_fd;
+
+	if (!done)
+		return true;
+	s->done = NULL;
+	s->owner_fd = -1;
+	int error = stream_watch(s);
+	if (error < 0) {
+		close(fd);
+		done(s->arg, -error, "the daemon cannot watch a descriptor", -1, &s->endpoint);
+		stream_abort(s);
+		return false;
+	}
+	done(s->arg, 0, NULL, fd, &s->endpoint);
+	return true;
+}
+
+static void on_event(struct endpoint *e, const struct stack_event *event)
+{
+	struct stream *s = stream_of(e);
+
+	if (event->events & STACK_EVENT_ERROR) {
+		on_error(s, event->error);
+		return;
+	}
+	if ((event->events & STACK_EVENT_CONNECTED) && (!tell_connected(s) || !stream_connected(s)))
+		return;
+	if (s->gone && (event->events & STACK_EVENT_READABLE)) {
+		stream_abort(s); /* data for an owner that has closed: RST, as the host does */
+		return;
+	}
+	if (event->events & STACK_EVENT_EOF)
+		s->eof = true;
+	if (event->events & (STACK_EVENT_READABLE | STACK_EVENT_EOF))
+		push(s);
+	if ((event->events & STACK_EVENT_WRITABLE) && !pull(s))
+		return;
+	if (event->events & STACK_EVENT_CLOSED) {
+		s->closed = true;
+		if (!stack_has_data(s))
+			stream_close(s, false);
+	}
+}
+
+/* ---- the other operations ---- */
+
+static void on_close(struct endpoint *e, bool abort)
+{
+	struct stream *s = stream_of(e);
+
+	if (s->done) {
+		connect_done *done = s->done;
+		s->done = NULL;
+		done(s->arg, ECONNABORTED, "the daemon is ending", -1, e);
+	}
+	if (abort || !s->connected) {
+		stream_abort(s);
+		return;
+	}
+	push(s);
+	while (pull_once(s))
+		;
+	stream_close(s, false);
+}
+
+static void on_queued(struct endpoint *e, uint64_t *recv_q, uint64_t *send_q)
+{
+	struct stream *s = stream_of(e);
+
+	*recv_q += owner_unread(e->daemon, s->fd, e->inode, s->given);
+	*send_q += fresh_bytes(s);
+}
+
+static const struct endpoint_ops stream_ops = {
+	.event = on_event,
+	.receive = on_receive,
+	.close = on_close,
+	.queued = on_queued,
+};

@@ -1,0 +1,97 @@
+/*
+ * NewReno's windows: RFC 5681 with appropriate byte counting (RFC 3465) and the initial window
+ * of RFC 6928. Recovery itself (RFC 6582) is the caller's.
+ *
+ * Invariants: cwnd is at least one segment and at most CWND_MAX; ssthresh at least two segments.
+ */
+#include "cc.h"
+
+#include "types.h"
+
+#define CWND_MAX (UINT32_C(1) << 30) /* the largest window there is (RFC 7323 2.3) */
+#define SSTHRESH_NONE UINT32_MAX     /* no loss yet */
+
+/* RFC 6928 2: min(10 * MSS, max(2 * MSS, 14600)) */
+static uint32_t initial_window(uint32_t mss)
+{
+	return min_u32(10 * mss, max_u32(2 * mss, 14600));
+}
+
+/* RFC 5681 3.1, equation 4 */
+static uint32_t half_flight(uint32_t flight, uint32_t mss)
+{
+	return max_u32(flight / 2, 2 * mss);
+}
+
+static void newreno_init(struct cc *c, uint32_t mss)
+{
+	*c = (struct cc){.cwnd = initial_window(mss), .ssthresh = SSTHRESH_NONE};
+}
+
+/*
+ * RFC 3465 2.2 and 2.3: by what was acknowledged, at most L segments an ACK; L is 2, and 1 in a
+ * slow start that follows a loss.
+ */
+static void slow_start(struct cc *c, uint32_t acked, uint32_t mss)
+{
+	uint32_t limit = c->ssthresh == SSTHRESH_NONE ? 2 * mss : mss;
+
+	c->cwnd += min_u32(acked, limit);
+}
+
+/* RFC 3465 2.1: one segment for each window acknowledged. */
+static void congestion_avoidance(struct cc *c, uint32_t acked, uint32_t mss)
+{
+	c->acked += min_u32(acked, c->cwnd);
+	if (c->acked >= c->cwnd) {
+		c->acked -= c->cwnd;
+		c->cwnd += mss;
+	}
+}
+
+static void newreno_acked(struct cc *c, uint32_t acked, uint32_t mss, bool limited, uint64_t now, uint64_t srtt)
+{
+	(void)now;
+	(void)srtt;
+	if (!limited)
+		return;
+	if (c->cwnd < c->ssthresh)
+		slow_start(c, acked, mss);
+	else
+		congestion_avoidance(c, acked, mss);
+	c->cwnd = min_u32(c->cwnd, CWND_MAX);
+}
+
+/* RFC 5681 3.2, steps 2 and 3: three segments have left the network. */
+static void newreno_lost(struct cc *c, uint32_t flight, uint32_t mss, uint64_t now)
+{
+	(void)now;
+	c->ssthresh = half_flight(flight, mss);
+	c->cwnd = c->ssthresh + 3 * mss;
+	c->acked = 0;
+}
+
+static void newreno_timed_out(struct cc *c, uint32_t flight, uint32_t mss, bool first, uint64_t now)
+{
+	(void)now;
+	if (first)
+		c->ssthresh = half_flight(flight, mss);
+	c->cwnd = mss;
+	c->acked = 0;
+}
+
+/* RFC 5681 4.1: RW = min(IW, cwnd) */
+static void newreno_idle(struct cc *c, uint32_t mss)
+{
+	c->cwnd = min_u32(c->cwnd, initial_window(mss));
+	c->acked = 0;
+}
+
+const struct cc_ops cc_newreno = {
+	.name = "newreno",
+	.init = newreno_init,
+	.acked = newreno_acked,
+	.lost = newreno_lost,
+	.timed_out = newreno_timed_out,
+	.idle = newreno_idle,
+};

@@ -1,0 +1,359 @@
+/*
+ * The stack as a whole: its making and end, the run that drives timers and output, events.
+ */
+#include "core.h"
+
+#include "net.h"
+#include "tcp.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+/* Work of one stack_run, so that the caller's loop stays responsive. */
+#define RUN_TIMERS 4096u
+#define RUN_OUTPUTS 1024u
+#define RUN_LOOPBACK 256u
+
+void stack_config_default(struct stack_config *c)
+{
+	*c = (struct stack_config){
+		.link = STACK_LINK_ETHERNET,
+		.mac = {0x02, 0, 0, 0, 0, 1},
+		.mtu = 1500,
+		.probe = STACK_PROBE_OPTIMISTIC,
+		.mem_total = 256u << 20,
+		.send_buffer = 1u << 20,
+		.recv_buffer = 1u << 20,
+		.mem_ooo = 32u << 20,
+		.mem_fragments = 1u << 20,
+		.half_open_max = 1024,
+		.time_wait_max = 16384,
+		.sockets_max = 65536,
+		.neighbours_max = 1024,
+		.port_first = 49152,
+		.port_last = 65535,
+		.syn_retries = 6,
+		.synack_retries = 5,
+		.data_retries = 15,
+		.orphan_retries = 8,
+		.rto_min = MILLISECONDS(200),
+		.rto_max = SECONDS(120),
+		.rto_initial = SECONDS(1),
+		.delayed_ack = MILLISECONDS(40),
+		.time_wait = SECONDS(60),
+		.fin_wait_2 = SECONDS(60),
+		.keepalive_idle = SECONDS(7200),
+		.keepalive_interval = SECONDS(75),
+		.keepalive_probes = 9,
+		.timestamps = true,
+		.window_scaling = true,
+		.icmp_rate = 1000,
+		.icmp_burst = 200,
+		.rst_rate = 1000,
+		.rst_burst = 500,
+		.ttl = 64,
+	};
+}
+
+static bool config_valid(const struct stack_config *c)
+{
+	return c->mtu >= 68 && c->port_first > 0 && c->port_first <= c->port_last &&
+	       c->send_buffer >= 2048 && c->recv_buffer >= 2048 && c->recv_buffer <= 1u << 30 &&
+	       c->rto_min > 0 && c->rto_min <= c->rto_max && c->ttl > 0 && c->neighbours_max > 0 &&
+	       c->half_open_max > 0 && c->sockets_max > 0;
+}
+
+/* Separate keys for separate uses, from one seed. */
+static void derive_keys(struct stack *s, uint8_t table_key[16])
+{
+	struct { uint8_t *key; uint64_t number; } const keys[] = {
+		{s->key_random, 1}, {s->key_isn, 2}, {s->key_port, 3}, {s->key_ip_id, 4},
+		{s->reasm_key, 5}, {table_key, 6},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		uint64_t in[3] = {keys[i].number, 0, 0}, out[2];
+
+		memcpy(&in[1], s->cfg.seed + 16, 16);
+		out[0] = keyed_hash(s->cfg.seed, in, sizeof(in));
+		in[0] |= 1u << 8;
+		out[1] = keyed_hash(s->cfg.seed, in, sizeof(in));
+		memcpy(keys[i].key, out, 16);
+	}
+}
+
+static void set_budgets(struct stack *s)
+{
+	const struct stack_config *c = &s->cfg;
+	struct mem *m = &s->mem;
+
+	m->total_limit = c->mem_total;
+	m->limit[MEM_OOO] = c->mem_ooo;
+	m->limit[MEM_FRAGMENT] = c->mem_fragments;
+	m->limit[MEM_TIME_WAIT] = c->time_wait_max * sizeof(struct time_wait);
+	m->limit[MEM_NEIGHBOUR] = c->neighbours_max * (size_t)256 + (256u << 10);
+	m->limit[MEM_LOOPBACK] = 4u << 20;
+}
+
+struct stack *stack_new(const struct stack_config *config, const struct stack_ops *ops,
+			void *context, stack_time now)
+{
+	struct stack *s;
+	uint8_t table_key[16];
+
+	if (!config_valid(config))
+		return NULL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->cfg = *config;
+	s->ops = *ops;
+	s->context = context;
+	s->now = now;
+	s->next_id = 1;
+	s->events_tail = &s->events;
+	s->dirty_tail = &s->dirty;
+	s->loop_tail = &s->loop_head;
+	s->tw_timer.kind = TIMER_TIME_WAIT;
+	set_budgets(s);
+	derive_keys(s, table_key);
+	wheel_init(&s->wheel, now);
+	if (!table_init(&s->table, &s->mem, table_key)) {
+		free(s);
+		return NULL;
+	}
+	s->port_counter = (uint32_t)random_u64(s);
+	return s;
+}
+
+uint64_t keyed_hash(const uint8_t key[16], const void *data, size_t len)
+{
+	uint64_t out;
+
+	crypto_shorthash((unsigned char *)&out, data, len, key);
+	return out;
+}
+
+uint64_t random_u64(struct stack *s)
+{
+	uint64_t n = s->random_n++;
+
+	return keyed_hash(s->key_random, &n, sizeof(n));
+}
+
+/* ---- events ---- */
+
+void sock_event(struct sock *sock, unsigned events)
+{
+	struct stack *s = sock->stack;
+
+	sock->events |= events;
+	if (sock->event_link)
+		return;
+	sock->event_next = NULL;
+	sock->event_link = s->events_tail;
+	*s->events_tail = sock;
+	s->events_tail = &sock->event_next;
+}
+
+void sock_event_cancel(struct sock *sock)
+{
+	if (!sock->event_link)
+		return;
+	*sock->event_link = sock->event_next;
+	if (sock->event_next)
+		sock->event_next->event_link = sock->event_link;
+	else
+		sock->stack->events_tail = sock->event_link;
+	sock->event_link = NULL;
+	sock->events = 0;
+}
+
+bool stack_next_event(struct stack *s, struct stack_event *event)
+{
+	struct sock *sock = s->events;
+
+	if (s->has_notice) {
+		*event = s->notice;
+		s->has_notice = false;
+		return true;
+	}
+	if (!sock)
+		return false;
+	*event = (struct stack_event){
+		.sock = sock, .user = sock->user, .events = sock->events, .error = sock->error,
+	};
+	sock_event_cancel(sock);
+	return true;
+}
+
+/* ---- running ---- */
+
+static void dispatch_timer(struct stack *s, struct timer *t)
+{
+	switch ((enum timer_kind)t->kind) {
+	case TIMER_TCB:
+		tcp_timer(s, t);
+		break;
+	case TIMER_HALF_OPEN:
+		half_open_timer(s, t);
+		break;
+	case TIMER_TIME_WAIT:
+		time_wait_timer(s);
+		break;
+	case TIMER_NEIGHBOUR:
+		arp_timer(s, t);
+		break;
+	case TIMER_REASSEMBLY:
+		reasm_timer(s, t);
+		break;
+	case TIMER_ADDRESS:
+		arp_address_timer(s, t);
+		break;
+	}
+}
+
+static bool run_timers(struct stack *s)
+{
+	for (unsigned i = 0; i < RUN_TIMERS; i++) {
+		struct timer *t = wheel_expire(&s->wheel, s->now);
+
+		if (!t)
+			return false;
+		dispatch_timer(s, t);
+	}
+	return true;
+}
+
+static bool run_output(struct stack *s)
+{
+	for (unsigned i = 0; i < RUN_OUTPUTS && s->dirty; i++) {
+		struct tcb *t = s->dirty;
+
+		tcb_clean(t);
+		if (tcp_output(t))
+			tcb_dirty(t);
+	}
+	return s->dirty != NULL;
+}
+
+bool stack_run(struct stack *s, stack_time now)
+{
+	bool more;
+
+	s->now = now;
+	more = run_timers(s);
+	more |= run_output(s);
+	if (s->loop_head) {
+		loopback_run(s, RUN_LOOPBACK);
+		more |= run_output(s);
+	}
+	return more || s->loop_head;
+}
+
+void stack_input(struct stack *s, stack_time now, const struct stack_frame *frame)
+{
+	s->now = now;
+	link_input(s, frame);
+}
+
+stack_time stack_deadline(const struct stack *s)
+{
+	if (s->dirty || s->loop_head)
+		return s->now;
+	return wheel_next(&s->wheel);
+}
+
+void stack_reconfigure(struct stack *s, const struct stack_config *config)
+{
+	struct stack_config old = s->cfg;
+
+	if (!config_valid(config))
+		return;
+	s->cfg = *config;
+	memcpy(s->cfg.seed, old.seed, sizeof(old.seed));
+	memcpy(s->cfg.mac, old.mac, sizeof(old.mac));
+	s->cfg.link = old.link;
+	s->cfg.mtu = old.mtu;
+	s->cfg.offload = old.offload;
+	set_budgets(s);
+}
+
+/* ---- the end ---- */
+
+#define COLLECT 64u
+
+struct collection {
+	struct pcb *pcb[COLLECT];
+	unsigned count;
+};
+
+static bool collect(void *arg, struct pcb *p)
+{
+	struct collection *c = arg;
+
+	if (c->count < COLLECT)
+		c->pcb[c->count++] = p;
+	return c->count < COLLECT;
+}
+
+static void tcb_release(struct stack *s, struct tcb *t)
+{
+	tcp_ooo_clear(t);
+	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
+	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
+	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
+}
+
+static void pcb_release(struct stack *s, struct pcb *p)
+{
+	if (p->kind != PCB_UDP)
+		table_remove(&s->table, p);
+	switch ((enum pcb_kind)p->kind) {
+	case PCB_BOUND:
+		mem_free(&s->mem, MEM_SOCKET, p, sizeof(struct sock));
+		break;
+	case PCB_LISTEN:
+		mem_free(&s->mem, MEM_SOCKET, p, sizeof(struct listener));
+		break;
+	case PCB_HALF:
+		break; /* in the pool */
+	case PCB_TCB:
+		tcb_release(s, CONTAINER_OF(p, struct tcb, sock.pcb));
+		break;
+	case PCB_TIME_WAIT:
+		mem_free(&s->mem, MEM_TIME_WAIT, p, sizeof(struct time_wait));
+		break;
+	case PCB_UDP:
+		udp_close(CONTAINER_OF(p, struct sock, pcb));
+		break;
+	}
+}
+
+/* Some entries of the table; 0 when it is empty. */
+static unsigned table_take(struct stack *s, struct collection *c)
+{
+	uint64_t cursor = 0;
+
+	c->count = 0;
+	while (c->count == 0 && table_walk(&s->table, &cursor, COLLECT, collect, c))
+		;
+	return c->count;
+}
+
+void stack_free(struct stack *s)
+{
+	struct collection c;
+
+	if (!s)
+		return;
+	while (table_take(s, &c) > 0)
+		for (unsigned i = 0; i < c.count; i++)
+			pcb_release(s, c.pcb[i]);
+	mem_free(&s->mem, MEM_HALF, s->half_pool, s->half_pool_size * sizeof(struct half_open));
+	loopback_free(s);
+	arp_free(s);
+	reasm_free(s);
+	table_done(&s->table);
+	free(s);
+}

@@ -1,0 +1,139 @@
+/* struct stack and what all its modules share. Only files of stack/ include it. */
+#ifndef BYWAY_STACK_CORE_H
+#define BYWAY_STACK_CORE_H
+
+#include "counters.h"
+#include "mem.h"
+#include "pcb.h"
+#include "queue.h"
+#include "stack.h"
+#include "table.h"
+#include "types.h"
+#include "wheel.h"
+
+#define SECONDS(n) ((stack_time)(n) * 1000000u)
+#define MILLISECONDS(n) ((stack_time)(n) * 1000u)
+
+#define ADDRESS_MAX 16
+#define ROUTE_MAX 64
+#define NEIGHBOUR_BUCKETS 256
+#define REASM_SLOTS 64
+
+/* A socket that somebody holds: the head of struct tcb, listener and udp_sock; by itself PCB_BOUND. */
+struct sock {
+	struct pcb pcb;
+	struct stack *stack;
+	void *user;
+	struct sock *event_next, **event_link; /* in stack->events; link NULL: not queued */
+	uint32_t events;                       /* STACK_EVENT_* not yet fetched */
+	int32_t error;                         /* positive errno of what ended it, or pending (UDP) */
+};
+
+/* Token bucket: `rate` events a second, at most `burst` at once. */
+struct limit {
+	stack_time last;
+	uint64_t tokens; /* millionths of an event */
+};
+#define LIMIT_EVENT 1000000u /* tokens of one event: one microsecond brings `rate` tokens */
+bool limit_allow(struct limit *l, stack_time now, uint32_t rate, uint32_t burst);
+
+struct address {
+	struct stack_addr addr;
+	uint8_t prefix;
+	bool used, tentative, conflict;
+	uint8_t probes_left, announcements_left;
+	stack_time defended; /* last defence; 0: never */
+	struct timer timer;
+};
+
+struct route {
+	struct stack_addr dest, gateway, source;
+	uint8_t prefix;
+	bool used, from_address;
+};
+
+/* A packet on its way to ourselves. */
+struct loop_packet {
+	struct loop_packet *next;
+	uint32_t len, gso_size;
+	uint8_t data[];
+};
+
+struct neighbour;
+struct reassembly;
+/* Incomplete datagrams of the sources that hash here. */
+struct reasm_slot {
+	struct reassembly *oldest; /* oldest first */
+	uint32_t count;            /* datagrams */
+	size_t bytes;              /* memory that they use */
+};
+struct time_wait;
+struct tcb;
+struct half_open;
+
+struct stack {
+	struct stack_config cfg;
+	struct stack_ops ops;
+	void *context;
+	stack_time now; /* of the call in progress */
+	uint64_t counter[COUNTER_COUNT];
+	struct mem mem;
+	struct wheel wheel;
+	struct table table;
+	uint64_t next_id;
+	uint32_t sockets;  /* sockets and full connections */
+	uint64_t random_n; /* of random_u64 */
+	uint8_t key_random[16], key_isn[16], key_port[16], key_ip_id[16];
+
+	struct sock *events, **events_tail;
+	struct stack_event notice; /* STACK_EVENT_CONFLICT waiting to be fetched */
+	bool has_notice;
+
+	/* link and network */
+	struct address address[ADDRESS_MAX];
+	struct route route[ROUTE_MAX];
+	struct neighbour *neighbours; /* arp.c: the last used of a ring */
+	struct neighbour *neighbour_bucket[NEIGHBOUR_BUCKETS];
+	uint32_t neighbour_count;
+	struct limit arp_limit;
+	struct loop_packet *loop_head, **loop_tail;
+	struct reasm_slot reasm_slot[REASM_SLOTS]; /* reasm.c */
+	uint32_t reassembly_count;
+	uint8_t reasm_key[16];
+	struct limit icmp_limit;
+	uint16_t ip_id_counter; /* enciphered, it is the identification of packets that may be fragmented */
+
+	/* TCP */
+	struct tcb *dirty, **dirty_tail;    /* connections with something to send */
+	struct time_wait *tw_head, *tw_tail; /* oldest first: all wait equally long */
+	struct timer tw_timer;
+	uint32_t time_wait_count, half_open_count;
+	struct half_open *half_pool, *half_free; /* all of them, allocated by the first listener */
+	uint32_t half_pool_size;
+	struct limit rst_limit;
+	uint32_t port_counter;
+};
+
+/* A number that nobody outside can predict (SipHash of a counter, keyed from the seed). */
+uint64_t random_u64(struct stack *s);
+/* SipHash-2-4 of `len` bytes under one of the stack's keys. */
+uint64_t keyed_hash(const uint8_t key[16], const void *data, size_t len);
+
+/* Queues events for stack_next_event. */
+void sock_event(struct sock *sock, unsigned events);
+void sock_event_cancel(struct sock *sock);
+/* Fills the head of a new socket and counts it. False: no room (nothing was done). */
+bool sock_admit(struct stack *s);
+void sock_init(struct sock *sock, struct stack *s, enum pcb_kind kind, uint32_t owner, void *user);
+/* Puts a socket that has no address into the table under a key that no packet can have. */
+void sock_park(struct sock *sock);
+/* The end of a PCB_BOUND. */
+void sock_bound_free(struct sock *sock);
+
+/* A socket's own port and address are free? 0 or -EADDRINUSE, -EADDRNOTAVAIL. */
+int port_check(struct stack *s, bool udp, const struct stack_endpoint *local);
+/* Chooses a port (RFC 6056 3.3.3, algorithm 3); remote may be any. 0: none is free. */
+uint16_t port_choose(struct stack *s, bool udp, const struct stack_addr *local,
+		     const struct stack_endpoint *remote);
+
+#endif

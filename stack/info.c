@@ -1,0 +1,501 @@
+/* Looking in: lists of sockets, one control block, memory, and the checks that tests run. */
+#include "tcp.h"
+
+#include <errno.h>
+
+/* A parked socket has an unusable key and is not shown. */
+static bool parked(const struct pcb *p)
+{
+	return p->lport == 0;
+}
+
+static void *holder(const struct pcb *p)
+{
+	if (p->kind == PCB_HALF || p->kind == PCB_TIME_WAIT)
+		return NULL;
+	return CONTAINER_OF(p, struct sock, pcb)->user;
+}
+
+static void fill_tcb(const struct tcb *t, struct stack_sock_info *out)
+{
+	out->recv_q = t->rcvq.len;
+	out->send_q = t->sndq.len;
+}
+
+static void fill(const struct pcb *p, struct stack_sock_info *out)
+{
+	*out = (struct stack_sock_info){
+		.id = p->id, .proto = p->kind == PCB_UDP ? STACK_UDP : STACK_TCP,
+		.state = (enum tcp_state)p->state, .local = pcb_local(p), .remote = pcb_remote(p),
+		.owner = p->owner, .user = holder(p),
+	};
+	switch ((enum pcb_kind)p->kind) {
+	case PCB_LISTEN: {
+		const struct listener *l = CONTAINER_OF(p, struct listener, sock.pcb);
+
+		out->recv_q = l->accept_length;
+		out->send_q = l->accept_limit;
+		out->half_open = l->half_open;
+		out->drops = l->refused;
+		break;
+	}
+	case PCB_TCB:
+		fill_tcb(CONTAINER_OF(p, struct tcb, sock.pcb), out);
+		break;
+	case PCB_UDP: {
+		const struct udp_sock *u = CONTAINER_OF(p, struct udp_sock, sock.pcb);
+
+		out->recv_q = u->queued;
+		out->drops = u->drops;
+		out->state = p->rport ? TCP_ESTABLISHED : TCP_CLOSED;
+		break;
+	}
+	case PCB_BOUND:
+	case PCB_HALF:
+	case PCB_TIME_WAIT:
+		break;
+	}
+}
+
+struct walk {
+	bool (*visit)(void *arg, const struct stack_sock_info *info);
+	void *arg;
+};
+
+static bool walk_visit(void *arg, struct pcb *p)
+{
+	struct walk *w = arg;
+	struct stack_sock_info info;
+
+	if (parked(p))
+		return true;
+	fill(p, &info);
+	return w->visit(w->arg, &info);
+}
+
+bool stack_walk(struct stack *s, uint64_t *cursor, size_t batch,
+		bool (*visit)(void *arg, const struct stack_sock_info *info), void *arg)
+{
+	struct walk w = {visit, arg};
+
+	return table_walk(&s->table, cursor, batch, walk_visit, &w);
+}
+
+struct search {
+	uint64_t id;
+	struct pcb *found;
+};
+
+static bool search_visit(void *arg, struct pcb *p)
+{
+	struct search *search = arg;
+
+	if (p->id == search->id && !parked(p))
+		search->found = p;
+	return search->found == NULL;
+}
+
+static struct pcb *pcb_by_id(struct stack *s, uint64_t id)
+{
+	struct search search = {.id = id};
+	uint64_t cursor = 0;
+
+	while (!search.found && table_walk(&s->table, &cursor, SIZE_MAX, search_visit, &search))
+		;
+	return search.found;
+}
+
+bool stack_find(struct stack *s, uint64_t id, struct stack_sock_info *out)
+{
+	const struct pcb *p = pcb_by_id(s, id);
+
+	if (p)
+		fill(p, out);
+	return p != NULL;
+}
+
+/* ---- one control block ---- */
+
+static const char *recovery_name(enum tcp_recovery recovery)
+{
+	switch (recovery) {
+	case RECOVERY_OPEN:
+		return "open";
+	case RECOVERY_FAST:
+		return "fast-recovery";
+	case RECOVERY_LOSS:
+		return "loss";
+	}
+	return "?";
+}
+
+/* Milliseconds of 32 bits, as the history keeps them, to the time they mean: not after now. */
+static stack_time from_ms(stack_time now, uint32_t ms)
+{
+	return now - MILLISECONDS((uint32_t)(to_ms(now) - ms));
+}
+
+static void tcb_history(const struct tcb *t, stack_time now, struct stack_tcb_info *out)
+{
+	unsigned first = ((unsigned)t->history_next + STACK_HISTORY - t->history_count) % STACK_HISTORY;
+
+	out->history_count = t->history_count;
+	for (unsigned i = 0; i < t->history_count; i++) {
+		const struct tcp_change *c = &t->history[(first + i) % STACK_HISTORY];
+
+		out->history[i] = (struct stack_change){
+			from_ms(now, c->ms), (enum tcp_state)c->from, (enum tcp_state)c->to,
+			tcp_cause_name((enum tcp_cause)c->cause),
+		};
+	}
+}
+
+static void tcb_sequences(const struct tcb *t, struct stack_tcb_info *out)
+{
+	out->iss = t->iss.v;
+	out->snd_una = t->snd_una.v;
+	out->snd_nxt = t->snd_nxt.v;
+	out->snd_wnd = t->snd_wnd;
+	out->snd_up = t->snd_up.v;
+	out->snd_wl1 = t->snd_wl1.v;
+	out->snd_wl2 = t->snd_wl2.v;
+	out->max_snd_wnd = t->max_snd_wnd;
+	out->irs = t->irs.v;
+	out->rcv_nxt = t->rcv_nxt.v;
+	out->rcv_wnd = t->rcv_adv.v - t->rcv_nxt.v;
+	out->rcv_up = t->rcv_up.v;
+	out->rcv_adv = t->rcv_adv.v;
+	out->snd_scale = t->snd_scale;
+	out->rcv_scale = t->rcv_scale;
+	out->mss_send = t->mss;
+	out->mss_recv = tcp_mss_for(t);
+	out->mss_peer = t->mss_peer;
+	out->mtu = t->mtu;
+}
+
+static void tcb_control(const struct tcb *t, struct stack_tcb_info *out)
+{
+	out->cc_name = t->cc_ops->name;
+	out->recovery = recovery_name((enum tcp_recovery)t->recovery);
+	out->cwnd = t->cc.cwnd;
+	out->ssthresh = t->cc.ssthresh;
+	out->flight = tcb_flight(t);
+	out->recover = t->recover.v;
+	out->dupacks = t->dupacks;
+	out->srtt = t->rtt.srtt / 8;
+	out->rttvar = t->rtt.rttvar / 4;
+	out->rtt_min = t->rtt.min == UINT32_MAX ? 0 : t->rtt.min;
+	out->rto = rtt_timeout(&t->rtt, tcb_stack(t)->cfg.rto_max);
+	out->backoff = t->rtt.backoff;
+	out->retries = t->retries;
+	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
+		out->timer[i] = t->deadline[i];
+}
+
+static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_info *out)
+{
+	out->form = "full";
+	out->created = t->created;
+	tcb_sequences(t, out);
+	tcb_control(t, out);
+	out->send_buffer = t->send_limit;
+	out->recv_buffer = t->recv_limit;
+	out->ooo_bytes = t->ooo_bytes;
+	out->ooo_ranges = t->ooo_ranges;
+	out->memory = sizeof(*t) + byteq_memory(&t->sndq) + byteq_memory(&t->rcvq);
+	for (const struct ooo_range *r = t->ooo; r; r = r->next)
+		out->memory += sizeof(*r) + byteq_memory(&r->data);
+	out->bytes_sent = t->bytes_sent;
+	out->bytes_acked = t->bytes_acked;
+	out->bytes_received = t->bytes_received;
+	out->bytes_retransmitted = t->bytes_retransmitted;
+	out->segments_in = t->segments_in;
+	out->segments_out = t->segments_out;
+	out->retransmissions = t->retransmissions;
+	out->dupacks_in = t->dupacks_in;
+	out->ooo_in = t->ooo_in;
+	out->opt_timestamps = t->ts_on;
+	out->opt_window_scaling = t->ws_on;
+	out->opt_sack = t->sack_on;
+	out->nodelay = t->nodelay;
+	out->keepalive = t->keepalive;
+	out->fin_sent = t->fin_sent;
+	out->fin_received = t->fin_received;
+	out->user_closed = t->user_closed;
+	out->error = t->sock.error ? t->sock.error : t->soft_error;
+	tcb_history(t, now, out);
+}
+
+static void half_open_details(const struct stack *s, const struct half_open *h, struct stack_tcb_info *out)
+{
+	out->form = "half-open";
+	out->created = from_ms(s->now, h->created_ms);
+	out->iss = out->snd_una = h->iss.v;
+	out->snd_nxt = h->iss.v + 1;
+	out->irs = h->irs.v;
+	out->rcv_nxt = h->irs.v + 1;
+	out->snd_wnd = out->max_snd_wnd = h->window;
+	out->snd_scale = h->snd_scale;
+	out->mss_peer = h->mss;
+	out->mtu = s->cfg.mtu;
+	out->opt_timestamps = h->ts_on;
+	out->opt_window_scaling = h->ws_on;
+	out->retries = h->retries;
+	out->timer[STACK_TIMER_REXMT] = timer_armed(&h->timer) ? h->timer.at : STACK_NEVER;
+	out->memory = sizeof(*h);
+	out->history_count = 1;
+	out->history[0] = (struct stack_change){
+		out->created, TCP_LISTEN, TCP_SYN_RECEIVED, tcp_cause_name(CAUSE_SYN_RECEIVED),
+	};
+}
+
+static void time_wait_details(const struct stack *s, const struct time_wait *w, struct stack_tcb_info *out)
+{
+	out->form = "time-wait";
+	out->created = w->expires > s->cfg.time_wait ? w->expires - s->cfg.time_wait : 0;
+	out->snd_una = out->snd_nxt = w->snd_nxt.v;
+	out->rcv_nxt = w->rcv_nxt.v;
+	out->mtu = s->cfg.mtu;
+	out->opt_timestamps = w->ts_on;
+	out->timer[STACK_TIMER_TIME_WAIT] = w->expires;
+	out->memory = sizeof(*w);
+}
+
+void stack_info(const struct sock *sock, struct stack_sock_info *out)
+{
+	fill(&sock->pcb, out);
+}
+
+static void pcb_details(struct stack *s, stack_time now, const struct pcb *p, struct stack_tcb_info *out)
+{
+	s->now = now;
+	memset(out, 0, sizeof(*out));
+	for (unsigned i = 0; i < STACK_TIMER_COUNT; i++)
+		out->timer[i] = STACK_NEVER;
+	fill(p, &out->sock);
+	switch ((enum pcb_kind)p->kind) {
+	case PCB_BOUND:
+		out->form = "bound";
+		out->memory = sizeof(struct sock);
+		break;
+	case PCB_LISTEN:
+		out->form = "listen";
+		out->memory = sizeof(struct listener);
+		break;
+	case PCB_HALF:
+		half_open_details(s, CONTAINER_OF(p, struct half_open, pcb), out);
+		break;
+	case PCB_TCB:
+		tcb_details(CONTAINER_OF(p, struct tcb, sock.pcb), now, out);
+		break;
+	case PCB_TIME_WAIT:
+		time_wait_details(s, CONTAINER_OF(p, struct time_wait, pcb), out);
+		break;
+	case PCB_UDP:
+		out->form = "udp";
+		out->memory = sizeof(struct udp_sock) + out->sock.recv_q;
+		out->error = CONTAINER_OF(p, struct sock, pcb)->error;
+		break;
+	}
+}
+
+bool stack_tcb(struct stack *s, stack_time now, uint64_t id, struct stack_tcb_info *out)
+{
+	const struct pcb *p = pcb_by_id(s, id);
+
+	if (p)
+		pcb_details(s, now, p, out);
+	return p != NULL;
+}
+
+bool stack_tcb_of(struct stack *s, stack_time now, const struct stack_sock_info *info, struct stack_tcb_info *out)
+{
+	const struct pcb *p = table_find(&s->table, info->proto == STACK_UDP, &info->local.addr, info->local.port,
+					 &info->remote.addr, info->remote.port);
+
+	/* Several sockets may have one key (bound ones); the first need not be this. */
+	if (!p || p->id != info->id)
+		return stack_tcb(s, now, info->id, out);
+	pcb_details(s, now, p, out);
+	return true;
+}
+
+const char *stack_memory(const struct stack *s, size_t i, uint64_t *used, uint64_t *limit)
+{
+	if (i > MEM_CLASS_COUNT)
+		return NULL;
+	if (i == MEM_CLASS_COUNT) {
+		*used = s->mem.total;
+		*limit = s->mem.total_limit;
+		return "total";
+	}
+	*used = s->mem.used[i];
+	*limit = s->mem.limit[i] ? s->mem.limit[i] : s->mem.total_limit;
+	return mem_class_name((enum mem_class)i);
+}
+
+/* ---- killing ---- */
+
+static void half_open_reset(struct stack *s, struct half_open *h)
+{
+	struct tcp_segment rst = {.seq = seq_add(h->iss, 1), .flags = TCP_RST};
+
+	tcp_send_bare(s, &h->pcb, &rst);
+	half_open_free(s, h);
+}
+
+int stack_destroy(struct stack *s, stack_time now, uint64_t id)
+{
+	struct pcb *p = pcb_by_id(s, id);
+
+	if (!p)
+		return -ENOENT;
+	s->now = now;
+	switch ((enum pcb_kind)p->kind) {
+	case PCB_TCB:
+		tcp_abort(CONTAINER_OF(p, struct tcb, sock.pcb), CAUSE_DESTROYED, ECONNABORTED);
+		break;
+	case PCB_HALF:
+		half_open_reset(s, CONTAINER_OF(p, struct half_open, pcb));
+		break;
+	case PCB_TIME_WAIT:
+		time_wait_free(s, CONTAINER_OF(p, struct time_wait, pcb));
+		break;
+	case PCB_BOUND:
+	case PCB_LISTEN:
+	case PCB_UDP: { /* its holder closes it */
+		struct sock *sock = CONTAINER_OF(p, struct sock, pcb);
+
+		sock->error = ECONNABORTED;
+		sock_event(sock, STACK_EVENT_ERROR);
+		break;
+	}
+	}
+	return 0;
+}
+
+#define BATCH 64u
+
+struct batch {
+	struct tcb *tcb[BATCH];
+	unsigned count;
+	bool abort;
+};
+
+static bool batch_visit(void *arg, struct pcb *p)
+{
+	struct batch *b = arg;
+	struct tcb *t;
+
+	if (p->kind != PCB_TCB)
+		return true;
+	t = CONTAINER_OF(p, struct tcb, sock.pcb);
+	if (!t->detached && (b->abort || !t->fin_queued))
+		b->tcb[b->count++] = t;
+	return b->count < BATCH;
+}
+
+void stack_shutdown_all(struct stack *s, stack_time now, bool abort)
+{
+	struct batch b;
+
+	s->now = now;
+	do { /* each pass leaves fewer that batch_visit takes */
+		uint64_t cursor = 0;
+
+		b = (struct batch){.abort = abort};
+		while (b.count < BATCH && table_walk(&s->table, &cursor, SIZE_MAX, batch_visit, &b))
+			;
+		for (unsigned i = 0; i < b.count; i++) {
+			b.tcb[i]->user_closed |= !b.tcb[i]->held;
+			if (abort)
+				tcp_abort(b.tcb[i], CAUSE_ABORT, ECONNABORTED);
+			else
+				tcp_shutdown(b.tcb[i], CAUSE_CLOSE);
+		}
+	} while (b.count == BATCH);
+}
+
+/* ---- invariants ---- */
+
+static const char *check_ranges(const struct tcb *t)
+{
+	uint32_t bytes = 0, count = 0;
+
+	for (const struct ooo_range *r = t->ooo; r; r = r->next) {
+		if (byteq_check(&r->data))
+			return byteq_check(&r->data);
+		if (r->data.len == 0 || seq_leq(r->seq, t->rcv_nxt))
+			return "out-of-order range empty or not beyond RCV.NXT";
+		if (r->next && seq_geq(seq_add(r->seq, r->data.len), r->next->seq))
+			return "out-of-order ranges touch or overlap";
+		bytes += r->data.len;
+		count++;
+	}
+	return bytes == t->ooo_bytes && count == t->ooo_ranges ? NULL : "out-of-order sums are wrong";
+}
+
+static const char *check_tcb(const struct tcb *t)
+{
+	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len + (t->fin_sent && !tcp_fin_acked(t) ? 1u : 0u));
+	const char *bad = byteq_check(&t->sndq);
+
+	if (!bad)
+		bad = byteq_check(&t->rcvq);
+	if (!bad)
+		bad = check_ranges(t);
+	if (bad)
+		return bad;
+	if (t->detached)
+		return t->sndq.len > 0 || t->ooo ? "an ended connection holds memory" : NULL;
+	if (seq_gt(t->snd_una, t->snd_rtx) || seq_gt(t->snd_rtx, t->snd_nxt))
+		return "SND.UNA <= snd_rtx <= SND.NXT does not hold";
+	if (t->syn_acked && seq_gt(t->snd_nxt, end))
+		return "SND.NXT is beyond the send queue";
+	if (seq_gt(t->rcv_nxt, t->rcv_adv))
+		return "RCV.NXT is beyond the window";
+	if (t->syn_acked && t->cc.cwnd < t->mss / 2)
+		return "cwnd is too small to send";
+	if (tcb_flight(t) > 0 && t->deadline[TCB_REXMT] == STACK_NEVER)
+		return "data in flight and no retransmission timer";
+	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
+		if (t->deadline[i] != STACK_NEVER && (!timer_armed(&t->timer) || t->timer.at > t->deadline[i]))
+			return "a deadline without its timer";
+	return t->fin_queued && t->sock.pcb.state == TCP_ESTABLISHED ? "FIN queued in ESTABLISHED" : NULL;
+}
+
+static const char *check_listener(const struct listener *l)
+{
+	uint32_t n = 0;
+
+	for (const struct tcb *t = l->accept_head; t; t = t->accept_next, n++)
+		if (t->listener != l)
+			return "a queued connection does not know its listener";
+	return n == l->accept_length && n <= l->accept_limit ? NULL : "accept queue's length is wrong";
+}
+
+static bool check_visit(void *arg, struct pcb *p)
+{
+	const char **bad = arg;
+
+	if (p->kind == PCB_TCB)
+		*bad = check_tcb(CONTAINER_OF(p, struct tcb, sock.pcb));
+	else if (p->kind == PCB_LISTEN)
+		*bad = check_listener(CONTAINER_OF(p, struct listener, sock.pcb));
+	return *bad == NULL;
+}
+
+const char *stack_check(struct stack *s)
+{
+	const char *bad = NULL;
+	uint64_t cursor = 0;
+	size_t sum = 0;
+
+	while (!bad && table_walk(&s->table, &cursor, SIZE_MAX, check_visit, &bad))
+		;
+	for (unsigned i = 0; i < MEM_CLASS_COUNT; i++)
+		sum += s->mem.used[i];
+	if (!bad && sum != s->mem.total)
+		bad = "memory classes do not add up";
+	return bad;
+}

@@ -1,0 +1,69 @@
+/*
+ * Memory with budgets: the one place where the stack allocates.
+ *
+ * Invariants: total is the sum of used[]; used[] counts what callers asked for, so freeing with
+ * the same size brings it back to where it was. A refusal changes nothing but `failures`.
+ */
+#include "mem.h"
+
+#include "types.h"
+#include <assert.h>
+#include <stdlib.h>
+
+static bool mem_fits(const struct mem *m, enum mem_class class, size_t size)
+{
+	size_t limit = m->limit[class];
+
+	if (limit != 0 && (m->used[class] > limit || size > limit - m->used[class]))
+		return false;
+	return m->total <= m->total_limit && size <= m->total_limit - m->total;
+}
+
+static void *mem_charge(struct mem *m, enum mem_class class, size_t size, void *p)
+{
+	if (!p) {
+		m->failures++;
+		return NULL;
+	}
+	m->used[class] += size;
+	m->total += size;
+	return p;
+}
+
+void *mem_alloc(struct mem *m, enum mem_class class, size_t size)
+{
+	return mem_charge(m, class, size, mem_fits(m, class, size) ? calloc(1, size) : NULL);
+}
+
+void *mem_alloc_raw(struct mem *m, enum mem_class class, size_t size)
+{
+	return mem_charge(m, class, size, mem_fits(m, class, size) ? malloc(size) : NULL);
+}
+
+void mem_free(struct mem *m, enum mem_class class, void *p, size_t size)
+{
+	if (!p)
+		return;
+	m->used[class] -= size;
+	m->total -= size;
+	free(p);
+}
+
+void mem_move(struct mem *m, enum mem_class from, enum mem_class to, size_t size)
+{
+	m->used[from] -= size;
+	m->used[to] += size;
+}
+
+const char *mem_class_name(enum mem_class class)
+{
+	static const char *const names[] = {
+		[MEM_SOCKET] = "sockets",     [MEM_SEND] = "send",           [MEM_RECV] = "receive",
+		[MEM_OOO] = "out-of-order",   [MEM_HALF] = "half-open",      [MEM_TIME_WAIT] = "time-wait",
+		[MEM_FRAGMENT] = "fragments", [MEM_NEIGHBOUR] = "neighbours", [MEM_LOOPBACK] = "loopback",
+		[MEM_TABLE] = "table",
+	};
+	static_assert(ARRAY_SIZE(names) == MEM_CLASS_COUNT, "a class without a name");
+
+	return names[class];
+}

@@ -1,0 +1,43 @@
+/*
+ * Memory with budgets. Every allocation of the stack is charged to a class; an allocation
+ * past the class's limit or the whole stack's fails like one that is out of memory, so no
+ * input can make the stack grow past its configuration.
+ */
+#ifndef BYWAY_STACK_MEM_H
+#define BYWAY_STACK_MEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum mem_class {
+	MEM_SOCKET,    /* control blocks, listeners, UDP sockets */
+	MEM_SEND,      /* send queues */
+	MEM_RECV,      /* in-order receive queues, queued datagrams */
+	MEM_OOO,       /* out-of-order data */
+	MEM_HALF,      /* half-open connections */
+	MEM_TIME_WAIT, /* connections in TIME-WAIT */
+	MEM_FRAGMENT,  /* incomplete IP datagrams */
+	MEM_NEIGHBOUR, /* ARP cache and packets that wait there */
+	MEM_LOOPBACK,  /* packets to ourselves on their way */
+	MEM_TABLE,     /* demultiplexing table */
+	MEM_CLASS_COUNT
+};
+
+struct mem {
+	size_t used[MEM_CLASS_COUNT];  /* bytes */
+	size_t limit[MEM_CLASS_COUNT]; /* bytes; 0: only the total limits it */
+	size_t total, total_limit;     /* bytes */
+	uint64_t failures;             /* allocations refused */
+};
+
+/* Zeroed memory, or NULL when over a budget or out of memory. The caller owns it. */
+void *mem_alloc(struct mem *m, enum mem_class class, size_t size);
+/* Not zeroed. */
+void *mem_alloc_raw(struct mem *m, enum mem_class class, size_t size);
+/* `size` as given to mem_alloc. NULL is fine. */
+void mem_free(struct mem *m, enum mem_class class, void *p, size_t size);
+/* Books memory that stays where it is to another class (never refused). */
+void mem_move(struct mem *m, enum mem_class from, enum mem_class to, size_t size);
+const char *mem_class_name(enum mem_class class);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * What every entry of the demultiplexing table begins with: sockets and connections of every
+ * form. The forms have different sizes; `kind` tells which it is.
+ */
+#ifndef BYWAY_STACK_PCB_H
+#define BYWAY_STACK_PCB_H
+
+#include "stack.h"
+#include "types.h"
+
+enum pcb_kind {
+	PCB_BOUND,     /* struct sock: a TCP socket that is neither listening nor connected */
+	PCB_LISTEN,    /* struct listener */
+	PCB_HALF,      /* struct half_open: SYN-RECEIVED, made by a listener */
+	PCB_TCB,       /* struct tcb */
+	PCB_TIME_WAIT, /* struct time_wait */
+	PCB_UDP        /* struct udp_sock */
+};
+
+struct pcb {
+	struct pcb *hash_next;
+	uint64_t id;               /* unique in this stack; a connection keeps it through its forms */
+	struct stack_addr local;   /* any: every address */
+	struct stack_addr remote;  /* any and rport 0: not connected */
+	uint16_t lport, rport;
+	uint32_t owner;            /* as given to stack_socket */
+	uint8_t kind;              /* enum pcb_kind */
+	uint8_t state;             /* enum tcp_state */
+	bool hashed;               /* in the table */
+};
+
+static inline bool addr_eq(const struct stack_addr *a, const struct stack_addr *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+#endif

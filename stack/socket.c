@@ -1,0 +1,251 @@
+/*
+ * Sockets of either protocol: making, binding, options, and the calls that go on to TCP or UDP.
+ *
+ * Every socket is in the demultiplexing table all its life, so that it can be found and listed.
+ * One that has no port yet, or whose place TIME-WAIT has taken, is parked under a key that no
+ * packet can have: port 0 and its own id for a remote address.
+ */
+#include "tcp.h"
+
+#include <errno.h>
+
+bool sock_admit(struct stack *s)
+{
+	if (s->sockets >= s->cfg.sockets_max)
+		return false;
+	s->sockets++;
+	return true;
+}
+
+void sock_park(struct sock *sock)
+{
+	struct pcb *p = &sock->pcb;
+
+	memset(&p->local, 0, sizeof(p->local));
+	memset(&p->remote, 0, sizeof(p->remote));
+	memcpy(p->remote.byte, &p->id, sizeof(p->id));
+	p->lport = p->rport = 0;
+	table_insert(&sock->stack->table, p);
+}
+
+void sock_init(struct sock *sock, struct stack *s, enum pcb_kind kind, uint32_t owner, void *user)
+{
+	sock->stack = s;
+	sock->user = user;
+	sock->pcb.kind = (uint8_t)kind;
+	sock->pcb.state = TCP_CLOSED;
+	sock->pcb.owner = owner;
+	sock->pcb.id = s->next_id++;
+}
+
+struct sock *stack_socket(struct stack *s, enum stack_proto proto, uint32_t owner, void *user)
+{
+	struct sock *sock;
+
+	if (proto == STACK_UDP)
+		return udp_new(s, owner, user);
+	if (!sock_admit(s))
+		return NULL;
+	sock = mem_alloc(&s->mem, MEM_SOCKET, sizeof(*sock));
+	if (!sock) {
+		s->sockets--;
+		return NULL;
+	}
+	sock_init(sock, s, PCB_BOUND, owner, user);
+	sock_park(sock);
+	return sock;
+}
+
+void stack_set_user(struct sock *sock, void *user)
+{
+	sock->user = user;
+}
+
+void *stack_user(const struct sock *sock)
+{
+	return sock->user;
+}
+
+uint64_t stack_id(const struct sock *sock)
+{
+	return sock->pcb.id;
+}
+
+int stack_bind(struct sock *sock, const struct stack_endpoint *local)
+{
+	static const struct stack_endpoint nobody;
+	struct stack *s = sock->stack;
+	bool udp = sock->pcb.kind == PCB_UDP;
+	uint16_t port = local->port;
+	int error;
+
+	if ((sock->pcb.kind != PCB_BOUND && !udp) || sock->pcb.lport || sock->pcb.rport)
+		return -EINVAL;
+	error = port_check(s, udp, local);
+	if (error)
+		return error;
+	if (port == 0)
+		port = port_choose(s, udp, &local->addr, &nobody);
+	if (port == 0)
+		return -EADDRINUSE;
+	table_remove(&s->table, &sock->pcb);
+	sock->pcb.local = stack_addr_is_any(&local->addr) ? nobody.addr : local->addr;
+	sock->pcb.lport = port;
+	memset(&sock->pcb.remote, 0, sizeof(sock->pcb.remote));
+	table_insert(&s->table, &sock->pcb);
+	return 0;
+}
+
+int stack_listen(struct sock **sock, uint32_t backlog)
+{
+	struct sock *old = *sock;
+	struct listener *l;
+
+	if (backlog == 0)
+		backlog = 1;
+	if (old->pcb.kind == PCB_LISTEN) {
+		CONTAINER_OF(old, struct listener, sock)->accept_limit = backlog;
+		return 0;
+	}
+	if (old->pcb.kind != PCB_BOUND || old->pcb.lport == 0)
+		return -EINVAL;
+	l = listener_new(old->stack, old, backlog);
+	if (!l)
+		return -ENOBUFS;
+	*sock = &l->sock;
+	return 0;
+}
+
+struct sock *stack_accept(struct sock *listener)
+{
+	struct tcb *t;
+
+	if (listener->pcb.kind != PCB_LISTEN)
+		return NULL;
+	t = listener_accept(CONTAINER_OF(listener, struct listener, sock));
+	return t ? &t->sock : NULL;
+}
+
+int stack_connect(struct sock **sock, stack_time now, const struct stack_endpoint *remote)
+{
+	struct sock *old = *sock;
+	struct stack_endpoint local = pcb_local(&old->pcb);
+
+	old->stack->now = now;
+	if (remote->port == 0 || stack_addr_is_any(&remote->addr))
+		return old->pcb.kind == PCB_UDP ? -EINVAL : -ECONNREFUSED;
+	switch ((enum pcb_kind)old->pcb.kind) {
+	case PCB_UDP:
+		return udp_connect(old, remote);
+	case PCB_BOUND:
+		return tcp_connect(sock, &local, remote);
+	case PCB_TCB:
+	case PCB_LISTEN:
+	case PCB_HALF:
+	case PCB_TIME_WAIT:
+		break;
+	}
+	return -EISCONN;
+}
+
+int stack_shutdown(struct sock *sock, stack_time now)
+{
+	sock->stack->now = now;
+	if (sock->pcb.kind != PCB_TCB)
+		return -ENOTCONN;
+	tcp_shutdown(tcb_of(sock), CAUSE_SHUTDOWN);
+	return 0;
+}
+
+void sock_bound_free(struct sock *sock)
+{
+	struct stack *s = sock->stack;
+
+	table_remove(&s->table, &sock->pcb);
+	sock_event_cancel(sock);
+	s->sockets--;
+	mem_free(&s->mem, MEM_SOCKET, sock, sizeof(*sock));
+}
+
+void stack_close(struct sock *sock, stack_time now)
+{
+	sock->stack->now = now;
+	sock->user = NULL;
+	switch ((enum pcb_kind)sock->pcb.kind) {
+	case PCB_BOUND:
+		sock_bound_free(sock);
+		break;
+	case PCB_LISTEN:
+		listener_close(CONTAINER_OF(sock, struct listener, sock));
+		break;
+	case PCB_TCB:
+		tcp_close(tcb_of(sock));
+		break;
+	case PCB_UDP:
+		udp_close(sock);
+		break;
+	case PCB_HALF:
+	case PCB_TIME_WAIT:
+		break; /* nobody holds these */
+	}
+}
+
+void stack_abort(struct sock *sock, stack_time now)
+{
+	if (sock->pcb.kind != PCB_TCB) {
+		stack_close(sock, now);
+		return;
+	}
+	sock->stack->now = now;
+	sock->user = NULL;
+	tcb_of(sock)->held = false;
+	tcp_abort(tcb_of(sock), CAUSE_ABORT, 0);
+}
+
+static int tcb_set_option(struct tcb *t, enum stack_option option, uint64_t value)
+{
+	switch (option) {
+	case STACK_OPT_NODELAY:
+		t->nodelay = value != 0;
+		tcb_dirty(t);
+		return 0;
+	case STACK_OPT_KEEPALIVE:
+		t->keepalive = value != 0;
+		tcb_keepalive_start(t);
+		return 0;
+	case STACK_OPT_KEEPALIVE_IDLE:
+		t->keepalive_idle_ms = (uint32_t)min_u64(value / 1000, UINT32_MAX);
+		tcb_keepalive_start(t);
+		return 0;
+	case STACK_OPT_KEEPALIVE_INTERVAL:
+		t->keepalive_interval_ms = (uint32_t)min_u64(value / 1000, UINT32_MAX);
+		return 0;
+	case STACK_OPT_KEEPALIVE_PROBES:
+		t->keepalive_probes = (uint8_t)min_u64(value, 127);
+		return 0;
+	case STACK_OPT_SEND_BUFFER:
+		t->send_limit = (uint32_t)max_u64(min_u64(value, 1u << 30), 2048);
+		return 0;
+	case STACK_OPT_RECV_BUFFER:
+		t->recv_limit = (uint32_t)max_u64(min_u64(value, 1u << 30), 2048);
+		return 0;
+	case STACK_OPT_BROADCAST:
+		break;
+	}
+	return -ENOPROTOOPT;
+}
+
+int stack_set_option(struct sock *sock, enum stack_option option, uint64_t value)
+{
+	if (sock->pcb.kind == PCB_TCB)
+		return tcb_set_option(tcb_of(sock), option, value);
+	if (sock->pcb.kind != PCB_UDP)
+		return -EINVAL;
+	if (option == STACK_OPT_BROADCAST)
+		CONTAINER_OF(sock, struct udp_sock, sock)->broadcast = value != 0;
+	else if (option == STACK_OPT_RECV_BUFFER)
+		CONTAINER_OF(sock, struct udp_sock, sock)->limit = (uint32_t)min_u64(value, 1u << 30);
+	else
+		return -ENOPROTOOPT;
+	return 0;
+}

@@ -1,0 +1,415 @@
+/*
+ * libstack: a TCP/IP stack as a pure library.
+ *
+ * Bytes and the time go in; bytes, events and the next deadline come out.
+ * There is no system call, no clock, no thread and no writable static in here:
+ * everything hangs off `struct stack`, and a process can hold thousands.
+ *
+ * The loop of a user:
+ *
+ *      stack_input(s, now, &frame);            for each frame of a batch
+ *      stack_run(s, now);                      timers, then output: one ACK a batch
+ *      while (stack_next_event(s, &event)) ... sockets that became ready
+ *      wait until stack_deadline(s) or the next frame
+ *
+ * Units: time in microseconds of any monotonic clock; lengths in bytes; ports in
+ * host byte order; addresses in network byte order. Functions that can fail
+ * return 0 or a negative errno unless they say otherwise.
+ */
+#ifndef BYWAY_STACK_H
+#define BYWAY_STACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct stack; /* one TCP/IP stack */
+struct sock;  /* one socket of it; valid from its making to stack_close or stack_abort */
+
+typedef uint64_t stack_time; /* microseconds */
+#define STACK_NEVER UINT64_MAX
+
+/* An address, 16 bytes in network order; IPv4 is mapped (::ffff:a.b.c.d). All zero: any. */
+struct stack_addr {
+	uint8_t byte[16];
+};
+
+struct stack_endpoint {
+	struct stack_addr addr;
+	uint16_t port; /* host order; 0: any */
+};
+
+/* ---- configuration ---- */
+
+enum stack_link_type {
+	STACK_LINK_ETHERNET, /* Ethernet II frames (TAP) */
+	STACK_LINK_IP        /* bare IP packets (TUN) */
+};
+
+/* What the link does for us on the way out; without these, software at the link's edge does. */
+#define STACK_OFFLOAD_CSUM (1u << 0) /* fills in a TCP or UDP checksum */
+#define STACK_OFFLOAD_TSO4 (1u << 1) /* cuts a TCP segment into frames of gso_size payload; needs CSUM */
+
+/* How an address is defended against a second user of it (RFC 5227). */
+enum stack_probe {
+	STACK_PROBE_OFF,        /* announce only */
+	STACK_PROBE_OPTIMISTIC, /* used at once, probed meanwhile; a conflict is reported */
+	STACK_PROBE_STRICT      /* RFC 5227 2.1.1: not used before the probes went unanswered */
+};
+
+#define STACK_IOV_MAX 12
+#define STACK_TCP_PAYLOAD_MAX 65160u /* most payload in one TCP segment inside the stack */
+
+/* One frame for the link. Valid only during the call of `transmit`. */
+struct stack_output {
+	struct iovec iov[STACK_IOV_MAX]; /* the frame: headers in scratch, payload in the send buffer */
+	unsigned iov_count;
+	size_t len;           /* sum of iov */
+	bool csum_partial;    /* link must sum from csum_start to the end and store at csum_start + csum_offset; */
+	uint16_t csum_start;  /* the field holds the pseudo header's sum (as virtio-net's NEEDS_CSUM) */
+	uint16_t csum_offset;
+	uint16_t gso_size;    /* not 0: cut the TCP payload into pieces of this many bytes (implies csum_partial) */
+	uint16_t header_len;  /* link, IP and TCP headers together, when gso_size is set */
+};
+
+/* What the stack calls. None of them may call back into the stack, except where noted. */
+struct stack_ops {
+	/* Sends a frame. False: the link could not take it (counted, dropped). */
+	bool (*transmit)(void *context, const struct stack_output *out);
+	/*
+	 * In-order TCP payload straight out of a frame. Returns how many of the bytes the reader
+	 * took; the rest is stored. Called only while nothing is stored. May use stack_send_space
+	 * and stack_send_commit on the same socket. `sock` and `user` as given to stack_socket.
+	 * May be NULL: everything is stored.
+	 */
+	size_t (*receive)(void *context, struct sock *sock, void *user, const void *data, size_t len);
+	/* The same for one datagram: true when taken, false to have it queued. May be NULL. */
+	bool (*datagram)(void *context, struct sock *sock, void *user,
+			 const struct stack_endpoint *from, const struct stack_endpoint *to,
+			 const void *data, size_t len);
+};
+
+/* Filled by stack_config_default; a zeroed one is not valid. */
+struct stack_config {
+	uint8_t seed[32]; /* every secret and every random choice comes from it */
+	enum stack_link_type link;
+	uint8_t mac[6];   /* our hardware address, STACK_LINK_ETHERNET */
+	uint16_t mtu;     /* bytes of IP packet, 68 to 65535 */
+	unsigned offload; /* STACK_OFFLOAD_* */
+	enum stack_probe probe;
+	bool forwarding_only; /* reserved, false */
+
+	/* memory budgets, bytes */
+	size_t mem_total;      /* everything of this stack */
+	uint32_t send_buffer;  /* one socket's send queue */
+	uint32_t recv_buffer;  /* one socket's receive queue; the largest window offered */
+	size_t mem_ooo;        /* out-of-order data, all sockets */
+	size_t mem_fragments;  /* incomplete IP datagrams */
+	uint32_t half_open_max;  /* connections in SYN-RECEIVED, all listeners */
+	uint32_t time_wait_max;  /* connections in TIME-WAIT */
+	uint32_t sockets_max;    /* everything else */
+	uint32_t neighbours_max; /* ARP cache entries */
+
+	/* TCP */
+	uint16_t port_first, port_last; /* ephemeral ports (RFC 6056) */
+	uint8_t syn_retries;    /* retransmissions of our SYN before ETIMEDOUT */
+	uint8_t synack_retries; /* the same of a SYN-ACK */
+	uint8_t data_retries;   /* the same of data and FIN (RFC 9293 R2) */
+	uint8_t orphan_retries; /* the same after the owner has closed */
+	stack_time rto_min, rto_max, rto_initial;
+	stack_time delayed_ack;
+	stack_time time_wait;   /* 2 MSL */
+	stack_time fin_wait_2;  /* limit after the owner has closed */
+	stack_time keepalive_idle, keepalive_interval;
+	uint8_t keepalive_probes;
+	bool timestamps, window_scaling;
+
+	/* rate limits: events in a second, and burst */
+	uint32_t icmp_rate, icmp_burst;
+	uint32_t rst_rate, rst_burst;
+
+	uint8_t ttl; /* of packets sent */
+};
+
+void stack_config_default(struct stack_config *config);
+
+/* ---- the stack ---- */
+
+/* NULL when memory is short or the configuration is not valid. `context` goes to the ops. */
+struct stack *stack_new(const struct stack_config *config, const struct stack_ops *ops,
+			void *context, stack_time now);
+/* Frees everything at once; sends nothing. */
+void stack_free(struct stack *s);
+
+/* A received frame with what the link knows of it. */
+struct stack_frame {
+	const uint8_t *data;
+	size_t len;
+	bool csum_good;    /* transport checksum verified, or not needed */
+	uint16_t gso_size; /* not 0: several segments of this payload merged into one */
+};
+void stack_input(struct stack *s, stack_time now, const struct stack_frame *frame);
+
+/* Runs timers that are due and sends what is ready. Bounded; true: call again (work is left). */
+bool stack_run(struct stack *s, stack_time now);
+
+/* When stack_run must be called next at the latest; STACK_NEVER: only after an input. */
+stack_time stack_deadline(const struct stack *s);
+
+/* Aborts or closes everything in order: each connection gets FIN (or RST when `abort`). */
+void stack_shutdown_all(struct stack *s, stack_time now, bool abort);
+
+/* Takes effect for new connections and sockets. Budgets, retries, timers; not link, seed, tables. */
+void stack_reconfigure(struct stack *s, const struct stack_config *config);
+
+/* ---- addresses, routes, neighbours ---- */
+
+int stack_address_add(struct stack *s, stack_time now, const struct stack_addr *addr, uint8_t prefix);
+int stack_address_remove(struct stack *s, const struct stack_addr *addr);
+struct stack_address_info {
+	struct stack_addr addr;
+	uint8_t prefix;    /* bits of the IPv4 address, 0 to 32 */
+	bool tentative;    /* being probed */
+	bool conflict;     /* somebody else claims it */
+};
+/* The i-th address; false past the last. */
+bool stack_address_get(const struct stack *s, size_t i, struct stack_address_info *out);
+
+/* gateway all zero: on the link. -EEXIST, -ENOSPC, -ENETUNREACH (gateway not on the link). */
+int stack_route_add(struct stack *s, const struct stack_addr *dest, uint8_t prefix,
+		    const struct stack_addr *gateway);
+int stack_route_remove(struct stack *s, const struct stack_addr *dest, uint8_t prefix);
+struct stack_route_info {
+	struct stack_addr dest, gateway, source;
+	uint8_t prefix;
+	bool from_address; /* made by stack_address_add */
+};
+bool stack_route_get(const struct stack *s, size_t i, struct stack_route_info *out);
+
+enum stack_neigh_state {
+	STACK_NEIGH_INCOMPLETE,
+	STACK_NEIGH_REACHABLE,
+	STACK_NEIGH_STALE,
+	STACK_NEIGH_PROBE,
+	STACK_NEIGH_FAILED
+};
+struct stack_neigh_info {
+	struct stack_addr addr;
+	uint8_t mac[6];
+	enum stack_neigh_state state;
+	stack_time updated; /* when it last changed */
+	uint32_t queued;    /* packets that wait */
+};
+bool stack_neigh_get(const struct stack *s, size_t i, struct stack_neigh_info *out);
+const char *stack_neigh_state_name(enum stack_neigh_state state);
+
+/* ---- sockets ---- */
+
+enum stack_proto { STACK_TCP, STACK_UDP };
+
+enum tcp_state {
+	TCP_CLOSED, TCP_LISTEN, TCP_SYN_SENT, TCP_SYN_RECEIVED, TCP_ESTABLISHED,
+	TCP_FIN_WAIT_1, TCP_FIN_WAIT_2, TCP_CLOSE_WAIT, TCP_CLOSING, TCP_LAST_ACK, TCP_TIME_WAIT
+};
+#define TCP_STATE_COUNT 11
+const char *stack_tcp_state_name(enum tcp_state state); /* "FIN-WAIT-1" */
+
+/*
+ * A socket that is neither bound nor connected. `owner` is carried to every connection that
+ * comes of it and shown in stack_sock_info (a uid, for instance); the stack does not read it.
+ * NULL when the budget is spent.
+ */
+struct sock *stack_socket(struct stack *s, enum stack_proto proto, uint32_t owner, void *user);
+void stack_set_user(struct sock *sock, void *user);
+void *stack_user(const struct sock *sock);
+uint64_t stack_id(const struct sock *sock);
+
+/* Port 0 chooses one (RFC 6056). -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound already). */
+int stack_bind(struct sock *sock, const struct stack_endpoint *local);
+
+/*
+ * Turns the (bound) socket into a listening one. `*sock` is replaced. backlog: the accept
+ * queue's limit in connections, at least 1. Again on a listening socket: sets the limit.
+ */
+int stack_listen(struct sock **sock, uint32_t backlog);
+/* The next established connection or NULL. Its user pointer is NULL until stack_set_user. */
+struct sock *stack_accept(struct sock *listener);
+
+/*
+ * TCP: starts the handshake; `*sock` is replaced; STACK_EVENT_CONNECTED or _ERROR follows.
+ * UDP: fixes the peer. Chooses local address and port when unbound.
+ * -ENETUNREACH, -EADDRNOTAVAIL, -EISCONN, -ENOBUFS, -EINVAL.
+ */
+int stack_connect(struct sock **sock, stack_time now, const struct stack_endpoint *remote);
+
+/*
+ * TCP send: the stack lends free space of its send queue, at most `want` bytes; the caller
+ * fills it from the start and commits what it filled (0 is fine). One loan at a time, and it
+ * must be committed before any other call on the stack. Returns the bytes lent.
+ */
+size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsigned *iov_count);
+void stack_send_commit(struct sock *sock, stack_time now, size_t len);
+/* Copies; returns the bytes taken, -EPIPE after shutdown, -ENOTCONN, or the socket's error. */
+ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t len);
+
+/* TCP receive: what is stored in order, up to `*iov_count` pieces; returns their bytes. */
+size_t stack_recv_peek(struct sock *sock, struct iovec *iov, unsigned *iov_count);
+void stack_recv_consume(struct sock *sock, stack_time now, size_t len);
+/* Copies; 0: end of stream, -EAGAIN: nothing yet, or the socket's error. */
+ptrdiff_t stack_recv(struct sock *sock, stack_time now, void *data, size_t len);
+
+/* UDP. `to` NULL: the connected peer. -EMSGSIZE, -ENETUNREACH, -EDESTADDRREQ, -ENOBUFS, or a pending error. */
+ptrdiff_t stack_sendto(struct sock *sock, stack_time now, const struct stack_endpoint *to,
+		       const void *data, size_t len);
+/* Takes the oldest datagram; returns its whole length (may exceed `len`), -EAGAIN, or a pending error. */
+ptrdiff_t stack_recvfrom(struct sock *sock, void *data, size_t len, struct stack_endpoint *from);
+
+/* FIN after what is queued (half close). */
+int stack_shutdown(struct sock *sock, stack_time now);
+/* The owner is gone: RST when received data was not read (RFC 9293 3.6.1), FIN otherwise. The handle dies. */
+void stack_close(struct sock *sock, stack_time now);
+/* RST at once (RFC 9293 3.10.5). The handle dies. */
+void stack_abort(struct sock *sock, stack_time now);
+/* Kills by id whatever it is, half-open and TIME-WAIT too; a held socket gets ECONNABORTED. -ENOENT. */
+int stack_destroy(struct stack *s, stack_time now, uint64_t id);
+
+enum stack_option {
+	STACK_OPT_NODELAY,            /* bool */
+	STACK_OPT_KEEPALIVE,          /* bool */
+	STACK_OPT_KEEPALIVE_IDLE,     /* microseconds */
+	STACK_OPT_KEEPALIVE_INTERVAL, /* microseconds */
+	STACK_OPT_KEEPALIVE_PROBES,   /* count */
+	STACK_OPT_SEND_BUFFER,        /* bytes */
+	STACK_OPT_RECV_BUFFER,        /* bytes */
+	STACK_OPT_BROADCAST           /* bool, UDP */
+};
+int stack_set_option(struct sock *sock, enum stack_option option, uint64_t value);
+
+/* ---- events ---- */
+
+#define STACK_EVENT_CONNECTED (1u << 0) /* our connect succeeded */
+#define STACK_EVENT_READABLE  (1u << 1) /* data was stored */
+#define STACK_EVENT_WRITABLE  (1u << 2) /* the send queue has room again */
+#define STACK_EVENT_EOF       (1u << 3) /* the peer's FIN came and all data before it is stored or taken */
+#define STACK_EVENT_ERROR     (1u << 4) /* see `error`: the connection is gone */
+#define STACK_EVENT_ACCEPT    (1u << 5) /* the accept queue is not empty */
+#define STACK_EVENT_CLOSED    (1u << 6) /* both directions ended in order */
+#define STACK_EVENT_CONFLICT  (1u << 7) /* no socket: another host claims one of our addresses */
+
+struct stack_event {
+	struct sock *sock; /* NULL: about the stack itself */
+	void *user;
+	unsigned events;
+	int error;         /* a positive errno, with STACK_EVENT_ERROR */
+	struct stack_addr addr; /* STACK_EVENT_CONFLICT */
+	uint8_t mac[6];
+};
+bool stack_next_event(struct stack *s, struct stack_event *event);
+
+/* ---- looking in ---- */
+
+struct stack_sock_info {
+	uint64_t id;
+	enum stack_proto proto;
+	enum tcp_state state; /* UDP: TCP_ESTABLISHED when connected, else TCP_CLOSED, as the host shows it */
+	struct stack_endpoint local, remote;
+	uint64_t recv_q; /* bytes not read; listening: accept queue's length */
+	uint64_t send_q; /* bytes not acknowledged; listening: accept queue's limit */
+	uint32_t owner;
+	uint32_t half_open; /* listening: connections in SYN-RECEIVED */
+	void *user;      /* NULL: nobody holds it (half-open, TIME-WAIT, closed by its owner, not accepted) */
+	uint64_t drops;  /* datagrams dropped for lack of room; connections refused by a full queue */
+};
+
+/*
+ * Visits sockets from `*cursor` (start with 0) until `visit` returns false or about `batch`
+ * were seen; false when the walk is complete. Sockets that live through the whole walk are
+ * seen at least once, even when the table grows meanwhile. `visit` must not change sockets.
+ */
+bool stack_walk(struct stack *s, uint64_t *cursor, size_t batch,
+		bool (*visit)(void *arg, const struct stack_sock_info *info), void *arg);
+/* By its id: looks through the table. */
+bool stack_find(struct stack *s, uint64_t id, struct stack_sock_info *out);
+/* The same of a socket that is held, at once. */
+void stack_info(const struct sock *sock, struct stack_sock_info *out);
+
+enum stack_timer {
+	STACK_TIMER_REXMT, STACK_TIMER_PERSIST, STACK_TIMER_DELACK, STACK_TIMER_KEEPALIVE,
+	STACK_TIMER_FIN_WAIT_2, STACK_TIMER_TIME_WAIT
+};
+#define STACK_TIMER_COUNT 6
+const char *stack_timer_name(enum stack_timer timer);
+
+#define STACK_HISTORY 8
+struct stack_change {
+	stack_time at;
+	enum tcp_state from, to;
+	const char *cause; /* static text: "SYN received" */
+};
+
+/* One control block, every field (RFC 9293 3.3.1 names). Fields that a compact form lacks are 0. */
+struct stack_tcb_info {
+	struct stack_sock_info sock;
+	const char *form; /* "full", "half-open", "time-wait", "listen", "bound", "udp" */
+	stack_time created;
+	/* send sequence space */
+	uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_up, snd_wl1, snd_wl2, max_snd_wnd;
+	/* receive sequence space */
+	uint32_t irs, rcv_nxt, rcv_wnd, rcv_up, rcv_adv;
+	uint8_t snd_scale, rcv_scale;
+	/* sizes */
+	uint16_t mss_send, mss_recv, mss_peer, mtu;
+	/* congestion control and recovery */
+	const char *cc_name, *recovery; /* "open", "fast-recovery", "loss" */
+	uint32_t cwnd, ssthresh, flight, recover, dupacks;
+	/* times, microseconds */
+	uint64_t srtt, rttvar, rto, rtt_min;
+	uint32_t backoff, retries;
+	stack_time timer[STACK_TIMER_COUNT]; /* when due; STACK_NEVER: not running */
+	/* buffers, bytes */
+	uint64_t send_buffer, recv_buffer, ooo_bytes, memory;
+	uint32_t ooo_ranges;
+	/* counters */
+	uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
+	uint64_t segments_in, segments_out, retransmissions, dupacks_in, ooo_in;
+	/* options */
+	bool opt_timestamps, opt_window_scaling, opt_sack, nodelay, keepalive;
+	bool fin_sent, fin_received, user_closed;
+	int error;
+	struct stack_change history[STACK_HISTORY]; /* oldest first */
+	unsigned history_count;
+};
+bool stack_tcb(struct stack *s, stack_time now, uint64_t id, struct stack_tcb_info *out);
+/* The same of a socket that stack_walk shows, from inside `visit` too: found by its addresses. */
+bool stack_tcb_of(struct stack *s, stack_time now, const struct stack_sock_info *info, struct stack_tcb_info *out);
+
+/* Counters: a fixed list; names are stable, "tcp.retransmissions". */
+size_t stack_counter_count(void);
+const char *stack_counter_name(size_t i);
+const char *stack_counter_help(size_t i);
+uint64_t stack_counter(const struct stack *s, size_t i);
+/* Memory in use by class, and the limit; name NULL past the last. */
+const char *stack_memory(const struct stack *s, size_t i, uint64_t *used, uint64_t *limit);
+
+/* Checks the invariants of the socket (all of the stack when NULL): NULL, or what is wrong. For tests. */
+const char *stack_check(struct stack *s);
+
+/* ---- addresses ---- */
+
+static inline bool stack_addr_is_any(const struct stack_addr *a)
+{
+	for (unsigned i = 0; i < 16; i++)
+		if (a->byte[i] != 0 && !((i == 10 || i == 11) && a->byte[i] == 0xff))
+			return false;
+	return true;
+}
+
+/* From an IPv4 address in network byte order. */
+static inline struct stack_addr stack_addr_v4(const void *four_bytes)
+{
+	const uint8_t *b = four_bytes;
+	return (struct stack_addr){{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, b[0], b[1], b[2], b[3]}};
+}
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * The demultiplexing table: SipHash-2-4 with a secret key, so that nobody outside can choose
+ * collisions, and linear hashing, so that it grows and shrinks one bucket at a time.
+ *
+ * Key: (protocol, local address, local port, remote address, remote port). Several entries may
+ * have one key (bound sockets); lookups return the first. kind PCB_UDP is protocol UDP, all
+ * others TCP.
+ */
+#ifndef BYWAY_STACK_TABLE_H
+#define BYWAY_STACK_TABLE_H
+
+#include "mem.h"
+#include "pcb.h"
+
+struct table {
+	uint8_t key[16];
+	struct mem *mem;
+	struct pcb **segment[33]; /* segment 0: bucket 0; segment k: buckets 2^(k-1) to 2^k - 1 */
+	uint32_t buckets;         /* in use, at least 1 */
+	uint32_t count;           /* entries */
+};
+
+/* False: out of memory. */
+bool table_init(struct table *t, struct mem *m, const uint8_t key[16]);
+void table_done(struct table *t); /* entries are the caller's */
+void table_insert(struct table *t, struct pcb *p); /* never fails: a full table only gets slower */
+void table_remove(struct table *t, struct pcb *p);
+struct pcb *table_find(const struct table *t, bool udp, const struct stack_addr *local, uint16_t lport,
+		       const struct stack_addr *remote, uint16_t rport);
+/* Takes the place of `old`, which has the same key (change of form). */
+void table_replace(struct table *t, struct pcb *old, struct pcb *new_pcb);
+/* Visits whole buckets from *cursor, until `batch` entries were seen or visit returned false; false at the end. */
+bool table_walk(const struct table *t, uint64_t *cursor, size_t batch,
+		bool (*visit)(void *arg, struct pcb *p), void *arg);
+
+#endif

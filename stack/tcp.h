@@ -1,0 +1,271 @@
+/*
+ * TCP's control blocks in their four forms, and what the files tcp_*.c share. Nobody else
+ * includes this, except socket.c and info.c.
+ *
+ *   struct listener    LISTEN: the accept queue; the half-open ones find it through the table
+ *   struct half_open   SYN-RECEIVED made by a listener: no buffers, no queue
+ *   struct tcb         everything from ESTABLISHED on, and our own opens
+ *   struct time_wait   TIME-WAIT: what answers late segments, and no more
+ *
+ * Sequence space of a tcb (RFC 9293 3.3.1). The send queue's first byte is at snd_una, or at
+ * iss + 1 while our SYN is not acknowledged; the FIN follows its last byte:
+ *
+ *   snd_una            snd_rtx              snd_nxt            queue's end    FIN
+ *      |--- sent, to be sent again ---|--- sent ---|--- not sent yet ---|-----|
+ *
+ * snd_rtx == snd_nxt when nothing is to be sent again.
+ */
+#ifndef BYWAY_STACK_TCP_H
+#define BYWAY_STACK_TCP_H
+
+#include "cc.h"
+#include "net.h"
+#include "rtt.h"
+
+#define TCP_MSS_DEFAULT 536u /* RFC 9293 3.7.1 */
+#define TCP_MSS_MIN 88u      /* less than this would make a peer's option an attack (row T6) */
+#define TCP_MTU_MIN 552u     /* path MTU's floor (row C5), as the host's */
+#define TCP_WINDOW_UNSCALED 65535u
+
+/* Deadlines of one tcb; the order is that of enum stack_timer. */
+enum tcb_timer { TCB_REXMT, TCB_PERSIST, TCB_DELACK, TCB_KEEPALIVE, TCB_FIN_WAIT_2, TCB_TIMER_COUNT };
+
+/* Why a state changed; the texts are in names.c. */
+enum tcp_cause {
+	CAUSE_ACTIVE_OPEN, CAUSE_PASSIVE_OPEN, CAUSE_SYN_RECEIVED, CAUSE_SYN_ACK_RECEIVED,
+	CAUSE_ACK_OF_SYN, CAUSE_CLOSE, CAUSE_SHUTDOWN, CAUSE_FIN_RECEIVED, CAUSE_ACK_OF_FIN,
+	CAUSE_RST_RECEIVED, CAUSE_RST_SENT, CAUSE_TIMEOUT, CAUSE_ABORT, CAUSE_ICMP, CAUSE_DESTROYED,
+	CAUSE_TIME_WAIT_OVER, CAUSE_NO_MEMORY, CAUSE_FIN_WAIT_2_OVER,
+	CAUSE_COUNT
+};
+const char *tcp_cause_name(enum tcp_cause cause);
+
+/* A stretch of data that came out of order. Sorted by seq; never touching or overlapping. */
+struct ooo_range {
+	struct ooo_range *next;
+	seq32 seq;
+	struct byteq data;
+};
+#define OOO_RANGES_MAX 64u
+
+enum tcp_recovery {
+	RECOVERY_OPEN, /* no loss known */
+	RECOVERY_FAST, /* NewReno's fast recovery (RFC 6582) */
+	RECOVERY_LOSS  /* after a timeout: everything in flight counts as lost */
+};
+
+struct tcp_change { uint32_t ms; uint8_t from, to, cause; };
+
+struct tcb {
+	struct sock sock;
+	struct tcb *dirty_next, **dirty_link; /* in stack->dirty; link NULL: not queued */
+	struct listener *listener; /* whose accept queue holds it; NULL: accepted, or our own open */
+	struct tcb *accept_next;
+	struct timer timer;        /* at the soonest deadline, or before */
+	stack_time deadline[TCB_TIMER_COUNT]; /* STACK_NEVER: not running */
+	stack_time created, last_received, last_sent, rtt_started;
+
+	/* send sequence space */
+	seq32 iss, snd_una, snd_nxt, snd_rtx, snd_up, snd_wl1, snd_wl2;
+	uint32_t snd_wnd, max_snd_wnd; /* bytes, scaled */
+	/* receive sequence space */
+	seq32 irs, rcv_nxt, rcv_up;
+	seq32 rcv_adv; /* right edge of the window as advertised; never moves left */
+
+	struct byteq sndq, rcvq;
+	struct ooo_range *ooo;
+	uint32_t ooo_bytes;
+	uint16_t ooo_ranges;
+	uint32_t send_limit, recv_limit; /* bytes */
+
+	/* sizes: payload bytes of a full segment, each way */
+	uint16_t mss;      /* what we send: peer's MSS or path MTU, less our options */
+	uint16_t mss_peer; /* the peer's option */
+	uint16_t mtu;      /* of the path */
+	uint8_t snd_scale, rcv_scale;
+
+	/* loss and congestion */
+	const struct cc_ops *cc_ops;
+	struct cc cc;
+	struct rtt rtt;
+	seq32 snd_small; /* end of the last segment sent that was not full (Nagle, as Minshall has it) */
+	seq32 rtt_seq;  /* sample ends when this is acknowledged; valid while rtt_timing */
+	seq32 recover;  /* recovery ends when this is acknowledged */
+	uint8_t recovery; /* enum tcp_recovery */
+	uint8_t retries;  /* timeouts or probes in a row */
+	uint16_t dupacks;
+	uint8_t keepalive_sent;
+
+	/* acknowledging */
+	uint32_t ack_bytes;  /* received since our last ACK */
+	seq32 last_ack_sent; /* RFC 7323 4.3 */
+
+	uint32_t ts_recent, ts_recent_ms; /* RFC 7323 4.3; our ms clock when it was set */
+	uint32_t ts_offset;  /* of our timestamps, so that they do not tell our uptime */
+	uint32_t keepalive_idle_ms, keepalive_interval_ms;
+	uint8_t keepalive_probes;
+	int16_t soft_error; /* positive errno, reported when we give up (RFC 1122 4.2.3.9) */
+
+	bool held : 1;        /* somebody has the handle */
+	bool user_closed : 1; /* the owner is gone for good */
+	bool ack_now : 1;     /* an ACK must go out */
+	bool rtx_one : 1;     /* fast recovery: send the segment at snd_una again */
+	bool fin_queued : 1;  /* our FIN follows the send queue */
+	bool fin_sent : 1;    /* snd_nxt includes it */
+	bool fin_received : 1;
+	bool syn_acked : 1;
+	bool rtt_timing : 1;
+	bool nodelay : 1;
+	bool keepalive : 1;
+	bool ts_on : 1, ws_on : 1, sack_on : 1;
+	bool want_write : 1;  /* the writer found no room: tell it when there is */
+	bool detached : 1;    /* a struct time_wait has taken its place in the table */
+	bool override : 1;    /* the persist timer is the sender's SWS override, not for a probe */
+	bool push_all : 1;    /* the override has fired: send what there is */
+
+	/* counters */
+	uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
+	uint32_t segments_in, segments_out, retransmissions, dupacks_in, ooo_in;
+
+	struct tcp_change history[STACK_HISTORY]; /* ring */
+	uint8_t history_next, history_count;
+};
+
+struct listener {
+	struct sock sock;
+	struct tcb *accept_head, **accept_tail;
+	uint32_t accept_length, accept_limit; /* connections */
+	uint32_t half_open;
+	uint64_t refused; /* handshakes held up by a full queue */
+};
+
+struct half_open {
+	struct pcb pcb;
+	struct timer timer;
+	seq32 iss, irs;
+	uint32_t created_ms;
+	uint32_t ts_recent;
+	uint32_t ts_offset;
+	uint16_t mss, window; /* the peer's */
+	uint8_t snd_scale;
+	uint8_t retries;
+	bool ts_on : 1, ws_on : 1, sack_ok : 1;
+	bool retransmitted : 1; /* Karn: no RTT sample from the handshake */
+	bool blocked : 1;       /* complete, but the accept queue was full */
+};
+
+struct time_wait {
+	struct pcb pcb; /* the id is that of the connection */
+	struct time_wait *next, *previous;
+	stack_time expires;
+	seq32 rcv_nxt, snd_nxt;
+	uint32_t ts_recent, ts_offset;
+	uint16_t window; /* as we last advertised, unscaled */
+	bool ts_on;
+};
+
+static inline struct tcb *tcb_of(struct sock *sock) { return (struct tcb *)(void *)sock; }
+static inline const struct tcb *tcb_of_const(const struct sock *sock) { return (const struct tcb *)(const void *)sock; }
+static inline enum tcp_state tcb_state(const struct tcb *t) { return (enum tcp_state)t->sock.pcb.state; }
+static inline struct stack *tcb_stack(const struct tcb *t) { return t->sock.stack; }
+static inline struct stack_endpoint pcb_local(const struct pcb *p) { return (struct stack_endpoint){p->local, p->lport}; }
+static inline struct stack_endpoint pcb_remote(const struct pcb *p) { return (struct stack_endpoint){p->remote, p->rport}; }
+static inline uint32_t to_ms(stack_time t) { return (uint32_t)(t / 1000); }
+/* Our timestamp clock: milliseconds. */
+static inline uint32_t ts_now(const struct stack *s, uint32_t offset) { return to_ms(s->now) + offset; }
+static inline uint32_t tcb_flight(const struct tcb *t) { return t->snd_nxt.v - t->snd_una.v; }
+/* The sequence number of the send queue's first byte. */
+static inline seq32 tcb_queue_seq(const struct tcb *t) { return t->syn_acked ? t->snd_una : seq_add(t->iss, 1); }
+
+/* ---- tcp_state.c: the one door for state changes, life and death of a tcb ---- */
+struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user);
+void tcb_set_state(struct tcb *t, enum tcp_state state, enum tcp_cause cause);
+/* Notes a change in the history without making it (one that happened in another form). */
+void tcb_note(struct tcb *t, uint32_t ms, enum tcp_state from, enum tcp_state to, enum tcp_cause cause);
+/* The connection has ended with an error (positive errno; 0: in order): tells the owner, or frees it. */
+void tcb_end(struct tcb *t, int error, enum tcp_cause cause);
+void tcb_free(struct tcb *t);
+/* Something may be sent: tcp_output at the end of the batch. */
+void tcb_dirty(struct tcb *t);
+void tcb_clean(struct tcb *t);
+/* May data still arrive, be sent? */
+bool tcp_state_receives(enum tcp_state state);
+bool tcp_state_sends(enum tcp_state state);
+
+/* ---- tcp_timer.c ---- */
+void tcb_timer_set(struct tcb *t, enum tcb_timer which, stack_time at);
+void tcb_timer_stop(struct tcb *t, enum tcb_timer which);
+void tcb_timers_stop(struct tcb *t);
+void tcb_rexmt_start(struct tcb *t); /* one RTO from now */
+void tcb_keepalive_start(struct tcb *t);
+void tcp_timer(struct stack *s, struct timer *timer); /* TIMER_TCB */
+
+/* ---- tcp_ack.c: the send side's reaction to ACKs ---- */
+void tcp_ack_advance(struct tcb *t, const struct tcp_segment *seg);
+void tcp_ack_duplicate(struct tcb *t);
+void tcp_update_window(struct tcb *t, const struct tcp_segment *seg);
+bool tcp_fin_acked(const struct tcb *t);
+
+/* ---- tcp_data.c: the receive side ---- */
+void tcp_receive_text(struct tcb *t, struct tcp_segment *seg);
+void tcp_ooo_clear(struct tcb *t);
+uint32_t tcp_receive_space(const struct tcb *t);
+/* The window to advertise now; moves rcv_adv. Returns the header's field. */
+uint16_t tcp_window_field(struct tcb *t);
+/* After the reader took data: is it worth telling the peer? */
+void tcp_window_update(struct tcb *t);
+void tcp_ack_later(struct tcb *t, uint32_t len);
+
+/* ---- tcp_out.c ---- */
+/* Sends what may be sent; true: more could be, later in this run. */
+bool tcp_output(struct tcb *t);
+void tcp_send_syn(struct tcb *t);
+void tcp_send_ack(struct tcb *t);   /* at once */
+void tcp_send_rst(struct tcb *t);
+void tcp_challenge_ack(struct tcb *t);
+void tcp_send_probe(struct tcb *t, bool keepalive);
+/* Sends the first segment again (RTO, fast retransmit). */
+void tcp_retransmit_head(struct tcb *t);
+/* A segment without a tcb: RST, ACK of a half-open or TIME-WAIT connection, SYN-ACK. */
+int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *seg);
+/* The RST that a segment to no connection gets (RFC 9293 3.10.7.1), rate-limited. */
+void tcp_refuse(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg);
+uint16_t tcp_mss_for(const struct tcb *t);
+void tcp_set_mss(struct tcb *t);
+uint8_t tcp_window_scale(uint32_t buffer);
+
+/* ---- tcp_in.c ---- */
+/* RFC 9293 3.10.7.4 for a segment of a connection in SYN-RECEIVED or later. */
+void tcp_segment_arrives(struct tcb *t, const struct ip_info *ip, struct tcp_segment *seg);
+/* Our SYN was acknowledged, or the handshake was completed by a listener. */
+void tcb_established(struct tcb *t, enum tcp_cause cause);
+
+/* ---- tcp_listen.c ---- */
+struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t backlog);
+void listener_close(struct listener *l);
+struct tcb *listener_accept(struct listener *l);
+void listener_unqueue(struct tcb *t); /* a queued connection died */
+struct listener *listener_find(struct stack *s, const struct stack_addr *local, uint16_t port);
+void listener_segment(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg);
+void half_open_segment(struct stack *s, struct half_open *h, const struct ip_info *ip, struct tcp_segment *seg);
+void half_open_timer(struct stack *s, struct timer *timer);
+void half_open_free(struct stack *s, struct half_open *h);
+/* isn >= floor + 1 when floor_set: takes the place of a TIME-WAIT connection (RFC 6191). */
+void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg,
+		  bool floor_set, seq32 floor);
+seq32 tcp_isn(struct stack *s, const struct pcb *p);
+
+/* ---- tcp_timewait.c ---- */
+/* Takes the tcb's place in the table; the tcb is freed, or stays with its holder, detached. */
+void time_wait_enter(struct tcb *t);
+void time_wait_segment(struct stack *s, struct time_wait *w, const struct ip_info *ip, struct tcp_segment *seg);
+void time_wait_timer(struct stack *s);
+void time_wait_free(struct stack *s, struct time_wait *w);
+
+/* ---- tcp_user.c: the calls of RFC 9293 3.10.1 to 3.10.5 ---- */
+int tcp_connect(struct sock **sock, const struct stack_endpoint *local, const struct stack_endpoint *remote);
+void tcp_shutdown(struct tcb *t, enum tcp_cause cause);
+void tcp_close(struct tcb *t);
+void tcp_abort(struct tcb *t, enum tcp_cause cause, int error);
+
+#endif

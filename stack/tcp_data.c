@@ -1,0 +1,250 @@
+/*
+ * The receive side: in-order data to its reader, out-of-order data into ranges, the window.
+ *
+ * Invariants of the ranges: sorted, neither touching nor overlapping, all beyond rcv_nxt;
+ * ooo_bytes and ooo_ranges are their sums.
+ */
+#include "tcp.h"
+
+/* ---- window ---- */
+
+uint32_t tcp_receive_space(const struct tcb *t)
+{
+	const struct mem *m = &tcb_stack(t)->mem;
+	uint32_t space = t->recv_limit > t->rcvq.len ? t->recv_limit - t->rcvq.len : 0;
+	size_t spare = m->total_limit > m->total ? m->total_limit - m->total : 0;
+
+	/* Near the stack's budget nobody is promised more than half of what is left. */
+	return (uint32_t)min_size(space, spare / 2);
+}
+
+static uint32_t right_edge_room(const struct tcb *t)
+{
+	return seq_gt(t->rcv_adv, t->rcv_nxt) ? t->rcv_adv.v - t->rcv_nxt.v : 0;
+}
+
+/* RFC 9293 3.8.6.2.2: the right edge moves only in steps worth a segment, and never left. */
+uint16_t tcp_window_field(struct tcb *t)
+{
+	uint32_t offered = right_edge_room(t), space = tcp_receive_space(t);
+	uint32_t step = min_u32(t->recv_limit / 2, tcp_mss_for(t));
+	uint32_t window = space >= offered + step ? space : offered;
+	uint32_t field = window >> t->rcv_scale;
+
+	if (field << t->rcv_scale < offered)
+		field++;
+	field = min_u32(field, TCP_WINDOW_UNSCALED);
+	t->rcv_adv = seq_max(t->rcv_adv, seq_add(t->rcv_nxt, field << t->rcv_scale));
+	return (uint16_t)field;
+}
+
+void tcp_window_update(struct tcb *t)
+{
+	uint32_t offered = right_edge_room(t), space = tcp_receive_space(t);
+	uint32_t step = min_u32(t->recv_limit / 2, 2u * tcp_mss_for(t));
+
+	if (!tcp_state_receives(tcb_state(t)) || offered > t->recv_limit / 2 || space < offered + step)
+		return;
+	t->ack_now = true;
+	tcb_dirty(t);
+}
+
+/* RFC 9293 3.8.6.3: at least every second full segment at once, others after a delay. */
+void tcp_ack_later(struct tcb *t, uint32_t len)
+{
+	t->ack_bytes += len;
+	if (t->ack_bytes >= 2u * t->mss) {
+		t->ack_now = true;
+		tcb_dirty(t);
+	} else if (t->deadline[TCB_DELACK] == STACK_NEVER) {
+		tcb_timer_set(t, TCB_DELACK, tcb_stack(t)->now + tcb_stack(t)->cfg.delayed_ack);
+	}
+}
+
+/* ---- out of order ---- */
+
+static seq32 range_end(const struct ooo_range *r)
+{
+	return seq_add(r->seq, r->data.len);
+}
+
+static void range_unlink(struct tcb *t, struct ooo_range **link)
+{
+	struct ooo_range *r = *link;
+
+	*link = r->next;
+	t->ooo_ranges--;
+	t->ooo_bytes -= r->data.len;
+}
+
+static void range_free(struct tcb *t, struct ooo_range *r)
+{
+	struct mem *m = &tcb_stack(t)->mem;
+
+	byteq_clear(&r->data, m, MEM_OOO);
+	mem_free(m, MEM_OOO, r, sizeof(*r));
+}
+
+void tcp_ooo_clear(struct tcb *t)
+{
+	while (t->ooo) {
+		struct ooo_range *r = t->ooo;
+
+		range_unlink(t, &t->ooo);
+		range_free(t, r);
+	}
+}
+
+static struct ooo_range *range_insert(struct tcb *t, struct ooo_range **link, seq32 seq)
+{
+	struct ooo_range *r;
+
+	if (t->ooo_ranges >= OOO_RANGES_MAX)
+		return NULL;
+	r = mem_alloc(&tcb_stack(t)->mem, MEM_OOO, sizeof(*r));
+	if (!r)
+		return NULL;
+	r->seq = seq;
+	r->next = *link;
+	*link = r;
+	t->ooo_ranges++;
+	return r;
+}
+
+/* Joins r with the next range when they touch. */
+static void range_join(struct tcb *t, struct ooo_range *r)
+{
+	struct ooo_range *next = r->next;
+
+	if (!next || !seq_eq(range_end(r), next->seq))
+		return;
+	range_unlink(t, &r->next);
+	t->ooo_bytes += next->data.len;
+	byteq_splice(&r->data, MEM_OOO, &next->data, MEM_OOO, &tcb_stack(t)->mem);
+	range_free(t, next);
+}
+
+/* The last range that starts at or before seq; NULL: none does. */
+static struct ooo_range *range_before(struct tcb *t, seq32 seq)
+{
+	struct ooo_range *r = NULL;
+
+	for (struct ooo_range *i = t->ooo; i && seq_leq(i->seq, seq); i = i->next)
+		r = i;
+	return r;
+}
+
+/* Stores the part of [seq, seq + len) that comes before the next range; returns the bytes dealt with, 0: no room. */
+static uint32_t ooo_store_piece(struct tcb *t, seq32 seq, const uint8_t *data, uint32_t len)
+{
+	struct ooo_range *r = range_before(t, seq), *next = r ? r->next : t->ooo;
+	uint32_t n = next ? min_u32(len, next->seq.v - seq.v) : len;
+	uint32_t stored;
+
+	if (r && seq_lt(seq, range_end(r)))
+		return min_u32(len, range_end(r).v - seq.v); /* there already */
+	if (!r || !seq_eq(range_end(r), seq))
+		r = range_insert(t, r ? &r->next : &t->ooo, seq);
+	if (!r)
+		return 0;
+	stored = (uint32_t)byteq_append(&r->data, &tcb_stack(t)->mem, MEM_OOO, data, n);
+	t->ooo_bytes += stored;
+	if (r->data.len == 0) {
+		struct ooo_range **link = &t->ooo;
+
+		while (*link != r)
+			link = &(*link)->next;
+		range_unlink(t, link);
+		range_free(t, r);
+		return 0;
+	}
+	if (stored == n)
+		range_join(t, r);
+	return stored;
+}
+
+static void ooo_store(struct tcb *t, seq32 seq, const uint8_t *data, uint32_t len)
+{
+	struct stack *s = tcb_stack(t);
+
+	t->ooo_in++;
+	COUNT(s, tcp_in_out_of_order);
+	while (len > 0) {
+		uint32_t n = ooo_store_piece(t, seq, data, len);
+
+		if (n == 0) {
+			COUNT(s, tcp_in_ooo_dropped);
+			return;
+		}
+		seq = seq_add(seq, n);
+		data += n;
+		len -= n;
+	}
+}
+
+/* Moves what has become in-order to the receive queue. */
+static void ooo_deliver(struct tcb *t)
+{
+	struct mem *m = &tcb_stack(t)->mem;
+
+	while (t->ooo && seq_leq(t->ooo->seq, t->rcv_nxt)) {
+		struct ooo_range *r = t->ooo;
+		uint32_t old = min_u32(t->rcv_nxt.v - r->seq.v, r->data.len);
+
+		range_unlink(t, &t->ooo);
+		byteq_consume(&r->data, m, MEM_OOO, old);
+		t->rcv_nxt = seq_add(t->rcv_nxt, r->data.len);
+		t->bytes_received += r->data.len;
+		COUNT_ADD(tcb_stack(t), tcp_in_bytes, r->data.len);
+		if (r->data.len > 0) {
+			byteq_splice(&t->rcvq, MEM_RECV, &r->data, MEM_OOO, m);
+			sock_event(&t->sock, STACK_EVENT_READABLE);
+		}
+		range_free(t, r);
+	}
+}
+
+/* ---- in order ---- */
+
+/* To the reader first, straight from the frame; what it does not take is stored. Returns the bytes kept. */
+static uint32_t deliver(struct tcb *t, const uint8_t *data, uint32_t len)
+{
+	struct stack *s = tcb_stack(t);
+	uint32_t taken = 0, stored;
+
+	if (t->held && t->rcvq.len == 0 && s->ops.receive && t->sock.user)
+		taken = (uint32_t)s->ops.receive(s->context, &t->sock, t->sock.user, data, len);
+	if (taken == len)
+		return taken;
+	stored = (uint32_t)byteq_append(&t->rcvq, &s->mem, MEM_RECV, data + taken, len - taken);
+	if (stored > 0)
+		sock_event(&t->sock, STACK_EVENT_READABLE);
+	if (taken + stored < len)
+		COUNT(s, tcp_in_no_memory);
+	return taken + stored;
+}
+
+/* RFC 9293 3.10.7.4, seventh. The segment has been cut to the window. */
+void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
+{
+	struct stack *s = tcb_stack(t);
+	bool hole = t->ooo != NULL;
+	uint32_t kept;
+
+	if (!seq_eq(seg->seq, t->rcv_nxt)) {
+		ooo_store(t, seg->seq, seg->data, seg->len);
+		tcp_send_ack(t); /* each one: a duplicate ACK for the sender (RFC 5681 4.2) */
+		return;
+	}
+	kept = deliver(t, seg->data, seg->len);
+	t->rcv_nxt = seq_add(t->rcv_nxt, kept);
+	t->bytes_received += kept;
+	COUNT_ADD(s, tcp_in_bytes, kept);
+	ooo_deliver(t);
+	if (hole || kept < seg->len) {
+		t->ack_now = true;
+		tcb_dirty(t);
+	} else {
+		tcp_ack_later(t, kept);
+	}
+}

@@ -1,0 +1,66 @@
+/*
+ * ICMP errors about our segments (RFC 9293 3.9.2.2, RFC 5927): only those that quote a sequence
+ * number in flight count; they end a connection that is being opened, and no other.
+ */
+#include "tcp.h"
+
+#include <errno.h>
+
+/* RFC 1191 6.4, with a floor against forged ones. What was too big goes again in smaller pieces. */
+static void lower_mtu(struct tcb *t, uint16_t mtu)
+{
+	uint16_t floor = tcb_stack(t)->cfg.mtu < TCP_MTU_MIN ? tcb_stack(t)->cfg.mtu : TCP_MTU_MIN;
+
+	if (mtu < floor)
+		mtu = floor;
+	if (mtu >= t->mtu)
+		return;
+	t->mtu = mtu;
+	tcp_set_mss(t);
+	t->snd_rtx = t->snd_una;
+	t->rtt_timing = false;
+	tcb_dirty(t);
+}
+
+static void tcb_error(struct tcb *t, seq32 seq, const struct net_error *e)
+{
+	struct stack *s = tcb_stack(t);
+	enum tcp_state state = tcb_state(t);
+
+	if (!seq_in(seq, t->snd_una, tcb_flight(t))) {
+		COUNT(s, icmp_in_ignored);
+		return;
+	}
+	if (e->error == EMSGSIZE) {
+		if (t->syn_acked)
+			lower_mtu(t, e->mtu);
+		return;
+	}
+	if (state == TCP_SYN_SENT || state == TCP_SYN_RECEIVED) {
+		COUNT(s, tcp_attempt_fails);
+		tcb_end(t, e->error, CAUSE_ICMP);
+		return;
+	}
+	t->soft_error = (int16_t)e->error;
+}
+
+void tcp_error(struct stack *s, const struct stack_endpoint *local, const struct stack_endpoint *remote,
+	       seq32 seq, const struct net_error *e)
+{
+	struct pcb *p = table_find(&s->table, false, &local->addr, local->port, &remote->addr, remote->port);
+
+	if (p && p->kind == PCB_TCB) {
+		tcb_error(CONTAINER_OF(p, struct tcb, sock.pcb), seq, e);
+		return;
+	}
+	if (p && p->kind == PCB_HALF) {
+		struct half_open *h = CONTAINER_OF(p, struct half_open, pcb);
+
+		if (e->hard && seq_eq(seq, h->iss)) {
+			COUNT(s, tcp_attempt_fails);
+			half_open_free(s, h);
+			return;
+		}
+	}
+	COUNT(s, icmp_in_ignored);
+}

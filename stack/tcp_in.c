@@ -1,0 +1,456 @@
+/*
+ * TCP input in the order of RFC 9293 3.10.7: one function for each numbered check.
+ */
+#include "tcp.h"
+
+#include <errno.h>
+
+enum verdict {
+	GO_ON,  /* the next check */
+	DROPPED /* done with the segment; the tcb may be gone */
+};
+
+#define PAWS_IDLE_MS (24u * 24 * 3600 * 1000) /* RFC 7323 5.5: a timestamp older than this says nothing */
+
+/* ---- 3.10.7.3: SYN-SENT ---- */
+
+static void refuse_ack(struct tcb *t, const struct tcp_segment *seg)
+{
+	struct tcp_segment rst = {.seq = seg->ack, .flags = TCP_RST};
+
+	tcp_send_bare(tcb_stack(t), &t->sock.pcb, &rst);
+}
+
+/* First: "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset"; second: RST; third: neither SYN nor RST. */
+static enum verdict syn_sent_check(struct tcb *t, const struct tcp_segment *seg)
+{
+	bool acceptable = (seg->flags & TCP_ACK) && seq_gt(seg->ack, t->iss) && seq_leq(seg->ack, t->snd_nxt);
+
+	if ((seg->flags & TCP_ACK) && !acceptable) {
+		if (!(seg->flags & TCP_RST))
+			refuse_ack(t, seg);
+		else
+			COUNT(tcb_stack(t), tcp_in_rst_ignored);
+		return DROPPED;
+	}
+	if (seg->flags & TCP_RST) {
+		if (acceptable) {
+			COUNT(tcb_stack(t), tcp_in_rst);
+			COUNT(tcb_stack(t), tcp_attempt_fails);
+			tcb_end(t, ECONNREFUSED, CAUSE_RST_RECEIVED);
+		} else {
+			COUNT(tcb_stack(t), tcp_in_rst_ignored);
+		}
+		return DROPPED;
+	}
+	return (seg->flags & TCP_SYN) && !(seg->flags & TCP_FIN) ? GO_ON : DROPPED;
+}
+
+/* Options and the start of the receive sequence space, from the peer's SYN. */
+static void take_syn(struct tcb *t, const struct tcp_segment *seg)
+{
+	struct stack *s = tcb_stack(t);
+	const struct tcp_options *o = &seg->opt;
+
+	t->irs = seg->seq;
+	t->rcv_nxt = t->last_ack_sent = t->rcv_up = seq_add(seg->seq, 1);
+	t->rcv_adv = seq_add(t->rcv_nxt, min_u32(tcp_receive_space(t), TCP_WINDOW_UNSCALED));
+	t->ws_on = o->has_window_scale && s->cfg.window_scaling;
+	t->snd_scale = t->ws_on ? o->window_scale : 0;
+	if (!t->ws_on)
+		t->rcv_scale = 0;
+	t->ts_on = o->has_timestamp && s->cfg.timestamps;
+	t->ts_recent = o->ts_value;
+	t->ts_recent_ms = to_ms(s->now);
+	t->mss_peer = o->has_mss ? o->mss : TCP_MSS_DEFAULT;
+	tcp_set_mss(t);
+	t->snd_wnd = t->max_snd_wnd = seg->window; /* never scaled in a SYN (RFC 7323 2.2) */
+	t->snd_wl1 = seg->seq;
+	t->snd_wl2 = seg->ack;
+}
+
+/* Fourth: SYN. With an ACK of ours the connection is made; without, both have opened at once. */
+static void syn_sent_segment(struct tcb *t, const struct ip_info *ip, struct tcp_segment *seg)
+{
+	if (syn_sent_check(t, seg) == DROPPED)
+		return;
+	take_syn(t, seg);
+	if (!(seg->flags & TCP_ACK)) {
+		tcb_set_state(t, TCP_SYN_RECEIVED, CAUSE_SYN_RECEIVED);
+		t->retries = 0;
+		tcp_send_syn(t);
+		return;
+	}
+	t->snd_una = seg->ack;
+	tcb_established(t, CAUSE_SYN_ACK_RECEIVED);
+	t->ack_now = true;
+	tcb_dirty(t);
+	if (seg->len == 0)
+		return;
+	seg->flags = (uint8_t)(seg->flags & ~TCP_SYN);
+	seg->seq = t->rcv_nxt;
+	tcp_segment_arrives(t, ip, seg);
+}
+
+void tcb_established(struct tcb *t, enum tcp_cause cause)
+{
+	struct stack *s = tcb_stack(t);
+	bool lost = t->retries > 0;
+
+	tcb_set_state(t, TCP_ESTABLISHED, cause);
+	t->syn_acked = true;
+	t->snd_una = t->snd_small = t->snd_up = seq_add(t->iss, 1);
+	t->snd_rtx = t->snd_nxt;
+	t->recover = t->iss;
+	t->retries = 0;
+	tcb_timer_stop(t, TCB_REXMT);
+	if (t->rtt_timing)
+		rtt_sample(&t->rtt, s->now - t->rtt_started, s->cfg.rto_min, s->cfg.rto_max);
+	else if (lost)
+		rtt_init(&t->rtt, max_u64(s->cfg.rto_initial, SECONDS(3))); /* RFC 6298 5.7 */
+	t->rtt_timing = false;
+	t->cc_ops->init(&t->cc, t->mss);
+	if (lost)
+		t->cc.cwnd = t->mss; /* RFC 5681 3.1: a lost SYN */
+	tcb_keepalive_start(t);
+	if (!t->listener)
+		sock_event(&t->sock, STACK_EVENT_CONNECTED | STACK_EVENT_WRITABLE);
+	if (t->fin_queued)
+		tcb_set_state(t, TCP_FIN_WAIT_1, t->user_closed ? CAUSE_CLOSE : CAUSE_SHUTDOWN);
+	tcb_dirty(t);
+}
+
+/* ---- 3.10.7.4: the synchronized states ---- */
+
+/* RFC 7323 5.3 R1 to R3. */
+static enum verdict check_timestamp(struct tcb *t, const struct tcp_segment *seg)
+{
+	struct stack *s = tcb_stack(t);
+	bool fresh;
+
+	if (!t->ts_on || (seg->flags & TCP_RST))
+		return GO_ON;
+	if (!seg->opt.has_timestamp) {
+		COUNT(s, tcp_in_paws);
+		return DROPPED; /* RFC 7323 3.2: "SHOULD silently drop" */
+	}
+	fresh = (int32_t)(seg->opt.ts_value - t->ts_recent) >= 0;
+	if (!fresh && to_ms(s->now) - t->ts_recent_ms < PAWS_IDLE_MS) {
+		COUNT(s, tcp_in_paws);
+		tcp_send_ack(t);
+		return DROPPED;
+	}
+	if (seq_leq(seg->seq, t->last_ack_sent) &&
+	    seq_geq(seq_add(seg->seq, tcp_seg_len(seg)), t->last_ack_sent)) {
+		t->ts_recent = seg->opt.ts_value;
+		t->ts_recent_ms = to_ms(s->now);
+	}
+	return GO_ON;
+}
+
+/* The four cases of the table in 3.10.7.4, first. */
+static bool in_window(const struct tcb *t, const struct tcp_segment *seg)
+{
+	uint32_t len = tcp_seg_len(seg), window = t->rcv_adv.v - t->rcv_nxt.v;
+
+	if (window == 0)
+		return len == 0 ? seq_eq(seg->seq, t->rcv_nxt) : false;
+	if (len == 0)
+		return seq_in(seg->seq, t->rcv_nxt, window);
+	return seq_in(seg->seq, t->rcv_nxt, window) || seq_in(seq_add(seg->seq, len - 1), t->rcv_nxt, window);
+}
+
+/* "Segments with higher beginning sequence numbers SHOULD be held"; what is outside the window is cut off. */
+static void cut_to_window(struct tcb *t, struct tcp_segment *seg)
+{
+	uint32_t window = t->rcv_adv.v - t->rcv_nxt.v;
+
+	if (seq_lt(seg->seq, t->rcv_nxt)) {
+		uint32_t old = t->rcv_nxt.v - seg->seq.v;
+
+		if (seg->flags & TCP_SYN) {
+			seg->flags = (uint8_t)(seg->flags & ~TCP_SYN);
+			old--;
+		}
+		old = min_u32(old, seg->len);
+		seg->data += old;
+		seg->len -= old;
+		seg->seq = t->rcv_nxt;
+	}
+	if (seg->seq.v - t->rcv_nxt.v + seg->len > window) {
+		seg->len = window - (seg->seq.v - t->rcv_nxt.v);
+		seg->flags = (uint8_t)(seg->flags & ~TCP_FIN);
+	}
+}
+
+/* First: the sequence number. */
+static enum verdict check_sequence(struct tcb *t, struct tcp_segment *seg)
+{
+	struct stack *s = tcb_stack(t);
+
+	if (in_window(t, seg))
+		return GO_ON;
+	if (seg->flags & TCP_RST) {
+		COUNT(s, tcp_in_rst_ignored);
+		return DROPPED;
+	}
+	if (seq_leq(seq_add(seg->seq, tcp_seg_len(seg)), t->rcv_nxt))
+		COUNT(s, tcp_in_duplicate);
+	else
+		COUNT(s, tcp_in_window);
+	/*
+	 * "If the RCV.WND is zero, no segments will be acceptable, but special allowance should be
+	 * made to accept valid ACKs": a probe is answered, its ACK is used, its data is not.
+	 */
+	if (seq_eq(seg->seq, t->rcv_nxt) && !(seg->flags & TCP_SYN)) {
+		t->ack_now = true;
+		tcb_dirty(t);
+		seg->len = 0;
+		seg->flags = (uint8_t)(seg->flags & ~TCP_FIN);
+		return GO_ON;
+	}
+	tcp_send_ack(t);
+	return DROPPED;
+}
+
+/* Second: RST, as RFC 5961 3.2 wants it: exactly at RCV.NXT, or a challenge. */
+static enum verdict check_rst(struct tcb *t, const struct tcp_segment *seg)
+{
+	struct stack *s = tcb_stack(t);
+	enum tcp_state state = tcb_state(t);
+	bool over = state == TCP_CLOSING || state == TCP_LAST_ACK;
+
+	if (!(seg->flags & TCP_RST))
+		return GO_ON;
+	if (!seq_eq(seg->seq, t->rcv_nxt)) {
+		COUNT(s, tcp_in_rst_ignored);
+		tcp_challenge_ack(t);
+		return DROPPED;
+	}
+	COUNT(s, tcp_in_rst);
+	if (state == TCP_SYN_RECEIVED) {
+		COUNT(s, tcp_attempt_fails);
+		tcb_end(t, ECONNREFUSED, CAUSE_RST_RECEIVED);
+	} else {
+		tcb_end(t, over ? 0 : ECONNRESET, CAUSE_RST_RECEIVED);
+	}
+	return DROPPED;
+}
+
+/* Fourth: SYN in a synchronized state gets a challenge ACK (RFC 5961 4.2). */
+static enum verdict check_syn(struct tcb *t, const struct tcp_segment *seg)
+{
+	if (!(seg->flags & TCP_SYN))
+		return GO_ON;
+	tcp_challenge_ack(t);
+	return DROPPED;
+}
+
+/* Fifth, SYN-RECEIVED: "If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state". */
+static enum verdict check_ack_of_syn(struct tcb *t, const struct tcp_segment *seg)
+{
+	if (tcb_state(t) != TCP_SYN_RECEIVED)
+		return GO_ON;
+	if (seq_leq(seg->ack, t->iss) || seq_gt(seg->ack, t->snd_nxt)) {
+		refuse_ack(t, seg);
+		return DROPPED;
+	}
+	t->snd_wnd = (uint32_t)seg->window << t->snd_scale;
+	t->snd_wl1 = seg->seq;
+	t->snd_wl2 = seg->ack;
+	tcb_established(t, CAUSE_ACK_OF_SYN);
+	return GO_ON;
+}
+
+static bool is_duplicate_ack(const struct tcb *t, const struct tcp_segment *seg)
+{
+	return seq_eq(seg->ack, t->snd_una) && seg->len == 0 && !(seg->flags & (TCP_SYN | TCP_FIN)) &&
+	       tcb_flight(t) > 0 && (uint32_t)seg->window << t->snd_scale == t->snd_wnd;
+}
+
+/* What the ACK of our FIN leads to. */
+static enum verdict after_fin_acked(struct tcb *t)
+{
+	if (!tcp_fin_acked(t))
+		return GO_ON;
+	switch (tcb_state(t)) {
+	case TCP_FIN_WAIT_1:
+		tcb_set_state(t, TCP_FIN_WAIT_2, CAUSE_ACK_OF_FIN);
+		if (t->user_closed)
+			tcb_timer_set(t, TCB_FIN_WAIT_2, tcb_stack(t)->now + tcb_stack(t)->cfg.fin_wait_2);
+		return GO_ON;
+	case TCP_CLOSING:
+		tcb_set_state(t, TCP_TIME_WAIT, CAUSE_ACK_OF_FIN);
+		time_wait_enter(t);
+		return DROPPED;
+	case TCP_LAST_ACK:
+		tcb_end(t, 0, CAUSE_ACK_OF_FIN);
+		return DROPPED;
+	case TCP_CLOSED: case TCP_LISTEN: case TCP_SYN_SENT: case TCP_SYN_RECEIVED: case TCP_ESTABLISHED:
+	case TCP_FIN_WAIT_2: case TCP_CLOSE_WAIT: case TCP_TIME_WAIT:
+		break;
+	}
+	return GO_ON;
+}
+
+/* Fifth: ACK. "if the ACK bit is off, drop the segment"; range as RFC 5961 5.2. */
+static enum verdict check_ack(struct tcb *t, const struct tcp_segment *seg)
+{
+	bool duplicate;
+
+	if (!(seg->flags & TCP_ACK))
+		return DROPPED;
+	if (check_ack_of_syn(t, seg) == DROPPED)
+		return DROPPED;
+	if (seq_gt(seg->ack, t->snd_nxt) || seq_lt(seg->ack, seq_sub(t->snd_una, t->max_snd_wnd))) {
+		COUNT(tcb_stack(t), tcp_in_bad_ack);
+		tcp_challenge_ack(t);
+		return DROPPED;
+	}
+	duplicate = is_duplicate_ack(t, seg);
+	if (seq_geq(seg->ack, t->snd_una))
+		tcp_update_window(t, seg);
+	if (seq_gt(seg->ack, t->snd_una))
+		tcp_ack_advance(t, seg);
+	else if (duplicate)
+		tcp_ack_duplicate(t);
+	return after_fin_acked(t);
+}
+
+/* Sixth: URG. Kept for the eye only: urgent data is read in line (RFC 6093 section 6). */
+static void check_urg(struct tcb *t, const struct tcp_segment *seg)
+{
+	seq32 up = seq_add(seg->seq, min_u32(seg->urgent, seg->len));
+
+	if ((seg->flags & TCP_URG) && seq_gt(up, t->rcv_up))
+		t->rcv_up = up;
+}
+
+/* Seventh: the segment's text. "Data after close" resets (RFC 9293 3.6.1, RFC 1122 4.2.2.13). */
+static enum verdict take_text(struct tcb *t, struct tcp_segment *seg)
+{
+	if (seg->len == 0 || !tcp_state_receives(tcb_state(t)))
+		return GO_ON;
+	if (t->user_closed) {
+		COUNT(tcb_stack(t), tcp_in_after_close);
+		tcp_send_rst(t);
+		tcb_end(t, 0, CAUSE_RST_SENT);
+		return DROPPED;
+	}
+	tcp_receive_text(t, seg);
+	return GO_ON;
+}
+
+/* Eighth: FIN, once everything before it has come. */
+static void take_fin(struct tcb *t, const struct tcp_segment *seg)
+{
+	seq32 fin = seq_add(seg->seq, seg->len);
+
+	if (!(seg->flags & TCP_FIN) || t->fin_received || !seq_eq(fin, t->rcv_nxt) ||
+	    !tcp_state_receives(tcb_state(t)))
+		return;
+	t->fin_received = true;
+	t->rcv_nxt = seq_add(t->rcv_nxt, 1);
+	t->rcv_adv = seq_max(t->rcv_adv, t->rcv_nxt);
+	tcp_ooo_clear(t);
+	t->ack_now = true;
+	tcb_dirty(t);
+	sock_event(&t->sock, STACK_EVENT_EOF);
+	switch (tcb_state(t)) {
+	case TCP_ESTABLISHED:
+		tcb_set_state(t, TCP_CLOSE_WAIT, CAUSE_FIN_RECEIVED);
+		break;
+	case TCP_FIN_WAIT_1:
+		tcb_set_state(t, TCP_CLOSING, CAUSE_FIN_RECEIVED);
+		break;
+	case TCP_FIN_WAIT_2:
+		tcb_set_state(t, TCP_TIME_WAIT, CAUSE_FIN_RECEIVED);
+		time_wait_enter(t);
+		break;
+	case TCP_CLOSED: case TCP_LISTEN: case TCP_SYN_SENT: case TCP_SYN_RECEIVED:
+	case TCP_CLOSE_WAIT: case TCP_CLOSING: case TCP_LAST_ACK: case TCP_TIME_WAIT:
+		break;
+	}
+}
+
+void tcp_segment_arrives(struct tcb *t, const struct ip_info *ip, struct tcp_segment *seg)
+{
+	struct stack *s = tcb_stack(t);
+
+	(void)ip;
+	t->segments_in++;
+	t->last_received = s->now;
+	t->keepalive_sent = 0;
+	if (check_timestamp(t, seg) == DROPPED || check_sequence(t, seg) == DROPPED)
+		return;
+	if (check_rst(t, seg) == DROPPED || check_syn(t, seg) == DROPPED)
+		return;
+	cut_to_window(t, seg);
+	if (check_ack(t, seg) == DROPPED)
+		return;
+	check_urg(t, seg);
+	if (take_text(t, seg) == DROPPED)
+		return;
+	take_fin(t, seg);
+}
+
+/* ---- where a segment goes ---- */
+
+static void to_connection(struct stack *s, struct pcb *p, const struct ip_info *ip, struct tcp_segment *seg)
+{
+	switch ((enum pcb_kind)p->kind) {
+	case PCB_TCB: {
+		struct tcb *t = CONTAINER_OF(p, struct tcb, sock.pcb);
+
+		if (tcb_state(t) == TCP_SYN_SENT)
+			syn_sent_segment(t, ip, seg);
+		else
+			tcp_segment_arrives(t, ip, seg);
+		break;
+	}
+	case PCB_HALF:
+		half_open_segment(s, CONTAINER_OF(p, struct half_open, pcb), ip, seg);
+		break;
+	case PCB_TIME_WAIT:
+		time_wait_segment(s, CONTAINER_OF(p, struct time_wait, pcb), ip, seg);
+		break;
+	case PCB_BOUND:
+	case PCB_LISTEN:
+	case PCB_UDP:
+		break; /* their keys have no remote address */
+	}
+}
+
+void tcp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size_t len)
+{
+	struct tcp_segment seg;
+	const char *bad = tcp_parse(p, len, &ip->src, &ip->dst, ip->csum_good, &seg);
+	struct listener *l;
+	struct pcb *pcb;
+
+	COUNT(s, tcp_in);
+	if (bad) {
+		if (strstr(bad, "checksum"))
+			COUNT(s, tcp_in_bad_checksum);
+		else
+			COUNT(s, tcp_in_bad);
+		return;
+	}
+	if (seg.sport == 0 || seg.dport == 0 || ip->broadcast) {
+		COUNT(s, tcp_in_bad);
+		return;
+	}
+	seg.gso_size = ip->gso_size;
+	pcb = table_find(&s->table, false, &ip->dst, seg.dport, &ip->src, seg.sport);
+	if (pcb) {
+		to_connection(s, pcb, ip, &seg);
+		return;
+	}
+	l = listener_find(s, &ip->dst, seg.dport);
+	if (l) {
+		listener_segment(l, ip, &seg);
+		return;
+	}
+	COUNT(s, tcp_in_no_socket);
+	tcp_refuse(s, ip, &seg);
+}

@@ -1,0 +1,369 @@
+/*
+ * Passive opens: the two queues behind `listen`.
+ *
+ * A SYN makes a half-open entry (SYN-RECEIVED) out of a pool that the first listener allocates:
+ * a stranger's SYN never allocates memory. The final ACK turns it into a tcb in the listener's
+ * accept queue. While that queue is full, SYNs are dropped and final ACKs wait, as on the host:
+ * the peer sends again, and meets room or gives up (ETIMEDOUT).
+ *
+ * A half-open entry finds its listener through the table; one whose listener has gone dies at
+ * its next segment or timeout.
+ */
+#include "tcp.h"
+
+#include <errno.h>
+
+/* RFC 6528: M + F(connection, secret), M ticking every 4 microseconds. */
+seq32 tcp_isn(struct stack *s, const struct pcb *p)
+{
+	struct { struct stack_addr local, remote; uint16_t lport, rport; } in;
+
+	memset(&in, 0, sizeof(in));
+	in.local = p->local;
+	in.remote = p->remote;
+	in.lport = p->lport;
+	in.rport = p->rport;
+	return seq_make((uint32_t)keyed_hash(s->key_isn, &in, sizeof(in)) + (uint32_t)(s->now / 4));
+}
+
+/* ---- the listener ---- */
+
+static bool pool_ready(struct stack *s)
+{
+	uint32_t n = s->cfg.half_open_max;
+
+	if (s->half_pool)
+		return true;
+	s->half_pool = mem_alloc(&s->mem, MEM_HALF, n * sizeof(*s->half_pool));
+	if (!s->half_pool)
+		return false;
+	s->half_pool_size = n;
+	for (uint32_t i = 0; i < n; i++) {
+		s->half_pool[i].pcb.hash_next = s->half_free ? &s->half_free->pcb : NULL;
+		s->half_free = &s->half_pool[i];
+	}
+	return true;
+}
+
+struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t backlog)
+{
+	struct listener *l = pool_ready(s) ? mem_alloc(&s->mem, MEM_SOCKET, sizeof(*l)) : NULL;
+
+	if (!l)
+		return NULL;
+	sock_event_cancel(bound);
+	l->sock = *bound;
+	l->sock.pcb.kind = PCB_LISTEN;
+	l->sock.pcb.state = TCP_LISTEN;
+	l->sock.event_link = NULL;
+	l->accept_tail = &l->accept_head;
+	l->accept_limit = backlog;
+	table_replace(&s->table, &bound->pcb, &l->sock.pcb);
+	mem_free(&s->mem, MEM_SOCKET, bound, sizeof(*bound));
+	return l;
+}
+
+struct listener *listener_find(struct stack *s, const struct stack_addr *local, uint16_t port)
+{
+	static const struct stack_addr any;
+	struct pcb *p = table_find(&s->table, false, local, port, &any, 0);
+
+	if (!p || p->kind != PCB_LISTEN)
+		p = table_find(&s->table, false, &any, port, &any, 0);
+	return p && p->kind == PCB_LISTEN ? CONTAINER_OF(p, struct listener, sock.pcb) : NULL;
+}
+
+struct tcb *listener_accept(struct listener *l)
+{
+	struct tcb *t = l->accept_head;
+
+	if (!t)
+		return NULL;
+	listener_unqueue(t);
+	t->held = true;
+	if (l->accept_head)
+		sock_event(&l->sock, STACK_EVENT_ACCEPT);
+	if (t->rcvq.len > 0)
+		sock_event(&t->sock, STACK_EVENT_READABLE);
+	if (t->fin_received)
+		sock_event(&t->sock, STACK_EVENT_EOF);
+	return t;
+}
+
+void listener_unqueue(struct tcb *t)
+{
+	struct listener *l = t->listener;
+	struct tcb **link = &l->accept_head;
+
+	while (*link != t)
+		link = &(*link)->accept_next;
+	*link = t->accept_next;
+	if (!*link)
+		l->accept_tail = link;
+	l->accept_length--;
+	t->listener = NULL;
+}
+
+/* RFC 9293 3.10.4: connections that nobody accepted are reset. */
+void listener_close(struct listener *l)
+{
+	struct stack *s = l->sock.stack;
+
+	while (l->accept_head)
+		tcp_abort(l->accept_head, CAUSE_CLOSE, 0);
+	table_remove(&s->table, &l->sock.pcb);
+	sock_event_cancel(&l->sock);
+	s->sockets--;
+	mem_free(&s->mem, MEM_SOCKET, l, sizeof(*l));
+}
+
+/* ---- half-open connections ---- */
+
+void half_open_free(struct stack *s, struct half_open *h)
+{
+	struct listener *l = listener_find(s, &h->pcb.local, h->pcb.lport);
+
+	timer_cancel(&s->wheel, &h->timer);
+	if (h->pcb.hashed)
+		table_remove(&s->table, &h->pcb);
+	if (l && l->half_open > 0)
+		l->half_open--;
+	s->half_open_count--;
+	h->pcb.hash_next = s->half_free ? &s->half_free->pcb : NULL;
+	s->half_free = h;
+}
+
+static void half_open_reply(struct stack *s, const struct half_open *h, uint8_t flags)
+{
+	bool syn = flags & TCP_SYN;
+	struct tcp_segment seg = {
+		.seq = syn ? h->iss : seq_add(h->iss, 1),
+		.ack = seq_add(h->irs, 1),
+		.flags = (uint8_t)(flags | TCP_ACK),
+		.window = (uint16_t)min_u32(s->cfg.recv_buffer, TCP_WINDOW_UNSCALED),
+	};
+
+	if (syn) {
+		seg.opt.has_mss = true;
+		seg.opt.mss = (uint16_t)(max_u32(s->cfg.mtu, 128) - IP4_HEADER - TCP_HEADER);
+		seg.opt.has_window_scale = h->ws_on;
+		seg.opt.window_scale = tcp_window_scale(s->cfg.recv_buffer);
+	}
+	if (h->ts_on) {
+		seg.opt.has_timestamp = true;
+		seg.opt.ts_value = ts_now(s, h->ts_offset);
+		seg.opt.ts_echo = h->ts_recent;
+	}
+	tcp_send_bare(s, &h->pcb, &seg);
+}
+
+static void half_open_arm(struct stack *s, struct half_open *h)
+{
+	stack_time wait = min_u64(s->cfg.rto_initial << h->retries, s->cfg.rto_max);
+
+	timer_set(&s->wheel, &h->timer, s->now + wait);
+}
+
+void half_open_timer(struct stack *s, struct timer *timer)
+{
+	struct half_open *h = CONTAINER_OF(timer, struct half_open, timer);
+
+	if (h->retries >= s->cfg.synack_retries || !listener_find(s, &h->pcb.local, h->pcb.lport)) {
+		COUNT(s, tcp_attempt_fails);
+		half_open_free(s, h);
+		return;
+	}
+	h->retries++;
+	h->retransmitted = true;
+	COUNT(s, tcp_retransmissions);
+	half_open_reply(s, h, TCP_SYN);
+	half_open_arm(s, h);
+}
+
+static struct half_open *half_open_new(struct stack *s, const struct listener *l, const struct ip_info *ip,
+				       const struct tcp_segment *seg)
+{
+	struct half_open *h = s->half_free;
+
+	if (!h || s->half_open_count >= s->cfg.half_open_max)
+		return NULL;
+	s->half_free = h->pcb.hash_next ? CONTAINER_OF(h->pcb.hash_next, struct half_open, pcb) : NULL;
+	*h = (struct half_open){
+		.pcb = {
+			.id = s->next_id++, .local = ip->dst, .remote = ip->src, .lport = seg->dport,
+			.rport = seg->sport, .owner = l->sock.pcb.owner, .kind = PCB_HALF,
+			.state = TCP_SYN_RECEIVED,
+		},
+		.timer = {.kind = TIMER_HALF_OPEN},
+		.irs = seg->seq,
+		.created_ms = to_ms(s->now),
+		.ts_recent = seg->opt.ts_value,
+		.mss = seg->opt.has_mss ? seg->opt.mss : TCP_MSS_DEFAULT,
+		.window = seg->window,
+		.snd_scale = seg->opt.window_scale,
+		.ts_on = seg->opt.has_timestamp && s->cfg.timestamps,
+		.ws_on = seg->opt.has_window_scale && s->cfg.window_scaling,
+		.sack_ok = seg->opt.sack_permitted,
+	};
+	h->ts_offset = (uint32_t)keyed_hash(s->key_port, &h->pcb.id, sizeof(h->pcb.id));
+	s->half_open_count++;
+	return h;
+}
+
+void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg,
+		  bool floor_set, seq32 floor)
+{
+	struct stack *s = l->sock.stack;
+	struct half_open *h;
+
+	if (l->accept_length >= l->accept_limit) {
+		COUNT(s, tcp_accept_full);
+		l->refused++;
+		return;
+	}
+	h = half_open_new(s, l, ip, seg);
+	if (!h) {
+		COUNT(s, tcp_half_open_full);
+		l->refused++;
+		return;
+	}
+	h->iss = tcp_isn(s, &h->pcb);
+	if (floor_set && seq_leq(h->iss, floor))
+		h->iss = seq_add(floor, 1 + (uint32_t)(random_u64(s) & 0xffff));
+	l->half_open++;
+	table_insert(&s->table, &h->pcb);
+	half_open_reply(s, h, TCP_SYN);
+	half_open_arm(s, h);
+}
+
+/* RFC 9293 3.10.7.2, LISTEN: first RST, second ACK, third SYN, fourth anything else. */
+void listener_segment(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg)
+{
+	struct stack *s = l->sock.stack;
+
+	if (seg->flags & TCP_RST) {
+		COUNT(s, tcp_in_rst_ignored);
+		return;
+	}
+	if (seg->flags & TCP_ACK) {
+		tcp_refuse(s, ip, seg);
+		return;
+	}
+	if (!(seg->flags & TCP_SYN) || (seg->flags & TCP_FIN)) {
+		COUNT(s, tcp_in_bad);
+		return;
+	}
+	listener_syn(l, ip, seg, false, seq_make(0));
+}
+
+/* The handshake is complete: the full control block takes the entry's place. */
+static struct tcb *promote(struct stack *s, struct half_open *h, struct listener *l, const struct tcp_segment *seg)
+{
+	struct tcb *t = sock_admit(s) ? tcb_new(s, h->pcb.owner, NULL) : NULL;
+
+	if (!t)
+		return NULL;
+	t->sock.pcb = h->pcb;
+	t->sock.pcb.kind = PCB_TCB;
+	t->sock.pcb.hash_next = NULL;
+	t->created = MILLISECONDS(h->created_ms);
+	t->iss = h->iss;
+	t->snd_nxt = t->snd_rtx = seq_add(h->iss, 1);
+	t->irs = h->irs;
+	t->rcv_nxt = t->last_ack_sent = t->rcv_up = seq_add(h->irs, 1);
+	t->rcv_adv = seq_add(t->rcv_nxt, min_u32(s->cfg.recv_buffer, TCP_WINDOW_UNSCALED));
+	t->mss_peer = h->mss;
+	t->ts_on = h->ts_on;
+	t->ts_recent = h->ts_recent;
+	t->ts_recent_ms = h->created_ms;
+	t->ts_offset = h->ts_offset;
+	t->ws_on = h->ws_on;
+	t->snd_scale = h->ws_on ? h->snd_scale : 0;
+	t->rcv_scale = h->ws_on ? tcp_window_scale(s->cfg.recv_buffer) : 0;
+	t->snd_wnd = t->max_snd_wnd = (uint32_t)seg->window << t->snd_scale;
+	t->snd_wl1 = seg->seq;
+	t->snd_wl2 = seg->ack;
+	t->retries = h->retries;
+	t->rtt_timing = !h->retransmitted;
+	t->rtt_started = t->created;
+	t->listener = l;
+	tcp_set_mss(t);
+	tcb_note(t, h->created_ms, TCP_LISTEN, TCP_SYN_RECEIVED, CAUSE_SYN_RECEIVED);
+	table_replace(&s->table, &h->pcb, &t->sock.pcb);
+	half_open_free(s, h);
+	*l->accept_tail = t;
+	l->accept_tail = &t->accept_next;
+	l->accept_length++;
+	tcb_established(t, CAUSE_ACK_OF_SYN);
+	return t;
+}
+
+/* Checks one to four of 3.10.7.4 in SYN-RECEIVED; true: the segment may complete the handshake. */
+static bool half_open_acceptable(struct stack *s, struct half_open *h, const struct tcp_segment *seg)
+{
+	uint32_t window = min_u32(s->cfg.recv_buffer, TCP_WINDOW_UNSCALED);
+	seq32 rcv_nxt = seq_add(h->irs, 1);
+
+	if ((seg->flags & TCP_SYN) && !(seg->flags & (TCP_ACK | TCP_RST)) && seq_eq(seg->seq, h->irs)) {
+		half_open_reply(s, h, TCP_SYN); /* the peer sent its SYN again */
+		return false;
+	}
+	if (!seq_in(seg->seq, rcv_nxt, window)) {
+		if (!(seg->flags & TCP_RST))
+			half_open_reply(s, h, 0);
+		return false;
+	}
+	if (seg->flags & TCP_RST) {
+		if (seq_eq(seg->seq, rcv_nxt)) {
+			COUNT(s, tcp_in_rst);
+			COUNT(s, tcp_attempt_fails);
+			half_open_free(s, h);
+		} else {
+			COUNT(s, tcp_in_rst_ignored);
+			half_open_reply(s, h, 0);
+		}
+		return false;
+	}
+	if (seg->flags & TCP_SYN) {
+		COUNT(s, tcp_challenge_acks);
+		half_open_reply(s, h, 0);
+		return false;
+	}
+	if (h->ts_on && seg->opt.has_timestamp && (int32_t)(seg->opt.ts_value - h->ts_recent) < 0) {
+		COUNT(s, tcp_in_paws);
+		half_open_reply(s, h, 0);
+		return false;
+	}
+	return seg->flags & TCP_ACK;
+}
+
+void half_open_segment(struct stack *s, struct half_open *h, const struct ip_info *ip, struct tcp_segment *seg)
+{
+	struct listener *l;
+	struct tcb *t;
+
+	if (!half_open_acceptable(s, h, seg))
+		return;
+	l = listener_find(s, &h->pcb.local, h->pcb.lport);
+	if (!seq_eq(seg->ack, seq_add(h->iss, 1)) || !l) {
+		tcp_refuse(s, ip, seg);
+		if (!l)
+			half_open_free(s, h);
+		return;
+	}
+	if (l->accept_length >= l->accept_limit) {
+		COUNT(s, tcp_accept_full);
+		if (!h->blocked)
+			l->refused++;
+		h->blocked = true;
+		return;
+	}
+	t = promote(s, h, l, seg);
+	if (!t) {
+		COUNT(s, tcp_aborts_memory);
+		return;
+	}
+	COUNT(s, tcp_passive_opens);
+	sock_event(&l->sock, STACK_EVENT_ACCEPT);
+	tcp_segment_arrives(t, ip, seg);
+}

@@ -1,0 +1,363 @@
+/*
+ * TCP output: what may be sent now, and the building of segments.
+ *
+ * A segment may carry up to TCP_PAYLOAD_MAX bytes, a multiple of the MSS; the link, or software
+ * at its edge, cuts it. Payload is never copied here: segments point into the send queue.
+ */
+#include "checksum.h"
+#include "tcp.h"
+
+#define OUTPUT_BURST 16u /* large segments of one connection in a row; others come next */
+
+/* ---- building ---- */
+
+static void set_timestamp(const struct stack *s, struct tcp_segment *seg, uint32_t offset, uint32_t recent)
+{
+	seg->opt.has_timestamp = true;
+	seg->opt.ts_value = ts_now(s, offset);
+	seg->opt.ts_echo = (seg->flags & TCP_ACK) ? recent : 0;
+}
+
+/* Pushes the header on a packet whose payload is in place, with the pseudo header's sum for the link to go on from. */
+static int push_and_send(struct stack *s, struct tx *tx, const struct pcb *p, const struct tcp_segment *seg)
+{
+	size_t header = tcp_header_size(seg);
+	struct ip_params params = {
+		.src = p->local, .dst = p->remote, .proto = IP_PROTO_TCP,
+		.ttl = s->cfg.ttl, .dont_fragment = true,
+	};
+	uint64_t sum = checksum_pseudo(&p->local, &p->remote, IP_PROTO_TCP, header + tx->data_len);
+
+	tcp_write(tx_push(tx, header), seg, checksum_fold(sum));
+	tx->transport = tx->start;
+	tx->csum_partial = true;
+	tx->csum_offset = 16;
+	COUNT(s, tcp_out);
+	return ip_output(s, tx, &params);
+}
+
+int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *seg)
+{
+	struct tx tx;
+
+	tx_init(&tx);
+	seg->sport = from->lport;
+	seg->dport = from->rport;
+	if (seg->flags & TCP_RST)
+		COUNT(s, tcp_out_rst);
+	return push_and_send(s, &tx, from, seg);
+}
+
+void tcp_refuse(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg)
+{
+	struct pcb from = {.local = ip->dst, .remote = ip->src, .lport = seg->dport, .rport = seg->sport};
+	struct tcp_segment rst = {.flags = TCP_RST};
+
+	if ((seg->flags & TCP_RST) || ip->broadcast)
+		return;
+	if (!ip->loopback && !limit_allow(&s->rst_limit, s->now, s->cfg.rst_rate, s->cfg.rst_burst)) {
+		COUNT(s, tcp_rst_limited);
+		return;
+	}
+	if (seg->flags & TCP_ACK) {
+		rst.seq = seg->ack;
+	} else {
+		rst.flags |= TCP_ACK;
+		rst.ack = seq_add(seg->seq, tcp_seg_len(seg));
+	}
+	tcp_send_bare(s, &from, &rst);
+}
+
+/* What every segment of a synchronized connection says of the receive side. */
+static void fill_ack(struct tcb *t, struct tcp_segment *seg)
+{
+	seg->sport = t->sock.pcb.lport;
+	seg->dport = t->sock.pcb.rport;
+	seg->flags |= TCP_ACK;
+	seg->window = tcp_window_field(t);
+	seg->ack = t->rcv_nxt;
+	if (t->ts_on)
+		set_timestamp(tcb_stack(t), seg, t->ts_offset, t->ts_recent);
+}
+
+/* An ACK has gone out, alone or on a segment. */
+static void ack_sent(struct tcb *t)
+{
+	t->ack_now = false;
+	t->ack_bytes = 0;
+	t->last_ack_sent = t->rcv_nxt;
+	tcb_timer_stop(t, TCB_DELACK);
+}
+
+static int send_segment(struct tcb *t, struct tx *tx, struct tcp_segment *seg)
+{
+	fill_ack(t, seg);
+	ack_sent(t);
+	t->segments_out++;
+	return push_and_send(tcb_stack(t), tx, &t->sock.pcb, seg);
+}
+
+static void send_empty(struct tcb *t, seq32 seq)
+{
+	struct tcp_segment seg = {.seq = seq};
+	struct tx tx;
+
+	tx_init(&tx);
+	send_segment(t, &tx, &seg);
+}
+
+void tcp_send_ack(struct tcb *t)
+{
+	/* While our SYN is out, ACKs are SYN-ACKs. */
+	if (!t->syn_acked)
+		tcp_send_syn(t);
+	else
+		send_empty(t, t->snd_nxt);
+}
+
+void tcp_challenge_ack(struct tcb *t)
+{
+	COUNT(tcb_stack(t), tcp_challenge_acks);
+	tcp_send_ack(t);
+}
+
+/* An old sequence number makes the peer answer with an ACK (RFC 9293 3.8.4, 3.8.6.1). */
+void tcp_send_probe(struct tcb *t, bool keepalive)
+{
+	send_empty(t, seq_sub(keepalive ? t->snd_nxt : t->snd_una, 1));
+}
+
+void tcp_send_rst(struct tcb *t)
+{
+	struct tcp_segment seg = {.seq = t->snd_nxt, .ack = t->rcv_nxt, .flags = TCP_RST | TCP_ACK};
+
+	tcp_send_bare(tcb_stack(t), &t->sock.pcb, &seg);
+}
+
+/* ---- sizes ---- */
+
+uint8_t tcp_window_scale(uint32_t buffer)
+{
+	uint8_t scale = 0;
+
+	while (scale < 14 && (buffer >> scale) > TCP_WINDOW_UNSCALED)
+		scale++;
+	return scale;
+}
+
+/* What we announce: RFC 9293 3.7.1, from the link's MTU. */
+uint16_t tcp_mss_for(const struct tcb *t)
+{
+	uint16_t mtu = tcb_stack(t)->cfg.mtu;
+
+	return (uint16_t)(mtu > IP4_HEADER + TCP_HEADER + TCP_MSS_MIN ? mtu - IP4_HEADER - TCP_HEADER : TCP_MSS_MIN);
+}
+
+/* RFC 9293 3.7.1: Eff.snd.MSS, less the options in every segment (RFC 6691). */
+void tcp_set_mss(struct tcb *t)
+{
+	uint32_t path = t->mtu > IP4_HEADER + TCP_HEADER + TCP_MSS_MIN ? t->mtu - IP4_HEADER - TCP_HEADER : TCP_MSS_MIN;
+	uint32_t mss = min_u32(max_u32(t->mss_peer, TCP_MSS_MIN), path);
+
+	t->mss = (uint16_t)(mss - (t->ts_on ? 12 : 0));
+}
+
+/* ---- SYN ---- */
+
+void tcp_send_syn(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+	bool answer = tcb_state(t) != TCP_SYN_SENT;
+	struct tcp_segment seg = {
+		.seq = t->iss, .flags = TCP_SYN,
+		.window = (uint16_t)min_u32(tcp_receive_space(t), TCP_WINDOW_UNSCALED),
+	};
+
+	if (answer) {
+		seg.flags |= TCP_ACK;
+		seg.ack = t->rcv_nxt;
+	}
+	seg.opt.has_mss = true;
+	seg.opt.mss = tcp_mss_for(t);
+	seg.opt.has_window_scale = answer ? t->ws_on : s->cfg.window_scaling;
+	seg.opt.window_scale = t->rcv_scale;
+	if (answer ? t->ts_on : s->cfg.timestamps)
+		set_timestamp(s, &seg, t->ts_offset, t->ts_recent);
+	if (seq_eq(t->snd_nxt, t->iss)) {
+		t->snd_nxt = t->snd_rtx = seq_add(t->iss, 1);
+		t->rtt_timing = true;
+		t->rtt_seq = t->snd_nxt;
+		t->rtt_started = s->now;
+	} else if (t->retries > 0) {
+		t->retransmissions++;
+		COUNT(s, tcp_retransmissions);
+		t->rtt_timing = false;
+	}
+	t->rcv_adv = seq_add(t->rcv_nxt, seg.window);
+	ack_sent(t);
+	t->segments_out++;
+	tcb_rexmt_start(t);
+	tcp_send_bare(s, &t->sock.pcb, &seg);
+}
+
+/* ---- data ---- */
+
+/* What one step of output would send. */
+struct plan {
+	seq32 seq;
+	uint32_t len;    /* payload bytes */
+	bool fin;
+	bool again;      /* a retransmission */
+	bool held_back;  /* there is something, but the window or Nagle holds it */
+};
+
+static uint32_t bytes_between(seq32 from, seq32 to)
+{
+	return seq_gt(to, from) ? to.v - from.v : 0;
+}
+
+/* RFC 9293 3.7.4 (Nagle) and 3.8.6.2.1 (silly window): may a segment go that is not full? */
+static bool small_allowed(const struct tcb *t, uint32_t len, uint32_t queued, bool fin)
+{
+	if (t->push_all)
+		return true;
+	if (len == queued) /* all there is: Nagle's question */
+		return t->nodelay || fin || seq_geq(t->snd_una, t->snd_small);
+	return len >= t->max_snd_wnd / 2 && len > 0;
+}
+
+/* What would be sent from `seq` on. */
+static void make_plan(const struct tcb *t, struct plan *p)
+{
+	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
+	uint32_t outstanding, window, queued, room;
+
+	*p = (struct plan){.again = seq_lt(t->snd_rtx, t->snd_nxt)};
+	p->seq = p->again ? t->snd_rtx : t->snd_nxt;
+	queued = bytes_between(p->seq, end);
+	outstanding = p->seq.v - t->snd_una.v;
+	window = min_u32(t->cc.cwnd, t->snd_wnd);
+	room = window > outstanding ? window - outstanding : 0;
+	if (p->again) /* the first segment goes again whatever the window is by now */
+		room = outstanding == 0 ? max_u32(room, t->mss) : room;
+	p->len = min_u32(min_u32(queued, room), STACK_TCP_PAYLOAD_MAX);
+	if (p->again)
+		p->len = min_u32(p->len, bytes_between(p->seq, t->snd_nxt));
+	p->fin = t->fin_queued && p->len == queued && (p->again ? t->fin_sent : !t->fin_sent) && room > p->len;
+	if (p->len > t->mss && !(p->len == queued && small_allowed(t, p->len, queued, p->fin))) {
+		p->len -= p->len % t->mss;
+		p->fin = p->fin && p->len == queued;
+	}
+	if (p->len < t->mss && !p->again && p->len > 0 && !small_allowed(t, p->len, queued, p->fin)) {
+		p->len = 0;
+		p->fin = false;
+	}
+	p->held_back = p->len == 0 && !p->fin && (queued > 0 || (t->fin_queued && !t->fin_sent));
+}
+
+static void account(struct tcb *t, const struct plan *p)
+{
+	struct stack *s = tcb_stack(t);
+	seq32 end = seq_add(p->seq, p->len + p->fin);
+	uint32_t segments = p->len ? (p->len + t->mss - 1) / t->mss : 1;
+
+	if (p->again) {
+		t->retransmissions += segments;
+		t->bytes_retransmitted += p->len;
+		COUNT_ADD(s, tcp_retransmissions, segments);
+		t->rtt_timing = false;
+		t->snd_rtx = end;
+		return;
+	}
+	if (tcb_flight(t) == 0 && s->now - t->last_sent > rtt_timeout(&t->rtt, s->cfg.rto_max))
+		t->cc_ops->idle(&t->cc, t->mss);
+	t->last_sent = s->now;
+	t->bytes_sent += p->len;
+	COUNT_ADD(s, tcp_out_bytes, p->len);
+	if (p->fin)
+		t->fin_sent = true;
+	if (p->len % t->mss)
+		t->snd_small = end;
+	t->snd_nxt = t->snd_rtx = end;
+	if (!t->rtt_timing && t->recovery == RECOVERY_OPEN) {
+		t->rtt_timing = true;
+		t->rtt_seq = end;
+		t->rtt_started = s->now;
+	}
+}
+
+static void send_plan(struct tcb *t, struct plan *p)
+{
+	struct tcp_segment seg = {.seq = p->seq};
+	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
+	struct tx tx;
+
+	tx_init(&tx);
+	if (p->len > 0) {
+		tx.data_count = TX_PIECES;
+		tx.data_len = (uint32_t)byteq_gather(&t->sndq, p->seq.v - tcb_queue_seq(t).v, p->len,
+						     tx.data, &tx.data_count);
+		p->fin = p->fin && tx.data_len == p->len;
+		p->len = tx.data_len;
+	}
+	if (p->len > t->mss)
+		tx.gso_size = t->mss;
+	if (p->fin)
+		seg.flags |= TCP_FIN;
+	if (p->len > 0 && seq_eq(seq_add(p->seq, p->len), end))
+		seg.flags |= TCP_PSH;
+	account(t, p);
+	t->push_all = false;
+	t->override = false;
+	tcb_timer_stop(t, TCB_PERSIST);
+	if (t->deadline[TCB_REXMT] == STACK_NEVER)
+		tcb_rexmt_start(t);
+	send_segment(t, &tx, &seg);
+}
+
+void tcp_retransmit_head(struct tcb *t)
+{
+	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
+	uint32_t queued = bytes_between(t->snd_una, end);
+	seq32 rtx = t->snd_rtx;
+	struct plan p = {.seq = t->snd_una, .again = true};
+
+	t->rtx_one = false;
+	p.len = min_u32(min_u32(queued, t->mss), tcb_flight(t));
+	p.fin = t->fin_sent && p.len == queued;
+	if (p.len == 0 && !p.fin)
+		return;
+	send_plan(t, &p);
+	t->snd_rtx = seq_max(rtx, seq_add(t->snd_una, p.len + p.fin));
+}
+
+/* Nothing is in flight that an ACK could come for, so a timer must look after what is held back. */
+static void watch_window(struct tcb *t, const struct plan *p)
+{
+	if (!p->held_back || tcb_flight(t) > 0 || t->deadline[TCB_PERSIST] != STACK_NEVER)
+		return;
+	t->override = t->snd_wnd > 0;
+	tcb_timer_set(t, TCB_PERSIST, tcb_stack(t)->now +
+		      (t->override ? MILLISECONDS(200) : rtt_timeout(&t->rtt, tcb_stack(t)->cfg.rto_max)));
+}
+
+bool tcp_output(struct tcb *t)
+{
+	struct plan p = {0};
+	unsigned sent = 0;
+
+	if (t->syn_acked && tcb_state(t) != TCP_CLOSED && !t->detached) {
+		if (t->rtx_one)
+			tcp_retransmit_head(t);
+		for (; sent < OUTPUT_BURST; sent++) {
+			make_plan(t, &p);
+			if (p.len == 0 && !p.fin)
+				break;
+			send_plan(t, &p);
+		}
+		watch_window(t, &p);
+	}
+	if (t->ack_now && !t->detached)
+		tcp_send_ack(t);
+	return sent == OUTPUT_BURST;
+}

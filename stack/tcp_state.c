@@ -1,0 +1,153 @@
+/*
+ * The one door for TCP state changes, and the life of a tcb.
+ *
+ * A tcb is freed when the connection is over and nobody holds it: in tcb_end, time_wait_enter
+ * or tcp_close, whichever comes last.
+ */
+#include "tcp.h"
+
+#include <errno.h>
+
+/* Which changes RFC 9293 figure 5 and sections 3.10.1 to 3.10.8 know: bit `to` of row `from`. */
+#define TO(state) (1u << (state))
+static const uint16_t allowed[TCP_STATE_COUNT] = {
+	[TCP_CLOSED] = TO(TCP_SYN_SENT) | TO(TCP_SYN_RECEIVED),
+	[TCP_LISTEN] = TO(TCP_CLOSED),
+	[TCP_SYN_SENT] = TO(TCP_SYN_RECEIVED) | TO(TCP_ESTABLISHED) | TO(TCP_CLOSED),
+	[TCP_SYN_RECEIVED] = TO(TCP_ESTABLISHED) | TO(TCP_FIN_WAIT_1) | TO(TCP_CLOSED),
+	[TCP_ESTABLISHED] = TO(TCP_FIN_WAIT_1) | TO(TCP_CLOSE_WAIT) | TO(TCP_CLOSED),
+	[TCP_FIN_WAIT_1] = TO(TCP_FIN_WAIT_2) | TO(TCP_CLOSING) | TO(TCP_TIME_WAIT) | TO(TCP_CLOSED),
+	[TCP_FIN_WAIT_2] = TO(TCP_TIME_WAIT) | TO(TCP_CLOSED),
+	[TCP_CLOSE_WAIT] = TO(TCP_LAST_ACK) | TO(TCP_CLOSED),
+	[TCP_CLOSING] = TO(TCP_TIME_WAIT) | TO(TCP_CLOSED),
+	[TCP_LAST_ACK] = TO(TCP_CLOSED),
+	[TCP_TIME_WAIT] = TO(TCP_CLOSED),
+};
+
+void tcb_note(struct tcb *t, uint32_t ms, enum tcp_state from, enum tcp_state to, enum tcp_cause cause)
+{
+	t->history[t->history_next] = (struct tcp_change){ms, (uint8_t)from, (uint8_t)to, (uint8_t)cause};
+	t->history_next = (uint8_t)((t->history_next + 1) % STACK_HISTORY);
+	if (t->history_count < STACK_HISTORY)
+		t->history_count++;
+}
+
+void tcb_set_state(struct tcb *t, enum tcp_state state, enum tcp_cause cause)
+{
+	struct stack *s = tcb_stack(t);
+	enum tcp_state from = tcb_state(t);
+
+	if (from == state || !(allowed[from] & TO(state)))
+		return;
+	tcb_note(t, to_ms(s->now), from, state, cause);
+	t->sock.pcb.state = (uint8_t)state;
+	COUNT(s, tcp_transitions);
+}
+
+bool tcp_state_receives(enum tcp_state state)
+{
+	return state == TCP_ESTABLISHED || state == TCP_FIN_WAIT_1 || state == TCP_FIN_WAIT_2;
+}
+
+bool tcp_state_sends(enum tcp_state state)
+{
+	return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_FIN_WAIT_1 ||
+	       state == TCP_CLOSING || state == TCP_LAST_ACK;
+}
+
+struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
+{
+	struct tcb *t = mem_alloc(&s->mem, MEM_SOCKET, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	sock_init(&t->sock, s, PCB_TCB, owner, user);
+	t->timer.kind = TIMER_TCB;
+	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
+		t->deadline[i] = STACK_NEVER;
+	t->created = t->last_received = s->now;
+	t->send_limit = s->cfg.send_buffer;
+	t->recv_limit = s->cfg.recv_buffer;
+	t->mtu = s->cfg.mtu;
+	t->mss_peer = TCP_MSS_DEFAULT;
+	t->mss = TCP_MSS_DEFAULT;
+	t->cc_ops = &cc_newreno;
+	rtt_init(&t->rtt, s->cfg.rto_initial);
+	t->keepalive_idle_ms = to_ms(s->cfg.keepalive_idle);
+	t->keepalive_interval_ms = to_ms(s->cfg.keepalive_interval);
+	t->keepalive_probes = s->cfg.keepalive_probes;
+	return t;
+}
+
+void tcb_clean(struct tcb *t)
+{
+	if (!t->dirty_link)
+		return;
+	*t->dirty_link = t->dirty_next;
+	if (t->dirty_next)
+		t->dirty_next->dirty_link = t->dirty_link;
+	else
+		tcb_stack(t)->dirty_tail = t->dirty_link;
+	t->dirty_link = NULL;
+}
+
+void tcb_free(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+
+	tcb_timers_stop(t);
+	tcb_clean(t);
+	sock_event_cancel(&t->sock);
+	if (t->sock.pcb.hashed)
+		table_remove(&s->table, &t->sock.pcb);
+	tcp_ooo_clear(t);
+	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
+	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
+	s->sockets--;
+	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
+}
+
+/* Leaves the table's place to others; the handle stays good, data not yet read too. */
+static void tcb_park(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+
+	tcb_timers_stop(t);
+	tcp_ooo_clear(t);
+	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
+	if (t->detached)
+		return;
+	table_remove(&s->table, &t->sock.pcb);
+	t->detached = true;
+	sock_park(&t->sock);
+}
+
+void tcb_end(struct tcb *t, int error, enum tcp_cause cause)
+{
+	tcb_set_state(t, TCP_CLOSED, cause);
+	if (t->listener)
+		listener_unqueue(t);
+	if (!t->held) {
+		tcb_free(t);
+		return;
+	}
+	tcb_park(t);
+	if (error) {
+		t->sock.error = error;
+		sock_event(&t->sock, STACK_EVENT_ERROR);
+	} else {
+		sock_event(&t->sock, STACK_EVENT_CLOSED);
+	}
+}
+
+void tcb_dirty(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+
+	if (t->dirty_link)
+		return;
+	t->dirty_next = NULL;
+	t->dirty_link = s->dirty_tail;
+	*s->dirty_tail = t;
+	s->dirty_tail = &t->dirty_next;
+}

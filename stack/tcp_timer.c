@@ -1,0 +1,189 @@
+/*
+ * TCP's timers. A tcb has several deadlines and one timer on the wheel, which is never later
+ * than the soonest deadline: moving a deadline away costs nothing, the timer fires once in
+ * vain and is set again.
+ */
+#include "tcp.h"
+
+#include <errno.h>
+
+void tcb_timer_set(struct tcb *t, enum tcb_timer which, stack_time at)
+{
+	t->deadline[which] = at;
+	if (!timer_armed(&t->timer) || at < t->timer.at)
+		timer_set(&tcb_stack(t)->wheel, &t->timer, at);
+}
+
+void tcb_timer_stop(struct tcb *t, enum tcb_timer which)
+{
+	t->deadline[which] = STACK_NEVER;
+}
+
+void tcb_timers_stop(struct tcb *t)
+{
+	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
+		t->deadline[i] = STACK_NEVER;
+	timer_cancel(&tcb_stack(t)->wheel, &t->timer);
+}
+
+void tcb_rexmt_start(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+
+	tcb_timer_set(t, TCB_REXMT, s->now + rtt_timeout(&t->rtt, s->cfg.rto_max));
+}
+
+void tcb_keepalive_start(struct tcb *t)
+{
+	if (t->keepalive && tcb_state(t) >= TCP_ESTABLISHED)
+		tcb_timer_set(t, TCB_KEEPALIVE, tcb_stack(t)->now + MILLISECONDS(t->keepalive_idle_ms));
+	else
+		tcb_timer_stop(t, TCB_KEEPALIVE);
+}
+
+static void give_up(struct tcb *t)
+{
+	COUNT(tcb_stack(t), tcp_aborts_timeout);
+	if (tcb_state(t) == TCP_SYN_SENT || tcb_state(t) == TCP_SYN_RECEIVED)
+		COUNT(tcb_stack(t), tcp_attempt_fails);
+	tcb_end(t, t->soft_error ? t->soft_error : ETIMEDOUT, CAUSE_TIMEOUT);
+}
+
+/* RFC 9293 3.8.3: R2 in retransmissions, less of them for one whose owner is gone. */
+static unsigned retry_limit(const struct tcb *t)
+{
+	const struct stack_config *c = &tcb_stack(t)->cfg;
+
+	if (!t->syn_acked)
+		return c->syn_retries;
+	return t->user_closed ? c->orphan_retries : c->data_retries;
+}
+
+/* RFC 6298 5.4 to 5.7 and RFC 5681 3.1. */
+static void rexmt_timeout(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+
+	if (t->retries >= retry_limit(t)) {
+		give_up(t);
+		return;
+	}
+	t->retries++;
+	COUNT(s, tcp_timeouts);
+	rtt_back_off(&t->rtt);
+	if (!t->syn_acked) {
+		tcp_send_syn(t);
+		return;
+	}
+	t->cc_ops->timed_out(&t->cc, tcb_flight(t), t->mss, t->recovery != RECOVERY_LOSS, s->now);
+	if (t->recovery != RECOVERY_LOSS || seq_gt(t->snd_nxt, t->recover))
+		t->recover = t->snd_nxt;
+	t->recovery = RECOVERY_LOSS;
+	t->dupacks = 0;
+	t->rtx_one = false;
+	t->snd_rtx = t->snd_una;
+	tcb_rexmt_start(t);
+	tcb_dirty(t);
+}
+
+/* RFC 9293 3.8.6.1: probes for ever while they are answered; each answer clears `retries`. */
+static void persist_timeout(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+
+	if (t->override) { /* RFC 9293 3.8.6.2.1: the override timeout */
+		t->push_all = true;
+		tcb_dirty(t);
+		return;
+	}
+	if (t->retries >= retry_limit(t)) {
+		give_up(t);
+		return;
+	}
+	t->retries++;
+	rtt_back_off(&t->rtt);
+	COUNT(s, tcp_zero_window_probes);
+	tcp_send_probe(t, false);
+	tcb_timer_set(t, TCB_PERSIST, s->now + rtt_timeout(&t->rtt, s->cfg.rto_max));
+}
+
+/* RFC 9293 3.8.4. */
+static void keepalive_timeout(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+	stack_time idle_until = t->last_received + MILLISECONDS(t->keepalive_idle_ms);
+
+	if (!t->keepalive)
+		return;
+	if (t->keepalive_sent == 0 && idle_until > s->now) {
+		tcb_timer_set(t, TCB_KEEPALIVE, idle_until);
+		return;
+	}
+	if (t->keepalive_sent >= t->keepalive_probes) {
+		give_up(t);
+		return;
+	}
+	t->keepalive_sent++;
+	COUNT(s, tcp_keepalives);
+	tcp_send_probe(t, true);
+	tcb_timer_set(t, TCB_KEEPALIVE, s->now + MILLISECONDS(t->keepalive_interval_ms));
+}
+
+static void delack_timeout(struct tcb *t)
+{
+	COUNT(tcb_stack(t), tcp_delayed_acks);
+	t->ack_now = true;
+	tcb_dirty(t);
+}
+
+/* True: the tcb may be gone. */
+static bool deadline_passed(struct tcb *t, enum tcb_timer which)
+{
+	t->deadline[which] = STACK_NEVER;
+	switch (which) {
+	case TCB_REXMT:
+		rexmt_timeout(t);
+		return true;
+	case TCB_PERSIST:
+		persist_timeout(t);
+		return true;
+	case TCB_DELACK:
+		delack_timeout(t);
+		return false;
+	case TCB_KEEPALIVE:
+		keepalive_timeout(t);
+		return true;
+	case TCB_FIN_WAIT_2:
+		tcb_end(t, 0, CAUSE_FIN_WAIT_2_OVER);
+		return true;
+	case TCB_TIMER_COUNT:
+		break;
+	}
+	return false;
+}
+
+static void rearm(struct tcb *t)
+{
+	stack_time soonest = STACK_NEVER;
+
+	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
+		soonest = min_u64(soonest, t->deadline[i]);
+	if (soonest != STACK_NEVER)
+		timer_set(&tcb_stack(t)->wheel, &t->timer, soonest);
+}
+
+void tcp_timer(struct stack *s, struct timer *timer)
+{
+	struct tcb *t = CONTAINER_OF(timer, struct tcb, timer);
+
+	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++) {
+		if (t->deadline[i] > s->now)
+			continue;
+		/* One that may end the connection goes last: the others fire at the next tick. */
+		if (i != TCB_DELACK)
+			timer_set(&s->wheel, timer, s->now);
+		if (deadline_passed(t, (enum tcb_timer)i))
+			return;
+	}
+	rearm(t);
+}

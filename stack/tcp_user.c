@@ -1,0 +1,222 @@
+/* The user's calls of RFC 9293 3.10.1 to 3.10.5: OPEN, SEND, RECEIVE, CLOSE, ABORT. */
+#include "tcp.h"
+
+#include <errno.h>
+
+/* ---- OPEN ---- */
+
+/* Local address and port, and that nobody has this connection yet. */
+static int choose_local(struct stack *s, struct stack_endpoint *local, const struct stack_endpoint *remote)
+{
+	struct route_result route = {.source = local->addr};
+	int error = route_lookup(s, &remote->addr, &route);
+
+	if (error)
+		return error;
+	if (route.broadcast)
+		return -ENETUNREACH; /* RFC 9293 3.9.2.3: never to a broadcast or multicast address */
+	if (stack_addr_is_any(&local->addr))
+		local->addr = route.source;
+	if (local->port == 0)
+		local->port = port_choose(s, false, &local->addr, remote);
+	if (local->port == 0 ||
+	    table_find(&s->table, false, &local->addr, local->port, &remote->addr, remote->port))
+		return -EADDRNOTAVAIL;
+	return 0;
+}
+
+int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const struct stack_endpoint *remote)
+{
+	struct sock *old = *sock;
+	struct stack *s = old->stack;
+	struct stack_endpoint local = *bound;
+	int error = choose_local(s, &local, remote);
+	struct tcb *t;
+
+	if (error)
+		return error;
+	t = tcb_new(s, old->pcb.owner, old->user);
+	if (!t)
+		return -ENOBUFS;
+	t->sock.pcb.id = old->pcb.id;
+	t->sock.pcb.local = local.addr;
+	t->sock.pcb.lport = local.port;
+	t->sock.pcb.remote = remote->addr;
+	t->sock.pcb.rport = remote->port;
+	t->held = true;
+	t->iss = tcp_isn(s, &t->sock.pcb);
+	t->snd_una = t->snd_nxt = t->snd_rtx = t->recover = t->iss;
+	t->rcv_scale = s->cfg.window_scaling ? tcp_window_scale(t->recv_limit) : 0;
+	t->ts_offset = (uint32_t)keyed_hash(s->key_port, &t->sock.pcb.id, sizeof(t->sock.pcb.id));
+	s->sockets++; /* sock_bound_free gives back the old one's */
+	sock_bound_free(old);
+	table_insert(&s->table, &t->sock.pcb);
+	*sock = &t->sock;
+	COUNT(s, tcp_active_opens);
+	tcb_set_state(t, TCP_SYN_SENT, CAUSE_ACTIVE_OPEN);
+	tcp_send_syn(t);
+	return 0;
+}
+
+/* ---- SEND ---- */
+
+static bool may_send(const struct tcb *t)
+{
+	enum tcp_state state = tcb_state(t);
+
+	return !t->fin_queued && (state == TCP_SYN_SENT || state == TCP_SYN_RECEIVED ||
+				  state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT);
+}
+
+size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsigned *iov_count)
+{
+	struct tcb *t = tcb_of(sock);
+	size_t room, lent;
+
+	if (sock->pcb.kind != PCB_TCB || !may_send(t)) {
+		*iov_count = 0;
+		return 0;
+	}
+	room = t->send_limit > t->sndq.len ? t->send_limit - t->sndq.len : 0;
+	lent = byteq_lend(&t->sndq, &sock->stack->mem, MEM_SEND, min_size(want, room), iov, iov_count);
+	if (lent < want)
+		t->want_write = true;
+	return lent;
+}
+
+void stack_send_commit(struct sock *sock, stack_time now, size_t len)
+{
+	struct tcb *t = tcb_of(sock);
+
+	if (sock->pcb.kind != PCB_TCB)
+		return;
+	sock->stack->now = now;
+	byteq_commit(&t->sndq, &sock->stack->mem, MEM_SEND, len);
+	if (len > 0)
+		tcb_dirty(t);
+}
+
+ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t len)
+{
+	const uint8_t *from = data;
+	size_t done = 0;
+
+	if (sock->error)
+		return -sock->error;
+	if (sock->pcb.kind != PCB_TCB)
+		return -ENOTCONN;
+	if (!may_send(tcb_of(sock)))
+		return -EPIPE;
+	while (done < len) {
+		struct iovec iov[8];
+		unsigned count = ARRAY_SIZE(iov);
+		size_t lent = stack_send_space(sock, len - done, iov, &count);
+
+		for (unsigned i = 0, at = 0; i < count; at += (unsigned)iov[i].iov_len, i++)
+			memcpy(iov[i].iov_base, from + done + at, iov[i].iov_len);
+		stack_send_commit(sock, now, lent);
+		done += lent;
+		if (lent == 0)
+			break;
+	}
+	return (ptrdiff_t)done;
+}
+
+/* ---- RECEIVE ---- */
+
+size_t stack_recv_peek(struct sock *sock, struct iovec *iov, unsigned *iov_count)
+{
+	if (sock->pcb.kind != PCB_TCB) {
+		*iov_count = 0;
+		return 0;
+	}
+	return byteq_gather(&tcb_of(sock)->rcvq, 0, SIZE_MAX, iov, iov_count);
+}
+
+void stack_recv_consume(struct sock *sock, stack_time now, size_t len)
+{
+	struct tcb *t = tcb_of(sock);
+
+	if (sock->pcb.kind != PCB_TCB)
+		return;
+	sock->stack->now = now;
+	byteq_consume(&t->rcvq, &sock->stack->mem, MEM_RECV, min_size(len, t->rcvq.len));
+	if (!t->detached)
+		tcp_window_update(t);
+}
+
+ptrdiff_t stack_recv(struct sock *sock, stack_time now, void *data, size_t len)
+{
+	struct tcb *t = tcb_of(sock);
+	size_t n;
+
+	if (sock->pcb.kind != PCB_TCB)
+		return -ENOTCONN;
+	n = byteq_copy(&t->rcvq, 0, data, len);
+	if (n > 0) {
+		stack_recv_consume(sock, now, n);
+		return (ptrdiff_t)n;
+	}
+	if (sock->error)
+		return -sock->error;
+	return t->fin_received || tcb_state(t) == TCP_CLOSED ? 0 : -EAGAIN;
+}
+
+/* ---- CLOSE and ABORT ---- */
+
+void tcp_shutdown(struct tcb *t, enum tcp_cause cause)
+{
+	if (t->fin_queued)
+		return;
+	switch (tcb_state(t)) {
+	case TCP_ESTABLISHED:
+		tcb_set_state(t, TCP_FIN_WAIT_1, cause);
+		break;
+	case TCP_CLOSE_WAIT:
+		tcb_set_state(t, TCP_LAST_ACK, cause);
+		break;
+	case TCP_SYN_SENT:
+	case TCP_SYN_RECEIVED: /* "queue for processing after entering ESTABLISHED state" */
+		break;
+	case TCP_CLOSED: case TCP_LISTEN: case TCP_FIN_WAIT_1: case TCP_FIN_WAIT_2:
+	case TCP_CLOSING: case TCP_LAST_ACK: case TCP_TIME_WAIT:
+		return;
+	}
+	t->fin_queued = true;
+	tcb_dirty(t);
+}
+
+void tcp_abort(struct tcb *t, enum tcp_cause cause, int error)
+{
+	switch (tcb_state(t)) {
+	case TCP_SYN_RECEIVED: case TCP_ESTABLISHED: case TCP_FIN_WAIT_1: case TCP_FIN_WAIT_2:
+	case TCP_CLOSE_WAIT:
+		tcp_send_rst(t);
+		break;
+	case TCP_CLOSED: case TCP_LISTEN: case TCP_SYN_SENT: case TCP_CLOSING: case TCP_LAST_ACK:
+	case TCP_TIME_WAIT:
+		break;
+	}
+	tcb_end(t, error, cause);
+}
+
+void tcp_close(struct tcb *t)
+{
+	enum tcp_state state = tcb_state(t);
+
+	t->held = false;
+	t->user_closed = true;
+	sock_event_cancel(&t->sock);
+	if (state == TCP_CLOSED || state == TCP_TIME_WAIT || t->detached) {
+		tcb_free(t);
+	} else if (state == TCP_SYN_SENT) {
+		tcb_end(t, 0, CAUSE_CLOSE);
+	} else if (t->rcvq.len > 0) { /* RFC 9293 3.6.1: the peer must learn that its data was lost */
+		COUNT(tcb_stack(t), tcp_aborts_unread);
+		tcp_abort(t, CAUSE_CLOSE, 0);
+	} else if (state == TCP_FIN_WAIT_2) {
+		tcb_timer_set(t, TCB_FIN_WAIT_2, tcb_stack(t)->now + tcb_stack(t)->cfg.fin_wait_2);
+	} else {
+		tcp_shutdown(t, CAUSE_CLOSE);
+	}
+}

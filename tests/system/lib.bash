@@ -1,0 +1,187 @@
+# What all system tests share: a daemon for each test, waiting without fixed sleeps, and the
+# check that nothing is left behind. Loaded by every .bats file.
+#
+# BUILD is the build directory, BYWAY_SANITIZE the value of meson's b_sanitize.
+
+bats_require_minimum_version 1.5.0
+
+HOST=198.18.0.1
+STACK=198.18.0.2
+LINK=byway0
+BYWAY=$BUILD/cli/byway
+BYWAYD=$BUILD/daemon/bywayd
+OWNER=$BUILD/tests/system/owner
+HERE=$BATS_TEST_DIRNAME
+
+# Sanitizers cost time: limits are longer and transfers smaller with them.
+SLOW=1
+MEBIBYTES=100
+if [ "${BYWAY_SANITIZE:-none}" != none ]; then
+	SLOW=5
+	MEBIBYTES=16
+fi
+
+# ---- before and after each test ----
+
+setup() {
+	T=$BATS_TEST_TMPDIR
+	export BYWAY_SOCKET=$T/control.sock
+	# A finding of a sanitizer, in whatever process, leaves a file, and the file fails the test.
+	export ASAN_OPTIONS="${ASAN_OPTIONS:-}:log_path=$T/sanitizer"
+	export UBSAN_OPTIONS="${UBSAN_OPTIONS:-}:log_path=$T/sanitizer:print_stacktrace=1"
+	DAEMON=
+	JOBS=()
+}
+
+teardown() { byway_teardown; }
+
+byway_teardown() {
+	local job failed=0
+
+	for job in "${JOBS[@]}"; do
+		kill -KILL "$job" 2>/dev/null || true
+	done
+	if [ -n "$DAEMON" ]; then
+		stop_daemon || failed=1
+	fi
+	no_findings || failed=1
+	if [ "$failed" -ne 0 ] || [ "${BATS_TEST_COMPLETED:-}" != 1 ]; then
+		sed 's/^/log: /' "$T"/log* 2>/dev/null
+	fi
+	return "$failed"
+}
+
+no_findings() {
+	local file
+
+	for file in "$T"/sanitizer*; do
+		if [ -s "$file" ]; then
+			sed 's/^/sanitizer: /' "$file"
+			return 1
+		fi
+	done
+}
+
+# ---- waiting ----
+
+# SECONDS COMMAND...: until the command succeeds; fails after the time.
+wait_for() {
+	local limit=$1 end=$((SECONDS + $1 * SLOW + 1))
+	shift
+	until "$@"; do
+		if [ "$SECONDS" -ge "$end" ]; then
+			echo "not true within $limit s: $*"
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+is_gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# Runs in the background, input from /dev/null unless redirected by the caller; JOB is its pid.
+background() {
+	"$@" 3>&- &
+	JOB=$!
+	JOBS+=("$JOB")
+}
+
+# [SECONDS] PID: waits for the end of a job of ours and returns its exit status.
+ended() {
+	local status=0
+	wait_for "$2" is_gone "$1" || return 124
+	wait "$1" || status=$?
+	return "$status"
+}
+
+# ---- the daemon ----
+
+# Starts bywayd with the defaults and what is given as Section.Key=value.
+start_daemon() {
+	local set=(--set "Control.Socket=$BYWAY_SOCKET") one
+
+	for one in "$@"; do
+		set+=(--set "$one")
+	done
+	"$BYWAYD" --config /dev/null "${set[@]}" </dev/null >>"$T/log" 2>&1 3>&- &
+	DAEMON=$!
+	wait_for 10 daemon_answers_or_died
+	if is_gone "$DAEMON"; then
+		echo "bywayd did not start"
+		return 1
+	fi
+}
+
+daemon_answers_or_died() { is_gone "$DAEMON" || byway status >/dev/null 2>&1; }
+
+# In order: SIGTERM, exit status 0, no interface left.
+stop_daemon() {
+	local pid=$DAEMON status=0
+
+	DAEMON=
+	kill -TERM "$pid" || { echo "bywayd had died"; wait "$pid"; return 1; }
+	if ! wait_for 10 is_gone "$pid"; then
+		kill -KILL "$pid"
+		return 1
+	fi
+	wait "$pid" || status=$?
+	if [ "$status" -ne 0 ]; then
+		echo "bywayd ended with status $status"
+		return 1
+	fi
+	if ip link show "$LINK" >/dev/null 2>&1; then
+		echo "$LINK is still there"
+		return 1
+	fi
+}
+
+byway() { "$BYWAY" "$@"; }
+
+log_has() { grep -qE -- "$1" "$T/log"; }
+
+# ---- looking in ----
+
+# JQ-CONDITION: how many sockets of the table fulfil it.
+sockets() { byway list --json | jq "[.sockets[] | select($1)] | length"; }
+# NUMBER JQ-CONDITION
+sockets_are() { [ "$(sockets "$2")" = "$1" ]; }
+# PORT [listening]: somebody listens there on the stack, or on the host.
+stack_listens() { sockets_are 1 ".state == \"LISTEN\" and (.local | endswith(\":$1\"))"; }
+host_listens() { [ -n "$(ss -Hltn "sport = :$1")" ]; }
+# No connection of any kind, except what listens and TIME-WAIT.
+no_connections() { sockets_are 0 '.proto == "tcp" and .state != "LISTEN" and .state != "TIME-WAIT"'; }
+no_tcp() { sockets_are 0 '.proto == "tcp" and .state != "LISTEN"'; }
+# JQ-CONDITION: the ID of the one socket that fulfils it.
+socket_id() { byway list --json | jq -e "[.sockets[] | select($1)] | if length == 1 then .[0].id else error end"; }
+# NAME: a counter of the stack.
+counter() { byway stats --json | jq -e ".counters[\"$1\"]"; }
+# NAME LEAST
+counted() { [ "$(counter "$1")" -ge "$2" ]; }
+
+# ---- files ----
+
+# FILE MEBIBYTES
+random_file() { head -c "$2"M /dev/urandom >"$1"; }
+same() {
+	cmp "$1" "$2"
+}
+
+# ---- conditions ----
+
+# TEXT PART: PART is somewhere in TEXT.
+contains() {
+	case $1 in
+	*"$2"*) return 0 ;;
+	esac
+	echo "\"$2\" is not in: $1"
+	return 1
+}
+
+fails() {
+	if "$@"; then
+		echo "did not fail: $*"
+		return 1
+	fi
+}
+
+need_root() { [ "$IN_NETNS_AS" = root ] || skip "needs root outside a user namespace"; }

@@ -1,0 +1,222 @@
+#!/usr/bin/env bats
+# Local processes on the stack: byway listen and byway connect against the host's programs and
+# against each other, and the errors that reach them.
+load lib
+
+# `byway connect` must fail with status 1 and these words.
+connect_says() { # WORDS ADDRESS PORT
+	run byway connect "$2" "$3" </dev/null
+	echo "$output"
+	[ "$status" -eq 1 ]
+	contains "$output" "$1"
+}
+
+start_listen() { # PORT FILE...: byway listen PORT <in >out
+	background byway listen "$1" <"$2" >"$3"
+	wait_for 5 stack_listens "$1"
+}
+
+start_host_listen() { # PORT IN OUT
+	background nc -N -l "$HOST" "$1" <"$2" >"$3"
+	wait_for 5 host_listens "$1"
+}
+
+@test "byway listen and the host's nc: binary data both ways" {
+	start_daemon
+	random_file "$T/a" 1
+	random_file "$T/b" 2
+	start_listen 7777 "$T/a" "$T/b.got"
+	timeout 20 nc -N "$STACK" 7777 <"$T/b" >"$T/a.got"
+	ended "$JOB" 5
+	same "$T/a" "$T/a.got"
+	same "$T/b" "$T/b.got"
+	wait_for 5 no_connections
+}
+
+@test "byway connect and the host's nc: binary data both ways" {
+	start_daemon
+	random_file "$T/a" 1
+	random_file "$T/b" 2
+	start_host_listen 7777 "$T/a" "$T/b.got"
+	timeout 20 "$BYWAY" connect "$HOST" 7777 <"$T/b" >"$T/a.got"
+	ended "$JOB" 5
+	same "$T/a" "$T/a.got"
+	same "$T/b" "$T/b.got"
+	wait_for 5 no_connections
+}
+
+@test "half close: the peer's end of file comes first, then the answer goes back" {
+	start_daemon
+	start_host_listen_wc() {
+		background socat "TCP-LISTEN:7777,bind=$HOST" SYSTEM:'wc -c' 2>"$T/socat"
+		wait_for 5 host_listens 7777
+	}
+	start_host_listen_wc
+	# wc answers only after it has seen the end of what byway connect sends.
+	run bash -c "head -c 123456 /dev/zero | timeout 10 '$BYWAY' connect $HOST 7777"
+	[ "$status" -eq 0 ]
+	[ "$output" -eq 123456 ]
+}
+
+@test "half close the other way: byway listen answers after the host's end of file" {
+	start_daemon
+	mkfifo "$T/answer"
+	background bash -c "exec '$BYWAY' listen 7777 <'$T/answer' | wc -c >'$T/answer'"
+	# The fifo opens when both of its ends are there; then the socket is made.
+	wait_for 5 stack_listens 7777
+	run bash -c "head -c 123456 /dev/zero | timeout 10 nc -N $STACK 7777"
+	[ "$status" -eq 0 ]
+	[ "$output" -eq 123456 ]
+}
+
+@test "byway connect fetches a page from a web server of the host" {
+	start_daemon
+	mkdir "$T/www"
+	echo "it works" >"$T/www/page"
+	background python3 -m http.server 8080 --bind "$HOST" --directory "$T/www" 2>/dev/null >&2
+	wait_for 10 host_listens 8080
+	run bash -c "printf 'GET /page HTTP/1.0\r\n\r\n' | timeout 10 '$BYWAY' connect $HOST 8080"
+	[ "$status" -eq 0 ]
+	contains "${lines[0]}" "200 OK"
+	[ "${lines[-1]}" = "it works" ]
+}
+
+@test "curl talks to a web server behind byway listen" {
+	start_daemon
+	printf 'HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\nit works\n' >"$T/answer"
+	start_listen 8080 "$T/answer" "$T/request"
+	run curl -s --max-time 10 "http://$STACK:8080/page"
+	[ "$status" -eq 0 ]
+	[ "$output" = "it works" ]
+	ended "$JOB" 5
+	contains "$(cat "$T/request")" "GET /page HTTP/1.1"
+}
+
+@test "two local processes talk through the stack's own address" {
+	start_daemon
+	random_file "$T/a" 4
+	random_file "$T/b" 4
+	start_listen 7777 "$T/a" "$T/b.got"
+	timeout 20 "$BYWAY" connect "$STACK" 7777 <"$T/b" >"$T/a.got"
+	ended "$JOB" 5
+	same "$T/a" "$T/a.got"
+	same "$T/b" "$T/b.got"
+	counted link.loopback 10
+}
+
+@test "two local processes talk through 127.0.0.1 of the stack, which is not the host's" {
+	start_daemon
+	random_file "$T/a" 4
+	random_file "$T/b" 4
+	start_listen 7777 "$T/a" "$T/b.got"
+	fails nc -z -w 1 127.0.0.1 7777
+	timeout 20 "$BYWAY" connect 127.0.0.1 7777 <"$T/b" >"$T/a.got"
+	ended "$JOB" 5
+	same "$T/a" "$T/a.got"
+	same "$T/b" "$T/b.got"
+}
+
+@test "refused: at once, ECONNREFUSED" {
+	start_daemon
+	connect_says "Connection refused" "$HOST" 9999
+	connect_says "Connection refused" "$STACK" 9999
+}
+
+@test "no answer: ETIMEDOUT after the retransmissions of the SYN" {
+	start_daemon TCP.SynRetries=1 TCP.InitialRTO=200ms
+	nft -f - <<-N
+		table inet t {
+			chain input {
+				type filter hook input priority 0
+				tcp dport 9999 drop
+			}
+		}
+	N
+	connect_says "Connection timed out" "$HOST" 9999
+	[ "$(counter tcp.retransmissions)" -eq 1 ]
+	no_tcp
+}
+
+@test "no route: ENETUNREACH" {
+	start_daemon
+	connect_says "Network is unreachable" 203.0.113.7 80
+}
+
+@test "E5: no neighbour: EHOSTUNREACH" {
+	start_daemon
+	connect_says "No route to host" 198.18.0.99 80
+	counted arp.failed 1
+	no_tcp
+}
+
+@test "the port is in use: EADDRINUSE" {
+	start_daemon
+	background "$OWNER" listen 7777 4
+	wait_for 5 stack_listens 7777
+	run byway listen 7777 </dev/null
+	[ "$status" -eq 1 ]
+	contains "$output" "Address already in use"
+}
+
+@test "wrong usage: status 2" {
+	start_daemon
+	local words
+	for words in "connect" "connect $HOST" "connect $HOST 99999" "listen" "listen x" "connect not.an.address 7" \
+		"nonsense" "list --nonsense" "show" "show x"; do
+		run byway $words </dev/null
+		echo "byway $words: $status"
+		[ "$status" -eq 2 ]
+	done
+}
+
+@test "no daemon: status 1, and the message says where it was looked for" {
+	run byway list
+	[ "$status" -eq 1 ]
+	contains "$output" "$BYWAY_SOCKET"
+}
+
+@test "S5: with a full accept queue the host's connect waits, and goes through when there is room" {
+	start_daemon
+	background "$OWNER" listen 7777 2
+	wait_for 5 stack_listens 7777
+	run python3 - "$STACK" <<-'P'
+		import socket, sys
+		held = []
+		try:
+		    for i in range(8):
+		        held.append(socket.create_connection((sys.argv[1], 7777), timeout=1.5))
+		except TimeoutError:
+		    print(len(held), "connected")
+	P
+	echo "$output"
+	# Two wait in the queue, one is on its way to the owner; the host believes a few more (half-open here).
+	[[ $output =~ ^[3-7]\ connected$ ]]
+	counted tcp.accept_queue_full 1
+	run byway list --port 7777 --state LISTEN --noheadings --raw --output RECV-Q,SEND-Q
+	[ "$output" = "3 2" ] || [ "$output" = "2 2" ]
+}
+
+@test "a full accept queue inside the stack: ETIMEDOUT" {
+	start_daemon TCP.SynRetries=1 TCP.InitialRTO=200ms
+	background "$OWNER" listen 7777 1
+	wait_for 5 stack_listens 7777
+	mkfifo "$T/hold"
+	exec 5<>"$T/hold"
+	local i
+	for i in 1 2; do
+		background byway connect "$STACK" 7777 <"$T/hold"
+	done
+	wait_for 5 sockets_are 2 '.state == "ESTABLISHED" and (.peer | endswith(":7777"))'
+	connect_says "Connection timed out" "$STACK" 7777
+	exec 5>&-
+}
+
+@test "UDP: an owner with an unconnected socket answers whoever asks" {
+	start_daemon
+	background "$OWNER" udp 5353
+	wait_for 5 sockets_are 1 '.proto == "udp" and (.local | endswith(":5353"))'
+	run timeout 10 nc -u -W 1 -w 3 "$STACK" 5353 <<<"a question"
+	[ "$output" = "a question" ]
+	run timeout 10 nc -u -W 1 -w 3 -p 40000 "$STACK" 5353 <<<"another"
+	[ "$output" = "another" ]
+}

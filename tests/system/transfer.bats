@@ -1,0 +1,131 @@
+#!/usr/bin/env bats
+# Large transfers: each byte arrives, whatever the link can do and whatever the network loses.
+load lib
+
+setup_file() {
+	local mebibytes=100
+	[ "${BYWAY_SANITIZE:-none}" = none ] || mebibytes=16
+	head -c "${mebibytes}M" /dev/urandom >"$BATS_FILE_TMPDIR/data"
+}
+
+# To the stack: the host's nc into byway listen.
+transfer_in() {
+	background byway listen 7777 </dev/null >"$T/got"
+	wait_for 5 stack_listens 7777
+	timeout "$1" nc -N "$STACK" 7777 <"$BATS_FILE_TMPDIR/data"
+	ended "$JOB" 10
+	same "$BATS_FILE_TMPDIR/data" "$T/got"
+	rm "$T/got"
+}
+
+# From the stack: byway connect into the host's nc.
+transfer_out() {
+	background nc -l "$HOST" 5001 >"$T/got"
+	wait_for 5 host_listens 5001
+	timeout "$1" "$BYWAY" connect "$HOST" 5001 <"$BATS_FILE_TMPDIR/data"
+	ended "$JOB" 10
+	same "$BATS_FILE_TMPDIR/data" "$T/got"
+	rm "$T/got"
+}
+
+# Both at once over one connection: the echo service.
+transfer_echo() {
+	timeout "$1" nc -N "$STACK" 7 <"$BATS_FILE_TMPDIR/data" >"$T/got"
+	same "$BATS_FILE_TMPDIR/data" "$T/got"
+	rm "$T/got"
+}
+
+# One in a hundred frames is lost, each way.
+lose_frames() {
+	nft -f - <<-N
+		table inet loss {
+			chain input {
+				type filter hook input priority 0
+				iif $LINK numgen random mod 100 < 1 counter drop
+			}
+			chain output {
+				type filter hook output priority 0
+				oif $LINK numgen random mod 100 < 1 counter drop
+			}
+		}
+	N
+}
+
+lost_some() { [ "$(nft list table inet loss | grep -c 'packets [1-9]')" -eq 2 ]; }
+stop_losing() { nft delete table inet loss; }
+
+teardown() {
+	nft delete table inet loss 2>/dev/null || true
+	byway_teardown
+}
+
+@test "to the stack" {
+	start_daemon
+	transfer_in 60
+	[ "$(counter tcp.in_bad_checksum)" -eq 0 ]
+}
+
+@test "from the stack" {
+	start_daemon
+	transfer_out 60
+}
+
+@test "to the echo service and back at the same time" {
+	start_daemon Services.Echo=yes
+	transfer_echo 60
+}
+
+@test "without offload: checksums and segments made in software, in all three ways" {
+	start_daemon Services.Echo=yes Link.Offload=no
+	transfer_in 60
+	transfer_out 60
+	transfer_echo 60
+	counted link.segmented 1
+	[ "$(counter tcp.in_bad_checksum)" -eq 0 ]
+}
+
+@test "on a TUN, in all three ways" {
+	start_daemon Services.Echo=yes Link.Type=tun
+	transfer_in 60
+	transfer_out 60
+	transfer_echo 60
+}
+
+@test "with a small MTU on the stack's side" {
+	start_daemon Services.Echo=yes Link.MTU=576
+	transfer_echo 120
+}
+
+@test "with one frame in a hundred lost each way, to the stack" {
+	start_daemon
+	lose_frames
+	transfer_in 120
+	lost_some
+	stop_losing
+}
+
+@test "with one frame in a hundred lost each way, from the stack" {
+	start_daemon
+	lose_frames
+	transfer_out 120
+	lost_some
+	stop_losing
+	counted tcp.retransmissions 1
+}
+
+@test "with one frame in a hundred lost each way and without offload, echo" {
+	start_daemon Services.Echo=yes Link.Offload=no
+	lose_frames
+	transfer_echo 120
+	lost_some
+	stop_losing
+}
+
+@test "two local processes over loopback" {
+	start_daemon
+	background byway listen 7777 </dev/null >"$T/got"
+	wait_for 5 stack_listens 7777
+	timeout 60 "$BYWAY" connect 127.0.0.1 7777 <"$BATS_FILE_TMPDIR/data"
+	ended "$JOB" 10
+	same "$BATS_FILE_TMPDIR/data" "$T/got"
+}
