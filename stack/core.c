@@ -248,7 +248,7 @@ bool stack_run(struct stack *s, stack_time now)
 		loopback_run(s, RUN_LOOPBACK);
 		more |= run_output(s);
 	}
-	return more || s->loop_head;
+	return more || s->loop_head || wheel_next(&s->wheel) <= now; /* output may have made a timer due */
 }
 
 void stack_input(struct stack *s, stack_time now, const struct stack_frame *frame)
@@ -347,13 +347,14 @@ void stack_free(struct stack *s)
 
 	if (!s)
 		return;
+	/* These cancel their timers, which are linked with those of control blocks: before the blocks go. */
+	arp_free(s);
+	reasm_free(s);
 	while (table_take(s, &c) > 0)
 		for (unsigned i = 0; i < c.count; i++)
 			pcb_release(s, c.pcb[i]);
 	mem_free(&s->mem, MEM_HALF, s->half_pool, s->half_pool_size * sizeof(struct half_open));
 	loopback_free(s);
-	arp_free(s);
-	reasm_free(s);
 	table_done(&s->table);
 	free(s);
 }

@@ -203,6 +203,8 @@ void tcp_timer(struct stack *s, struct timer *timer); /* TIMER_TCB */
 /* ---- tcp_ack.c: the send side's reaction to ACKs ---- */
 void tcp_ack_advance(struct tcb *t, const struct tcp_segment *seg);
 void tcp_ack_duplicate(struct tcb *t);
+/* Tells a writer that waits, when a good part of the queue is free. */
+void tcp_wake_writer(struct tcb *t);
 void tcp_update_window(struct tcb *t, const struct tcp_segment *seg);
 bool tcp_fin_acked(const struct tcb *t);
 

@@ -65,8 +65,7 @@ static bool ack_in_recovery(struct tcb *t, uint32_t acked, bool limited)
 	return true;
 }
 
-/* Tells a writer that waits when a good part of the queue is free. */
-static void wake_writer(struct tcb *t)
+void tcp_wake_writer(struct tcb *t)
 {
 	if (!t->want_write || t->sndq.len > t->send_limit / 4 * 3)
 		return;
@@ -93,7 +92,7 @@ void tcp_ack_advance(struct tcb *t, const struct tcp_segment *seg)
 		tcb_rexmt_start(t);
 	if (tcb_flight(t) == 0)
 		tcb_timer_stop(t, TCB_REXMT);
-	wake_writer(t);
+	tcp_wake_writer(t);
 	tcb_dirty(t);
 }
 
@@ -122,12 +121,17 @@ void tcp_ack_duplicate(struct tcb *t)
 	tcb_dirty(t);
 }
 
-/* "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK), set SND.WND" */
+/*
+ * "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK), set SND.WND". Also when it
+ * acknowledges something new: a retransmission has an old sequence number, but its acknowledgment
+ * is certainly newer, and the window counts from there.
+ */
 void tcp_update_window(struct tcb *t, const struct tcp_segment *seg)
 {
 	uint32_t window = (uint32_t)seg->window << t->snd_scale;
 
-	if (!seq_lt(t->snd_wl1, seg->seq) && !(seq_eq(t->snd_wl1, seg->seq) && seq_leq(t->snd_wl2, seg->ack)))
+	if (!seq_gt(seg->ack, t->snd_una) && !seq_lt(t->snd_wl1, seg->seq) &&
+	    !(seq_eq(t->snd_wl1, seg->seq) && seq_leq(t->snd_wl2, seg->ack)))
 		return;
 	t->snd_wl1 = seg->seq;
 	t->snd_wl2 = seg->ack;
