@@ -57,7 +57,7 @@ static bool error_allowed(struct stack *s, const struct ip_info *ip)
 	struct ip4_header h;
 	struct icmp4_header about;
 
-	if (ip->broadcast || !is_unicast(s, &ip->dst) || !is_unicast(s, &ip->src))
+	if (!is_unicast(s, &ip->dst) || !is_unicast(s, &ip->src))
 		return false;
 	if (address_is_loopback(&ip->src) && !ip->loopback)
 		return false;

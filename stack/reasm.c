@@ -346,7 +346,6 @@ static void report_timeout(struct stack *s, const struct reassembly *r)
 	memcpy(quote + r->header_len, r->head->data, payload);
 	icmp4_error(s, &(struct ip_info){
 		.src = r->src, .dst = r->dst, .ip = quote, .ip_len = r->header_len + payload,
-		.broadcast = address_is_broadcast(s, &r->dst),
 	}, ICMP_TIME_EXCEEDED, 1, 0);
 }
 

@@ -257,6 +257,25 @@ START_TEST(a_new_hardware_address_is_tried_first)
 }
 END_TEST
 
+START_TEST(a_probe_answered_by_another_is_tried_again)
+{
+	static const uint8_t new_mac[6] = {2, 0, 0, 0, 0, 99};
+	struct sock *sock;
+
+	net_start(&net, NULL);
+	sock = make_stale(&net);
+	say(&net, sock, "used");
+	net_pass(&net, MILLISECONDS(5100));
+	forget(&net);
+	feed_arp(&net, ARP_REPLY, new_mac, &net.peer, &net.us);
+	ck_assert_int_eq(peer_state(&net), STACK_NEIGH_STALE);
+	say(&net, sock, "there");
+	expect_udp(&net, new_mac, "there");
+	stack_close(sock, net.now);
+	net_end(&net);
+}
+END_TEST
+
 START_TEST(answers_are_rate_limited)
 {
 	net_start(&net, NULL);
@@ -419,6 +438,13 @@ static void expect_probes_and_announcements(struct net *n)
 	expect_silence(n);
 }
 
+static bool routable(struct net *n, struct stack_addr dst)
+{
+	struct route_result r = {0};
+
+	return route_lookup(n->s, &dst, &r) == 0;
+}
+
 START_TEST(strict_probing_before_use)
 {
 	struct stack_address_info info;
@@ -427,6 +453,7 @@ START_TEST(strict_probing_before_use)
 	ck_assert_int_eq(stack_address_add(net.s, net.now, &net.us, 24), 0);
 	ck_assert(stack_address_get(net.s, 0, &info) && info.tentative);
 	ck_assert(!address_is_ours(net.s, &net.us, true));
+	ck_assert(!routable(&net, net.us) && !routable(&net, net.peer) && !routable(&net, addr_of(0, 255)));
 	feed_arp(&net, ARP_REQUEST, peer_mac, &net.peer, &net.us);
 	expect_silence(&net);
 	net_pass(&net, SECONDS(20));
@@ -604,6 +631,7 @@ int main(void)
 	suite_add(s, "a probe without answer ends the entry", a_probe_without_answer_ends_the_entry);
 	suite_add(s, "advice from above confirms", advice_from_above_confirms);
 	suite_add(s, "a new hardware address is tried first", a_new_hardware_address_is_tried_first);
+	suite_add(s, "a probe answered by another is tried again", a_probe_answered_by_another_is_tried_again);
 	suite_add(s, "answers are rate-limited", answers_are_rate_limited);
 	suite_add(s, "E3 unsolicited reply makes no entry", row_E3_unsolicited_reply_makes_no_entry);
 	suite_add(s, "E3 unsolicited reply confirms nothing", row_E3_unsolicited_reply_confirms_nothing);

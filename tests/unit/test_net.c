@@ -1190,6 +1190,24 @@ START_TEST(packets_to_ourselves)
 }
 END_TEST
 
+START_TEST(large_segments_to_ourselves_stay_large)
+{
+	static const uint8_t data[3000];
+	struct tx tx;
+
+	net_start(&net, NULL);
+	for (size_t len = 1448; len <= 3000; len += 1552) {
+		tx_init(&tx);
+		tx_add(&tx, data, len);
+		tx.gso_size = 1448;
+		loopback_output(net.s, &tx);
+	}
+	ck_assert_uint_eq(net.s->loop_head->gso_size, 0);
+	ck_assert_uint_eq(net.s->loop_head->next->gso_size, 1448);
+	net_end(&net);
+}
+END_TEST
+
 START_TEST(loopback_is_bounded)
 {
 	static uint8_t data[60000];
@@ -1319,6 +1337,9 @@ START_TEST(several_addresses)
 	}
 	more = addr_of(3, 1);
 	ck_assert_int_eq(stack_address_add(net.s, net.now, &more, 32), -ENOSPC);
+	ck_assert_int_eq(stack_address_remove(net.s, &second), 0); /* and only what goes through it */
+	ck_assert_int_eq(lookup(&net, &neighbour, &r), -ENETUNREACH);
+	ck_assert_int_eq(lookup(&net, &net.peer, &r), 0);
 	net_end(&net);
 }
 END_TEST
@@ -1422,6 +1443,7 @@ static void add_sending(Suite *s)
 	suite_add(s, "a link that takes nothing is counted", a_link_that_takes_nothing_is_counted);
 	suite_add(s, "a bare IP link", a_bare_ip_link);
 	suite_add(s, "packets to ourselves", packets_to_ourselves);
+	suite_add(s, "large segments to ourselves stay large", large_segments_to_ourselves_stay_large);
 	suite_add(s, "loopback is bounded", loopback_is_bounded);
 	suite_add(s, "token bucket", token_bucket);
 }
