@@ -47,6 +47,7 @@ void stack_config_default(struct stack_config *c)
 		.keepalive_probes = 9,
 		.timestamps = true,
 		.window_scaling = true,
+		.sack = true,
 		.icmp_rate = 1000,
 		.icmp_burst = 200,
 		.rst_rate = 1000,
@@ -300,6 +301,7 @@ static bool collect(void *arg, struct pcb *p)
 static void tcb_release(struct stack *s, struct tcb *t)
 {
 	tcp_ooo_clear(t);
+	scoreboard_clear(&t->board, &s->mem);
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
 	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
 	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
@@ -347,13 +349,14 @@ void stack_free(struct stack *s)
 
 	if (!s)
 		return;
+	/* These cancel their timers, which are linked with those of control blocks: before the blocks go. */
+	arp_free(s);
+	reasm_free(s);
 	while (table_take(s, &c) > 0)
 		for (unsigned i = 0; i < c.count; i++)
 			pcb_release(s, c.pcb[i]);
 	mem_free(&s->mem, MEM_HALF, s->half_pool, s->half_pool_size * sizeof(struct half_open));
 	loopback_free(s);
-	arp_free(s);
-	reasm_free(s);
 	table_done(&s->table);
 	free(s);
 }

@@ -229,6 +229,7 @@ static void end_finish(struct end *e)
 
 	if (!too_late(e->plan.shut_at, e->app->sim->now))
 		return;
+	e->plan.shut_at = 0;
 	switch (e->plan.close) {
 	case CLOSE_WHEN_SENT:
 		if (sent && !e->shut)
@@ -253,7 +254,7 @@ static void end_finish(struct end *e)
 	case CLOSE_NEVER:
 		break;
 	}
-	if (e->sock && e->got_closed && received)
+	if (e->sock && e->got_closed && (received || (e->conn->may_fail && !e->readable)))
 		end_close(e);
 }
 
@@ -261,6 +262,7 @@ static void end_pump(struct end *e)
 {
 	if (!e->sock || !e->connected || e->app->sim->failed)
 		return;
+	e->poked = false;
 	end_read(e);
 	end_write(e);
 	end_finish(e);
@@ -399,6 +401,7 @@ static void conn_start(struct conn *c)
 /* ---- datagrams ---- */
 
 #define DATAGRAM_HEADER 4
+#define DATAGRAM_LINGER (5 * SIM_SECOND) /* from the last one sent to the end of the sockets */
 
 static void datagram_got(struct datagrams *u, const uint8_t *data, size_t n)
 {
@@ -435,7 +438,7 @@ static void datagram_send(struct datagrams *u)
 		u->lost_for_room++;
 	else if (sent != (ptrdiff_t)n)
 		sim_fail(sim, "stack_sendto of %zu bytes: %td", n, sent);
-	u->next = sim->now + u->gap;
+	u->next = sim->now + (u->left > 0 ? u->gap : DATAGRAM_LINGER);
 }
 
 static void datagrams_event(struct datagrams *u, const struct stack_event *event)
@@ -506,6 +509,7 @@ static size_t on_receive(void *context, struct sim_node *node, struct sock *sock
 	if (e->plan.take == TAKE_SOME)
 		n = sim_below(app->sim, (uint32_t)len + 1);
 	end_got(e, data, n);
+	e->poked = true;
 	/* an echo writes right here */
 	if (e->plan.lend && e->connected && e->writable && e->sent < e->plan.total && !e->plan.write_gap)
 		e->sent += write_lent(e, e->plan.total - e->sent < 3000 ? e->plan.total - e->sent : 3000);
@@ -537,11 +541,13 @@ static uint64_t end_next(const struct end *e)
 
 	if (!e->sock || !e->connected)
 		return next;
+	if (e->poked)
+		return e->app->sim->now;
 	if (e->readable)
 		next = e->next_read;
 	if (e->writable && e->sent < e->plan.total)
 		next = earliest(next, e->next_write);
-	if (!too_late(e->plan.shut_at, e->app->sim->now))
+	if (e->plan.shut_at)
 		next = earliest(next, e->plan.shut_at);
 	return next;
 }
@@ -549,7 +555,7 @@ static uint64_t end_next(const struct end *e)
 static uint64_t on_next(void *context)
 {
 	const struct app *app = context;
-	uint64_t next = app->udp.left > 0 ? app->udp.next : STACK_NEVER;
+	uint64_t next = app->udp.over || !app->udp.app ? STACK_NEVER : app->udp.next;
 
 	for (unsigned i = 0; i < app->conn_count; i++) {
 		const struct conn *c = &app->conn[i];
@@ -566,13 +572,15 @@ static void on_run(void *context)
 
 	if (app->udp.left > 0 && too_late(app->udp.next, now))
 		datagram_send(&app->udp);
+	else if (app->udp.app && too_late(app->udp.next, now))
+		app->udp.over = true;
 	for (unsigned i = 0; i < app->conn_count; i++) {
 		struct conn *c = &app->conn[i];
 
 		if (!c->started && too_late(c->start, now))
 			conn_start(c);
 		for (unsigned j = 0; j < 2; j++)
-			if (too_late(end_next(&c->end[j]), now) || too_late(c->end[j].plan.shut_at, now))
+			if (too_late(end_next(&c->end[j]), now))
 				end_pump(&c->end[j]);
 	}
 }
@@ -601,13 +609,20 @@ struct conn *app_conn(struct app *app, struct sim_node *from, struct sim_node *t
 	return c;
 }
 
-bool app_finished(const struct app *app)
+/* A connection that ended before anybody accepted it has no server end. */
+static bool end_finished(struct conn *c, unsigned j)
+{
+	return c->end[j].done || (j == 1 && c->may_fail && c->end[0].done && !c->end[1].sock &&
+				  end_state(&c->end[0]) == TCP_CLOSED);
+}
+
+bool app_finished(struct app *app)
 {
 	for (unsigned i = 0; i < app->conn_count; i++)
 		for (unsigned j = 0; j < 2; j++)
-			if (!app->conn[i].end[j].done)
+			if (!end_finished(&app->conn[i], j))
 				return false;
-	return app->udp.left == 0;
+	return app->udp.over || !app->udp.app;
 }
 
 void app_close_listeners(struct app *app)

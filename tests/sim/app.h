@@ -31,7 +31,7 @@ struct end_plan {
 	enum app_take take;            /* of what is offered straight from the frame */
 	enum app_close close;
 	uint32_t close_at;             /* CLOSE_ABORT, CLOSE_UNREAD: after so many bytes received or sent */
-	uint64_t shut_at;              /* not before this time */
+	uint64_t shut_at;              /* not before this time; 0: no matter */
 	bool nodelay, lend;            /* lend: stack_send_space instead of stack_send */
 	uint64_t keepalive;            /* idle time; 0: off */
 };
@@ -49,6 +49,7 @@ struct end {
 	uint64_t key;       /* of what it sends */
 	uint64_t sent, received;
 	uint64_t next_write, next_read;
+	bool poked;         /* data came straight from a frame: look what it leads to */
 	bool connected, readable, writable, shut, got_eof, got_closed, done;
 	int error;          /* positive errno */
 };
@@ -75,6 +76,7 @@ struct datagrams {
 	uint32_t left, sequence, size_max;
 	bool direct;        /* the datagram callback takes them */
 	bool may_repeat;
+	bool over;          /* the last has been sent and had time to arrive */
 	uint8_t seen[256];  /* by sequence */
 };
 
@@ -92,7 +94,7 @@ void app_init(struct app *app, struct sim *sim);
 struct conn *app_conn(struct app *app, struct sim_node *from, struct sim_node *to, uint64_t start);
 void app_datagrams(struct app *app, struct sim_node *from, struct sim_node *to, uint32_t count, uint32_t size_max);
 /* Every end has finished, one way or another. */
-bool app_finished(const struct app *app);
+bool app_finished(struct app *app);
 /* Gives back listeners and datagram sockets. */
 void app_close_listeners(struct app *app);
 /* Fails the run unless every byte arrived and both ends closed in order. */

@@ -78,8 +78,6 @@ static const char *check_sent(struct flow *f, const struct flow *peer, const str
 	/* a probe of a closed window is one byte (3.8.6.1), and a FIN may wait behind it */
 	if (seg->len > 0 && peer && peer->acked && after(seg->seq + seg->len, peer->edge + 1))
 		return "data beyond the offered window";
-	if (after(seg->seq, f->sent) && !(seg->flags & RST))
-		return "a hole in what was sent";
 	if (after(end, f->sent))
 		f->sent = end;
 	return NULL;
@@ -94,8 +92,8 @@ static const char *check_acked(struct flow *f, const struct flow *peer, const st
 		return NULL;
 	if (after(seg->ack, peer->sent))
 		return "acknowledges what was never sent";
-	/* the window field cannot say the last bits: that is no shrinking */
-	if (f->acked && after(f->edge, edge + (1u << f->scale) - 1))
+	/* the window field cannot say the last bits, nor that of a SYN large windows: that is no shrinking */
+	if (f->acked && !(seg->flags & SYN) && after(f->edge, edge + (1u << f->scale) - 1))
 		return "takes back an offered window";
 	if (!f->acked || after(edge, f->edge))
 		f->edge = edge;

@@ -121,14 +121,20 @@ static struct sim_frame *heap_pop(struct sim *sim)
 
 /* ---- the wire ---- */
 
-/* When a frame that is sent now arrives; false: the queue is full. */
-static bool arrival(struct sim_node *from, size_t len, uint64_t *at)
+/*
+ * When a frame that is sent now arrives; false: lost, or the queue is full. ARP is neither lost
+ * nor queued: else three requests in a row would be, now and then, and a neighbour that does not
+ * answer is a rightful end of a connection.
+ */
+static bool arrival(struct sim_node *from, size_t len, bool arp, uint64_t *at)
 {
 	struct sim *sim = from->sim;
 	struct sim_link *l = &from->link;
 	uint64_t leaves = sim->now;
 
-	if (l->bandwidth) {
+	if (!arp && sim_chance(sim, l->loss))
+		return false;
+	if (!arp && l->bandwidth) {
 		if (l->free_at > leaves)
 			leaves = l->free_at;
 		if ((leaves - sim->now) * l->bandwidth / SIM_SECOND > l->queue)
@@ -171,18 +177,19 @@ static void corrupt(struct sim_node *from, struct sim_frame *f)
 static void put_on_wire(struct sim_node *from, unsigned to, const uint8_t *data, size_t len, uint16_t gso_size)
 {
 	struct sim *sim = from->sim;
+	bool arp = !frame_is_protected(from, data, len);
 	struct sim_frame *f;
 	const char *fate = "";
 	uint64_t at;
 
-	if (from->off || sim_chance(sim, from->link.loss) || !arrival(from, len, &at)) {
+	if (from->off || !arrival(from, len, arp, &at)) {
 		trace_frame(from, data, len, "LOST");
 		return;
 	}
 	f = malloc(sizeof(*f) + len + 32);
 	*f = (struct sim_frame){.at = at, .order = sim->order++, .from = from->index, .to = to, .gso_size = gso_size, .len = len};
 	memcpy(f->data, data, len);
-	if (sim_chance(sim, from->link.corrupt) && frame_is_protected(from, data, len)) {
+	if (!arp && sim_chance(sim, from->link.corrupt)) {
 		corrupt(from, f);
 		fate = "CORRUPTED";
 	}

@@ -22,6 +22,7 @@
 #define PERCENT 10000u /* of a million */
 #define TIME_LIMIT (4 * 3600 * SIM_SECOND)
 #define DRAIN_LIMIT (2 * 3600 * SIM_SECOND)
+#define UDP_MAX 65507u
 #define STEP_LIMIT 3000000u
 
 struct run {
@@ -124,6 +125,23 @@ static void link_all(struct run *run, const struct sim_link *l)
 		run->sim.node[i].link = *l;
 }
 
+/* What the ends of a connection are going to do. */
+static void trace_plan(struct run *run, const struct conn *c)
+{
+	static const char *const closes[] = {"when sent", "after peer", "and forget", "abort", "unread", "never"};
+	static const char *const takes[] = {"all", "some", "nothing"};
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct end_plan *p = &c->end[i].plan;
+
+		sim_trace(&run->sim, "%u .%u %s: %u bytes, writes %u every %" PRIu64 ", reads %u every %" PRIu64
+			  ", takes %s, closes %s at %u%s%s%s%s", c->port, c->end[i].node->index + 1, i ? "server" : "client",
+			  p->total, p->write_max, p->write_gap, p->read_max, p->read_gap, takes[p->take], closes[p->close],
+			  p->close_at, p->shut_at ? " later" : "", p->lend ? " lend" : "",
+			  c->simultaneous ? " simultaneous" : "", c->may_fail ? " may fail" : "");
+	}
+}
+
 /* ---- running ---- */
 
 static bool leaks(struct run *run)
@@ -188,6 +206,8 @@ static void run_drain(struct run *run)
 
 static void run_to_end(struct run *run)
 {
+	for (unsigned i = 0; i < run->app.conn_count; i++)
+		trace_plan(run, &run->app.conn[i]);
 	run_connections(run);
 	if (!run->sim.failed)
 		app_verify(&run->app);
@@ -263,7 +283,7 @@ static void udp_random(struct run *run, uint16_t mtu)
 	struct sim_node *from = &sim->node[sim_below(sim, 2)];
 
 	app_datagrams(&run->app, from, &sim->node[!from->index], sim_between(sim, 1, 60),
-		      toss(sim) ? mtu : log_between(sim, 100, 8000));
+		      toss(sim) && mtu < UDP_MAX ? mtu : log_between(sim, 100, 8000));
 	run->app.udp.direct = toss(sim);
 	for (unsigned i = 0; i < sim->node_count; i++)
 		run->app.udp.may_repeat |= sim->node[i].link.duplicate > 0;
@@ -399,10 +419,11 @@ static void tiny_mtu(struct run *run)
 	two_nodes(run, 296);
 	transfer(run, 20000, 20000);
 	app_datagrams(&run->app, &run->sim.node[0], &run->sim.node[1], 50, 8000);
+	run->app.udp.next += SIM_SECOND; /* the neighbour is known by then: only few packets can wait for that */
 	run_to_end(run);
 	if (run->app.udp.received + run->app.udp.lost_for_room != 50)
 		sim_fail(&run->sim, "%" PRIu64 " of 50 datagrams arrived", run->app.udp.received);
-	expect_counted(run, "ip.fragments_out");
+	expect_counted(run, "ip4.fragments_out");
 }
 
 static void slow_reader(struct run *run)
@@ -426,7 +447,7 @@ static void zero_window(struct run *run)
 	c = transfer(run, 200000, 0);
 	c->end[1].plan.read_gap = 100 * SIM_SECOND;
 	run_to_end(run);
-	expect_counted(run, "tcp.probes_out");
+	expect_counted(run, "tcp.zero_window_probes");
 }
 
 static void one_byte_writes(struct run *run)
@@ -506,7 +527,7 @@ static void abort_reaches_the_peer(struct run *run)
 	struct conn *c;
 
 	two_nodes(run, 1500);
-	c = transfer(run, 50000, 50000);
+	c = transfer(run, 0, 50000);
 	c->may_fail = true;
 	c->end[0].plan.close = CLOSE_ABORT;
 	c->end[0].plan.close_at = 20000;
