@@ -103,7 +103,7 @@ struct join {
 	int fd;               /* a descriptor of the stack */
 	bool datagram;        /* message boundaries count */
 	bool unconnected;     /* a datagram descriptor without a peer: answers go to who wrote last */
-	unsigned linger;      /* milliseconds that a datagram socket is read on after the end of input */
+	int linger;           /* milliseconds that a datagram socket is read on after the end of input, -1: for ever */
 	const char *name;     /* for messages: "connection to 198.18.0.1 port 7" */
 };
 /* Until both directions have ended. The exit status. */

@@ -7,14 +7,18 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define BUFFER 65536 /* bytes; holds any datagram */
+#define BUFFER 65536         /* bytes; holds any datagram */
+#define DATAGRAM_SEND 16384  /* bytes of input that become one datagram at most */
 
 /* One direction. */
 struct flow {
@@ -23,6 +27,7 @@ struct flow {
 	bool outward;   /* from standard input to the stack */
 	bool ended;     /* nothing more comes from `from` */
 	bool finished;  /* and all of it was passed on, with the end itself */
+	bool broken;    /* finished, because `to` takes no more */
 	size_t at, len; /* what waits in data */
 	struct sockaddr_in *peer; /* unconnected datagrams: who wrote last; port 0: nobody yet */
 	uint8_t data[BUFFER];
@@ -35,7 +40,7 @@ static ssize_t flow_read(struct flow *f)
 	socklen_t len = sizeof(*f->peer);
 
 	if (f->outward)
-		return read(f->from, f->data, sizeof(f->data));
+		return read(f->from, f->data, f->join->datagram ? DATAGRAM_SEND : sizeof(f->data));
 	if (f->join->unconnected)
 		return byway_recvfrom(f->from, f->data, sizeof(f->data), MSG_DONTWAIT, (void *)f->peer, &len);
 	return recv(f->from, f->data, sizeof(f->data), MSG_DONTWAIT);
@@ -139,8 +144,9 @@ static bool flow_move(struct flow *f, const struct pollfd *from, const struct po
 
 /* ---- both ---- */
 
-static int join_fail(const struct join *j, const struct flow *f, bool reading)
+static int join_fail(const struct join *j, const struct flow *f)
 {
+	bool reading = f->len == 0;
 	int error = errno;
 
 	if (f->outward == reading)
@@ -157,7 +163,7 @@ static bool outward_broken(struct flow *out)
 	if (errno != EPIPE && errno != ECONNRESET)
 		return false;
 	out->len = 0;
-	out->ended = out->finished = true;
+	out->ended = out->finished = out->broken = true;
 	return true;
 }
 
@@ -169,32 +175,50 @@ static bool join_ended(const struct join *j, const struct flow *out, const struc
 	return in->finished && out->finished;
 }
 
+/* The peer has said all and we have not; the connection is watched all the same, it may be reset. */
+static void watch_connection(const struct flow *out, const struct flow *in, struct pollfd *p)
+{
+	if (in->finished && !out->finished && p->fd < 0)
+		*p = (struct pollfd){.fd = in->from};
+}
+
+/* Moves what poll said may move. 1: go on; otherwise the exit status, negated. */
+static int join_move(const struct join *j, struct flow *out, struct flow *in, const struct pollfd p[4])
+{
+	if (!in->finished && !flow_move(in, &p[2], &p[3]))
+		return -join_fail(j, in);
+	if (in->finished && !out->finished && (p[2].revents & (POLLHUP | POLLERR))) {
+		errno = ECONNRESET;
+		return -cli_fail("%s: %s", j->name, strerror(errno));
+	}
+	if (!flow_move(out, &p[0], &p[1]) && (out->len == 0 || !outward_broken(out)))
+		return -join_fail(j, out);
+	return 1;
+}
+
 static int join_loop(const struct join *j, struct flow *out, struct flow *in)
 {
-	bool terminal = isatty(STDIN_FILENO), broken = false;
+	bool terminal = isatty(STDIN_FILENO);
 	struct pollfd p[4];
+	int more = 1;
 
-	while (!join_ended(j, out, in, terminal)) {
-		int timeout = j->datagram && out->finished ? (int)j->linger : -1;
+	while (more > 0 && !join_ended(j, out, in, terminal)) {
+		int timeout = j->datagram && out->finished ? j->linger : -1;
 
 		flow_wait(out, &p[0], &p[1]);
 		flow_wait(in, &p[2], &p[3]);
+		watch_connection(out, in, &p[2]);
 		int n = poll(p, 4, timeout);
 		if (n == 0)
 			return CLI_OK;
 		if (n < 0 && errno != EINTR)
 			return cli_fail("poll: %s", strerror(errno));
-		if (n < 0)
-			continue;
-		if (!flow_move(in, &p[2], &p[3]))
-			return join_fail(j, in, p[2].revents != 0);
-		if (!flow_move(out, &p[0], &p[1])) {
-			if (out->len == 0 || !outward_broken(out))
-				return join_fail(j, out, out->len == 0);
-			broken = true;
-		}
+		if (n > 0)
+			more = join_move(j, out, in, p);
 	}
-	return broken ? cli_fail("%s: %s", j->name, strerror(EPIPE)) : CLI_OK;
+	if (more > 0 && out->broken)
+		return cli_fail("%s: %s", j->name, strerror(EPIPE));
+	return more > 0 ? CLI_OK : -more;
 }
 
 int join(const struct join *j)
@@ -202,6 +226,7 @@ int join(const struct join *j)
 	static struct flow out, in;
 	struct sockaddr_in peer = {0};
 
+	signal(SIGPIPE, SIG_IGN); /* writing says EPIPE instead */
 	memset(&out, 0, offsetof(struct flow, data));
 	memset(&in, 0, offsetof(struct flow, data));
 	out.join = in.join = j;

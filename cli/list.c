@@ -236,7 +236,6 @@ static int table_show(const struct options *o, const struct socket_table *t)
 			printf("%s%c", columns[o->shown[i]].name, i + 1 < o->shown_count ? ' ' : '\n');
 	else if (!error)
 		error = scols_print_table(table);
-	/* 2.38 leaves the line after the closing brace to the program. */
 	scols_unref_table(table);
 	return error ? cli_fail("cannot print the table: %s", strerror(ENOMEM)) : CLI_OK;
 }

@@ -45,7 +45,8 @@ const char *cli_reason(const struct byway *b, char *out, size_t size)
 {
 	const char *words = strerror(errno), *said = byway_error(b);
 
-	if (strcasecmp(words, said) == 0)
+	/* A refusal needs no explanation. */
+	if (errno == ECONNREFUSED || strcasecmp(words, said) == 0)
 		snprintf(out, size, "%s", words);
 	else
 		snprintf(out, size, "%s (%s)", words, said);

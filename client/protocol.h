@@ -130,7 +130,7 @@ struct byway_change {
 	X(REMOTE, "peer", "peer address", IDENTITY, ADDRESS) \
 	X(UID, "uid", "owner's user id", IDENTITY, NONE) \
 	X(PID, "pid", "opened by process", IDENTITY, NONE) \
-	X(PROCESS, "process", "its name", IDENTITY, STRING) \
+	X(PROCESS, "process", "process name", IDENTITY, STRING) \
 	X(INODE, "inode", "endpoint descriptor's inode", IDENTITY, NONE) \
 	X(AGE, "age", "age", IDENTITY, USEC) \
 	X(ERROR, "error", "error", IDENTITY, ERRNO) \

@@ -67,7 +67,6 @@ static const struct field fields[] = {
 	FIELD(MSS_PEER, mss_peer, 0),
 	FIELD(MTU, mtu, 0),
 	FIELD(CWND, cwnd, FULL),
-	FIELD(SSTHRESH, ssthresh, FULL),
 	FIELD(FLIGHT, flight, FULL),
 	FIELD(RECOVER, recover, 0),
 	FIELD(DUPACKS, dupacks, FULL),
@@ -168,7 +167,8 @@ static void put_identity(struct reply *r, const struct stack_tcb_info *t, stack_
 	if (info->remote.port)
 		reply_address(r, BYWAY_TCB_REMOTE, &info->remote);
 	put_owner(r, info);
-	reply_u64(r, BYWAY_TCB_AGE, now - t->created);
+	if (t->created) /* not every form of a control block keeps it */
+		reply_u64(r, BYWAY_TCB_AGE, now - t->created);
 	if (t->error)
 		reply_u64(r, BYWAY_TCB_ERROR, (uint64_t)t->error);
 }
@@ -239,6 +239,8 @@ int control_get_tcb(struct request *q)
 	put_numbers(&r, &t, form_bit(t.form));
 	reply_string(&r, BYWAY_TCB_CC, t.cc_name);
 	reply_string(&r, BYWAY_TCB_RECOVERY, t.recovery);
+	if (t.ssthresh && t.ssthresh != UINT32_MAX) /* which it is until the first loss: arbitrarily high */
+		reply_u64(&r, BYWAY_TCB_SSTHRESH, t.ssthresh);
 	put_queues(&r, &t.sock);
 	if (t.sock.proto == STACK_TCP)
 		put_timers(&r, &t, now);

@@ -150,12 +150,10 @@ static int attribute_take(struct request *q, const struct form *form, const stru
 static int attributes_parse(struct request *q, const struct form *form)
 {
 	const char *end = mnl_nlmsg_get_payload_tail(q->head);
-	const struct nlattr *a;
-	int error;
+	const struct nlattr *a = mnl_nlmsg_get_payload_offset(q->head, form->header);
 
-	mnl_attr_for_each(a, q->head, (unsigned)form->header)
-	{
-		error = attribute_take(q, form, a);
+	for (; mnl_attr_ok(a, (int)(end - (const char *)a)); a = mnl_attr_next(a)) {
+		int error = attribute_take(q, form, a);
 		if (error)
 			return error;
 	}

@@ -102,13 +102,20 @@ static void push(struct datagram *u)
 
 /* ---- from the owner ---- */
 
+static void send_to(struct datagram *u, const struct stack_endpoint *to, const uint8_t *data, size_t len)
+{
+	/* An ICMP error that is pending is told once, in place of sending; nobody is there to be told. */
+	if (stack_sendto(u->endpoint.sock, daemon_now(), to, data, len) < 0)
+		stack_sendto(u->endpoint.sock, daemon_now(), to, data, len);
+}
+
 static void send_one(struct datagram *u, const uint8_t *message, size_t len)
 {
 	struct byway_datagram header;
 	struct stack_endpoint to;
 
 	if (u->connected) {
-		stack_sendto(u->endpoint.sock, daemon_now(), NULL, message, len);
+		send_to(u, NULL, message, len);
 		return;
 	}
 	if (len < sizeof(header))
@@ -116,7 +123,7 @@ static void send_one(struct datagram *u, const uint8_t *message, size_t len)
 	memcpy(&header, message, sizeof(header));
 	to.port = header.peer.port;
 	memcpy(to.addr.byte, header.peer.addr, sizeof(to.addr.byte));
-	stack_sendto(u->endpoint.sock, daemon_now(), &to, message + sizeof(header), len - sizeof(header));
+	send_to(u, &to, message + sizeof(header), len - sizeof(header));
 }
 
 /* The owner writes no more. */

@@ -83,7 +83,7 @@ static int filter_calls(void)
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 
 	if (!filter)
-		return -ENOMEM;
+		return -EPERM; /* libseccomp does not say why; a filter that forbids seccomp(2) is the usual reason */
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: each call costs the same */
 	int error = allow_all(filter);
 	if (!error)
@@ -94,9 +94,12 @@ static int filter_calls(void)
 
 static int drop_capabilities(void)
 {
-	capng_clear(CAPNG_SELECT_ALL);
+	capng_get_caps_process();
 	/* The bounding set needs CAP_SETPCAP, which only root has; the unit bounds it otherwise. */
-	capng_apply(CAPNG_SELECT_BOUNDS);
+	bool bounds = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
+	capng_clear(CAPNG_SELECT_ALL);
+	if (bounds)
+		capng_apply(CAPNG_SELECT_BOUNDS);
 	return capng_apply(CAPNG_SELECT_CAPS | CAPNG_SELECT_AMBIENT) == 0 ? 0 : -EPERM;
 }
 

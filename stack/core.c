@@ -249,7 +249,7 @@ bool stack_run(struct stack *s, stack_time now)
 		loopback_run(s, RUN_LOOPBACK);
 		more |= run_output(s);
 	}
-	return more || s->loop_head;
+	return more || s->loop_head || wheel_next(&s->wheel) <= now; /* output may have made a timer due */
 }
 
 void stack_input(struct stack *s, stack_time now, const struct stack_frame *frame)

@@ -465,7 +465,7 @@ static const char *check_tcb(const struct tcb *t)
 	if (tcb_flight(t) > 0 && t->deadline[TCB_REXMT] == STACK_NEVER)
 		return "data in flight and no retransmission timer";
 	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
-		if (t->deadline[i] != STACK_NEVER && (!timer_armed(&t->timer) || t->timer.at > t->deadline[i]))
+		if (t->deadline[i] != STACK_NEVER && (!timer_armed(&t->timer) || t->timer.at > max_u64(t->deadline[i], tcb_stack(t)->now)))
 			return "a deadline without its timer";
 	return t->fin_queued && t->sock.pcb.state == TCP_ESTABLISHED ? "FIN queued in ESTABLISHED" : NULL;
 }

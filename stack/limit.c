@@ -9,7 +9,7 @@ bool limit_allow(struct limit *l, stack_time now, uint32_t rate, uint32_t burst)
 	uint64_t full = (uint64_t)burst * LIMIT_EVENT;
 	stack_time elapsed = now > l->last ? now - l->last : 0;
 
-	if (l->last == 0 || (rate > 0 && elapsed >= full / rate))
+	if (l->last == 0 || (rate > 0 && elapsed > full / rate))
 		l->tokens = full;
 	else
 		l->tokens = min_u64(full, l->tokens + elapsed * rate);

@@ -228,6 +228,8 @@ void tcp_timer(struct stack *s, struct timer *timer); /* TIMER_TCB */
 /* ---- tcp_ack.c: the send side's reaction to ACKs ---- */
 /* SND.UNA =< SEG.ACK =< SND.NXT; duplicate: as RFC 5681 2 defines it. */
 void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate);
+/* Tells a writer that waits, when a good part of the queue is free. */
+void tcp_wake_writer(struct tcb *t);
 void tcp_update_window(struct tcb *t, const struct tcp_segment *seg);
 bool tcp_fin_acked(const struct tcb *t);
 

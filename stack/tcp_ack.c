@@ -20,8 +20,7 @@ static void take_sample(struct tcb *t)
 	rtt_sample(&t->rtt, s->now - t->rtt_started, s->cfg.rto_min, s->cfg.rto_max);
 }
 
-/* Tells a writer that waits when a good part of the queue is free. */
-static void wake_writer(struct tcb *t)
+void tcp_wake_writer(struct tcb *t)
 {
 	if (!t->want_write || t->sndq.len > t->send_limit / 4 * 3)
 		return;
@@ -43,7 +42,7 @@ static uint32_t advance(struct tcb *t, seq32 ack)
 	t->retries = 0;
 	t->soft_error = 0;
 	take_sample(t);
-	wake_writer(t);
+	tcp_wake_writer(t);
 	tcb_dirty(t);
 	return acked;
 }
@@ -73,12 +72,17 @@ void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate)
 	}
 }
 
-/* "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK), set SND.WND" */
+/*
+ * "If SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK), set SND.WND". Also when it
+ * acknowledges something new: a retransmission has an old sequence number, but its acknowledgment
+ * is certainly newer, and the window counts from there.
+ */
 void tcp_update_window(struct tcb *t, const struct tcp_segment *seg)
 {
 	uint32_t window = (uint32_t)seg->window << t->snd_scale;
 
-	if (!seq_lt(t->snd_wl1, seg->seq) && !(seq_eq(t->snd_wl1, seg->seq) && seq_leq(t->snd_wl2, seg->ack)))
+	if (!seq_gt(seg->ack, t->snd_una) && !seq_lt(t->snd_wl1, seg->seq) &&
+	    !(seq_eq(t->snd_wl1, seg->seq) && seq_leq(t->snd_wl2, seg->ack)))
 		return;
 	t->snd_wl1 = seg->seq;
 	t->snd_wl2 = seg->ack;

@@ -220,7 +220,11 @@ static enum verdict check_sequence(struct tcb *t, struct tcp_segment *seg)
 		seg->flags = (uint8_t)(seg->flags & ~TCP_FIN);
 		return GO_ON;
 	}
-	tcp_send_ack(t);
+	/* Both opened at once, and the peer has not heard our SYN: an ACK alone would tell it nothing. */
+	if (tcb_state(t) == TCP_SYN_RECEIVED && (seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		tcp_send_syn(t);
+	else
+		tcp_send_ack(t);
 	return DROPPED;
 }
 

@@ -110,11 +110,7 @@ static void send_empty(struct tcb *t, seq32 seq)
 
 void tcp_send_ack(struct tcb *t)
 {
-	/* While our SYN is out, ACKs are SYN-ACKs. */
-	if (!t->syn_acked)
-		tcp_send_syn(t);
-	else
-		send_empty(t, t->snd_nxt);
+	send_empty(t, t->snd_nxt);
 }
 
 void tcp_challenge_ack(struct tcb *t)
@@ -196,7 +192,8 @@ void tcp_send_syn(struct tcb *t)
 		COUNT(s, tcp_retransmissions);
 		t->rtt_timing = false;
 	}
-	t->rcv_adv = seq_add(t->rcv_nxt, seg.window);
+	if (answer)
+		t->rcv_adv = seq_max(t->rcv_adv, seq_add(t->rcv_nxt, seg.window));
 	ack_sent(t);
 	t->segments_out++;
 	tcb_rexmt_start(t);

@@ -93,6 +93,10 @@ static void persist_timeout(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
 
+	if (t->sndq.len == 0 && t->want_write) { /* there was no memory for the writer: it tries again */
+		tcp_wake_writer(t);
+		return;
+	}
 	if (t->override) { /* RFC 9293 3.8.6.2.1: the override timeout */
 		t->push_all = true;
 		tcb_dirty(t);

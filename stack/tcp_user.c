@@ -81,6 +81,9 @@ size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsig
 	lent = byteq_lend(&t->sndq, &sock->stack->mem, MEM_SEND, min_size(want, room), iov, iov_count);
 	if (lent < want)
 		t->want_write = true;
+	/* No memory, and no ACK will come that could wake the writer: a timer does. */
+	if (lent == 0 && room > 0 && want > 0 && t->sndq.len == 0)
+		tcb_timer_set(t, TCB_PERSIST, sock->stack->now + MILLISECONDS(200));
 	return lent;
 }
 

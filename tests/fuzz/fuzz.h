@@ -13,16 +13,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Ends the run like a crash does, so that libFuzzer keeps the input. */
+/* Ends the run like a crash does, so that libFuzzer keeps the input. Not by stderr, which targets may mute. */
 #define FUZZ_CHECK(condition, ...) \
 	do { \
 		if (!(condition)) { \
-			fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
-			fprintf(stderr, __VA_ARGS__); \
-			fputc('\n', stderr); \
+			dprintf(STDERR_FILENO, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
+			dprintf(STDERR_FILENO, __VA_ARGS__); \
+			dprintf(STDERR_FILENO, "\n"); \
 			abort(); \
 		} \
 	} while (0)

@@ -4,7 +4,7 @@
 #define SECOND 1000000u
 #define ROUNDS_MAX 5000u    /* of stack_run for one input: more means that it never rests */
 #define DEADLINES_MAX 400u  /* that one passing of time stops at */
-#define LAST_SECONDS 1000u  /* in which every state must have ended by itself */
+#define LAST_SECONDS 400u   /* in which every state must have ended by itself */
 #define PEER_PORT 4000
 
 const uint8_t world_us[4] = {192, 0, 2, 1}, world_peer[4] = {192, 0, 2, 2}, world_gateway[4] = {192, 0, 2, 254};
@@ -89,9 +89,8 @@ void world_settle(struct world *w)
 		FUZZ_CHECK(rounds++ < ROUNDS_MAX, "the stack does not come to rest");
 		answer_arp(w);
 		take_events(w);
-	} while (stack_run(w->s, w->now) || w->wanted_count > 0);
+	} while (stack_run(w->s, w->now) || stack_deadline(w->s) <= w->now || w->wanted_count > 0);
 	take_events(w);
-	FUZZ_CHECK(stack_deadline(w->s) > w->now, "at rest, but the deadline has passed");
 	check(w);
 }
 
@@ -148,7 +147,8 @@ bool world_connection(struct world *w, unsigned n, struct stack_tcb_info *out)
 	if (f.count == 0)
 		return false;
 	qsort(f.info, f.count, sizeof(f.info[0]), by_id);
-	return stack_tcb_of(w->s, w->now, &f.info[n % f.count], out);
+	n = n == CONNECTION_NEWEST ? f.count - 1 : n % f.count;
+	return stack_tcb_of(w->s, w->now, &f.info[n], out);
 }
 
 /* ---- the start ---- */
@@ -300,8 +300,8 @@ void world_end(struct world *w)
 		for (unsigned i = 0; i < SLOTS; i++)
 			world_close(w, &w->slot[i], false);
 		w->resolves = false;
-		for (unsigned i = 0; i < LAST_SECONDS; i += 10)
-			world_pass(w, 10 * SECOND);
+		for (unsigned i = 0; i < LAST_SECONDS; i += 40)
+			world_pass(w, 40 * SECOND);
 		check_nothing_left(w);
 	}
 	stack_free(w->s);

@@ -29,6 +29,7 @@ struct world {
 	bool abrupt;               /* ends by stack_free, with everything open */
 	struct stack_config config;
 	struct slot slot[SLOTS];
+	bool was_ours[256];        /* 192.0.2.x was taken away: connections from it live on until they end */
 	struct stack_addr wanted[ARP_WANTED]; /* ARP requests that the peer has to answer */
 	unsigned wanted_count;
 };
@@ -48,7 +49,8 @@ void world_pass(struct world *w, stack_time time);
 /* Runs what is due, and checks. */
 void world_settle(struct world *w);
 
-/* The n-th (modulo their number, oldest first) TCP connection of the stack; false: there is none. */
+#define CONNECTION_NEWEST 255u
+/* The n-th (modulo their number, oldest first) or newest TCP connection of the stack; false: there is none. */
 bool world_connection(struct world *w, unsigned n, struct stack_tcb_info *out);
 
 /* ---- world_owner.c: what local processes do ---- */

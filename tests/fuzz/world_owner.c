@@ -152,8 +152,8 @@ static void change_address(struct world *w, uint8_t last, bool add)
 
 	if (add)
 		stack_address_add(w->s, w->now, &addr, 24);
-	else
-		stack_address_remove(w->s, &addr);
+	else if (stack_address_remove(w->s, &addr) == 0)
+		w->was_ours[last] = true;
 }
 
 static void change_route(struct world *w, uint8_t prefix, bool add)

@@ -107,7 +107,7 @@ peer_saw() { # WORDS
 	exec 5>&-
 	ended "$JOB" 10 || true
 	wait_for 10 no_connections
-	[ "$(byway stats --json | jq -r '.counters["memory.failures"]')" -eq 0 ]
+	[ "$(counter memory.failures)" -eq 0 ]
 }
 
 @test "the daemon is killed: owners see the end, the interface goes, it starts again at once" {
@@ -151,7 +151,7 @@ peer_saw() { # WORDS
 	background nc -l "$HOST" 5001 >"$T/got"
 	local host=$JOB
 	wait_for 5 host_listens 5001
-	background bash -c "cat '$T/data' '$T/hold' 5>&- | exec '$BYWAY' connect $HOST 5001"
+	background bash -c "cat '$T/data' '$T/hold' 5>&- | exec byway connect $HOST 5001"
 	wait_for 5 counted tcp.out_bytes $((1 << 20))
 	stop_daemon
 	ended "$host" 5

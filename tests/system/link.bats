@@ -25,13 +25,23 @@ load lib
 	run ping -c 2 -i 0.2 -W 2 -s 60000 "$STACK"
 	[ "$status" -eq 0 ]
 	contains "$output" "2 received"
-	[ "$(cat /sys/class/net/$LINK/mtu)" -eq 1280 ]
+	contains "$(ip -o link show "$LINK")" "mtu 1280 "
 }
 
-@test "I4: the largest possible ping is answered, fragments beyond 65,535 are not" {
+@test "I4: the largest possible ping is answered" {
 	start_daemon
 	run ping -c 1 -W 2 -s 65507 "$STACK"
 	[ "$status" -eq 0 ]
+}
+
+@test "I4: fragments that end beyond 65,535, or overlap, are dropped with their datagram" {
+	start_daemon
+	"$HERE/frames.py" ping-of-death "$LINK" "$(stack_mac)" "$STACK"
+	wait_for 3 counted ip4.fragments_dropped 1
+	"$HERE/frames.py" teardrop "$LINK" "$(stack_mac)" "$STACK"
+	wait_for 3 counted ip4.fragments_overlap 1
+	[ "$(counter ip4.reassembled)" -eq 0 ]
+	ping -c 1 -W 2 "$STACK"
 }
 
 @test "arping is answered" {

@@ -38,7 +38,7 @@ start_host_listen() { # PORT IN OUT
 	random_file "$T/a" 1
 	random_file "$T/b" 2
 	start_host_listen 7777 "$T/a" "$T/b.got"
-	timeout 20 "$BYWAY" connect "$HOST" 7777 <"$T/b" >"$T/a.got"
+	timeout 20 byway connect "$HOST" 7777 <"$T/b" >"$T/a.got"
 	ended "$JOB" 5
 	same "$T/a" "$T/a.got"
 	same "$T/b" "$T/b.got"
@@ -47,26 +47,31 @@ start_host_listen() { # PORT IN OUT
 
 @test "half close: the peer's end of file comes first, then the answer goes back" {
 	start_daemon
-	start_host_listen_wc() {
-		background socat "TCP-LISTEN:7777,bind=$HOST" SYSTEM:'wc -c' 2>"$T/socat"
-		wait_for 5 host_listens 7777
-	}
-	start_host_listen_wc
+	background socat "TCP-LISTEN:7777,bind=$HOST,reuseaddr" SYSTEM:'wc -c'
+	wait_for 5 host_listens 7777
 	# wc answers only after it has seen the end of what byway connect sends.
-	run bash -c "head -c 123456 /dev/zero | timeout 10 '$BYWAY' connect $HOST 7777"
+	run bash -c "head -c 123456 /dev/zero | timeout 10 byway connect $HOST 7777"
 	[ "$status" -eq 0 ]
 	[ "$output" -eq 123456 ]
 }
 
-@test "half close the other way: byway listen answers after the host's end of file" {
+@test "half close the other way: byway listen sends on after the host's end of file" {
 	start_daemon
+	random_file "$T/a" 1
 	mkfifo "$T/answer"
-	background bash -c "exec '$BYWAY' listen 7777 <'$T/answer' | wc -c >'$T/answer'"
-	# The fifo opens when both of its ends are there; then the socket is made.
+	exec 5<>"$T/answer"
+	background byway listen 7777 <"$T/answer" >"$T/a.got"
+	local listening=$JOB
 	wait_for 5 stack_listens 7777
-	run bash -c "head -c 123456 /dev/zero | timeout 10 nc -N $STACK 7777"
-	[ "$status" -eq 0 ]
-	[ "$output" -eq 123456 ]
+	background nc -N "$STACK" 7777 <"$T/a" >"$T/answer.got"
+	local sending=$JOB
+	wait_for 5 sockets_are 1 '.state == "CLOSE-WAIT"'
+	echo "an answer" >&5
+	exec 5>&-
+	ended "$listening" 5
+	ended "$sending" 5
+	same "$T/a" "$T/a.got"
+	[ "$(cat "$T/answer.got")" = "an answer" ]
 }
 
 @test "byway connect fetches a page from a web server of the host" {
@@ -75,7 +80,7 @@ start_host_listen() { # PORT IN OUT
 	echo "it works" >"$T/www/page"
 	background python3 -m http.server 8080 --bind "$HOST" --directory "$T/www" 2>/dev/null >&2
 	wait_for 10 host_listens 8080
-	run bash -c "printf 'GET /page HTTP/1.0\r\n\r\n' | timeout 10 '$BYWAY' connect $HOST 8080"
+	run bash -c "printf 'GET /page HTTP/1.0\r\n\r\n' | timeout 10 byway connect $HOST 8080"
 	[ "$status" -eq 0 ]
 	contains "${lines[0]}" "200 OK"
 	[ "${lines[-1]}" = "it works" ]
@@ -97,7 +102,7 @@ start_host_listen() { # PORT IN OUT
 	random_file "$T/a" 4
 	random_file "$T/b" 4
 	start_listen 7777 "$T/a" "$T/b.got"
-	timeout 20 "$BYWAY" connect "$STACK" 7777 <"$T/b" >"$T/a.got"
+	timeout 20 byway connect "$STACK" 7777 <"$T/b" >"$T/a.got"
 	ended "$JOB" 5
 	same "$T/a" "$T/a.got"
 	same "$T/b" "$T/b.got"
@@ -110,7 +115,7 @@ start_host_listen() { # PORT IN OUT
 	random_file "$T/b" 4
 	start_listen 7777 "$T/a" "$T/b.got"
 	fails nc -z -w 1 127.0.0.1 7777
-	timeout 20 "$BYWAY" connect 127.0.0.1 7777 <"$T/b" >"$T/a.got"
+	timeout 20 byway connect 127.0.0.1 7777 <"$T/b" >"$T/a.got"
 	ended "$JOB" 5
 	same "$T/a" "$T/a.got"
 	same "$T/b" "$T/b.got"

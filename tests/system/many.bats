@@ -31,14 +31,14 @@ two_hundred() {
 
 @test "two hundred connections at once, opened by local processes" {
 	start_daemon
-	background socat "TCP-LISTEN:5001,bind=$HOST,fork,backlog=256" SYSTEM:cat
+	background socat "TCP-LISTEN:5001,bind=$HOST,reuseaddr,fork,backlog=256" SYSTEM:cat
 	wait_for 5 host_listens 5001
 	local i pids=()
 	mkfifo "$T/hold"
 	exec 5<>"$T/hold"
 	for i in {1..200}; do
 		# Each waits for the end of the fifo, which comes to all at once.
-		background bash -c "{ echo hello from $i; read -r end; } <'$T/hold' 5>&- | '$BYWAY' connect $HOST 5001 >'$T/got.$i' 5>&-"
+		background bash -c "{ echo hello from $i; read -r end; } <'$T/hold' 5>&- | byway connect $HOST 5001 >'$T/got.$i' 5>&-"
 		pids+=("$JOB")
 	done
 	wait_for 30 sockets_are 200 '.state == "ESTABLISHED" and (.peer | endswith(":5001"))'
@@ -68,7 +68,7 @@ two_hundred() {
 	contains "$output" "Too many open files"
 	exec 5>&-
 	wait_for 5 no_connections
-	echo again | timeout 5 "$BYWAY" connect "$STACK" 7
+	echo again | timeout 5 byway connect "$STACK" 7
 }
 
 @test "the accept queue's length and limit are shown for a listener" {

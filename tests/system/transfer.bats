@@ -22,7 +22,7 @@ transfer_in() {
 transfer_out() {
 	background nc -l "$HOST" 5001 >"$T/got"
 	wait_for 5 host_listens 5001
-	timeout "$1" "$BYWAY" connect "$HOST" 5001 <"$BATS_FILE_TMPDIR/data"
+	timeout "$1" byway connect "$HOST" 5001 <"$BATS_FILE_TMPDIR/data"
 	ended "$JOB" 10
 	same "$BATS_FILE_TMPDIR/data" "$T/got"
 	rm "$T/got"
@@ -125,7 +125,7 @@ teardown() {
 	start_daemon
 	background byway listen 7777 </dev/null >"$T/got"
 	wait_for 5 stack_listens 7777
-	timeout 60 "$BYWAY" connect 127.0.0.1 7777 <"$BATS_FILE_TMPDIR/data"
+	timeout 60 byway connect 127.0.0.1 7777 <"$BATS_FILE_TMPDIR/data"
 	ended "$JOB" 10
 	same "$BATS_FILE_TMPDIR/data" "$T/got"
 }

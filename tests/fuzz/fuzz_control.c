@@ -1,0 +1,294 @@
+/*
+ * Messages on the control socket: the daemon's conversations, requests and owners' sockets
+ * with an event loop and a stack behind them, and clients that the input plays. No link: this
+ * file defines link_transmit and its kin, so the linker leaves daemon/link.c out.
+ *
+ * Input: one byte of who the clients are (bit 0: not the administrator, bit 1: may open
+ * sockets all the same), then steps of two bytes, big-endian, and what they send:
+ *
+ *      bit 15   afterwards the client reads what was answered
+ *      bit 14   first the owner closes the descriptor that it got last
+ *      bit 13   first the owner writes into it
+ *      bit 12   the second client sends
+ *      bits 0 to 11   length of the packet that follows; 4095: one that is too long
+ *
+ * Checks: every answer is whole netlink, every error has a text, nothing leaks: no client, no
+ * endpoint, no account, no descriptor (rows L1, L2, L6).
+ */
+#include "fuzz.h"
+
+#include "daemon/control.h"
+#include "daemon/owner.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sys/socket.h>
+
+#define CLIENTS 2
+#define HELD 32
+#define STEPS_MAX 64
+#define TURNS_MAX 2000 /* of the loop for one step: more means that it never rests */
+#define TOO_LONG 4095
+
+struct fake {
+	struct daemon daemon;
+	int client[CLIENTS];
+	int held[HELD]; /* owners' descriptors */
+	unsigned held_count;
+};
+
+/* ---- instead of link.c ---- */
+
+unsigned link_offload(const struct link *l)
+{
+	(void)l;
+	return 0;
+}
+
+bool link_transmit(void *daemon, const struct stack_output *out)
+{
+	(void)daemon;
+	(void)out;
+	return true;
+}
+
+const char *link_name(const struct link *l)
+{
+	(void)l;
+	return "fuzz0";
+}
+
+/* ---- as daemon.c hands the stack's calls on ---- */
+
+static size_t on_receive(void *context, struct sock *sock, void *user, const void *data, size_t len)
+{
+	struct endpoint *e = user;
+
+	(void)context, (void)sock;
+	return e && e->ops->receive ? e->ops->receive(e, data, len) : 0;
+}
+
+static bool on_datagram(void *context, struct sock *sock, void *user, const struct stack_endpoint *from,
+			const struct stack_endpoint *to, const void *data, size_t len)
+{
+	struct endpoint *e = user;
+
+	(void)context, (void)sock;
+	return e && e->ops->datagram && e->ops->datagram(e, from, to, data, len);
+}
+
+/* ---- start and end ---- */
+
+static void start_stack(struct daemon *d)
+{
+	struct stack_ops ops = {.transmit = link_transmit, .receive = on_receive, .datagram = on_datagram};
+	struct config *c = &d->config;
+
+	FUZZ_CHECK(config_read(c, NULL, "none", NULL, 0), "the defaults are wrong");
+	c->sockets_per_user = 20;
+	c->stack.half_open_max = 16;
+	d->stack = stack_new(&c->stack, &ops, d, daemon_now());
+	FUZZ_CHECK(d->stack, "no stack");
+	FUZZ_CHECK(stack_address_add(d->stack, daemon_now(), &c->address[0].addr, c->address[0].prefix) == 0, "no address");
+}
+
+static void start_control(struct daemon *d)
+{
+	struct control *k = calloc(1, sizeof(*k));
+
+	k->daemon = d;
+	k->fd = -1;
+	k->in = malloc(BYWAY_MESSAGE_MAX);
+	k->out = malloc(BYWAY_MESSAGE_MAX);
+	d->control = k;
+}
+
+static void add_client(struct fake *f, unsigned i, uint8_t who)
+{
+	int pair[2];
+
+	FUZZ_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0, "no pair");
+	f->client[i] = pair[1];
+	client_new(f->daemon.control, pair[0]);
+	struct client *c = f->daemon.control->clients;
+	FUZZ_CHECK(c, "no client");
+	c->admin = !(who & 1);
+	c->opener = c->admin || (who & 2);
+	if (who & 1)
+		c->owner.uid = 1000 + i;
+}
+
+static void start(struct fake *f, uint8_t who)
+{
+	*f = (struct fake){.held_count = 0};
+	FUZZ_CHECK(sd_event_new(&f->daemon.loop) >= 0 && loop_start(&f->daemon) >= 0, "no event loop");
+	start_stack(&f->daemon);
+	start_control(&f->daemon);
+	for (unsigned i = 0; i < CLIENTS; i++)
+		add_client(f, i, who);
+}
+
+static void run_loop(struct fake *f)
+{
+	for (unsigned i = 0; sd_event_run(f->daemon.loop, 0) > 0; i++)
+		FUZZ_CHECK(i < TURNS_MAX, "the loop does not come to rest");
+}
+
+static void close_last(struct fake *f)
+{
+	if (f->held_count > 0)
+		close(f->held[--f->held_count]);
+}
+
+static void finish(struct fake *f)
+{
+	struct daemon *d = &f->daemon;
+
+	for (unsigned i = 0; i < CLIENTS; i++)
+		close(f->client[i]);
+	run_loop(f);
+	FUZZ_CHECK(!d->control->clients && d->control->client_count == 0, "clients that are gone are still there");
+	control_close(d);
+	while (f->held_count > 0)
+		close_last(f);
+	run_loop(f);
+	endpoints_close_all(d, true);
+	FUZZ_CHECK(!d->endpoints && d->endpoint_count == 0 && d->connections == 0, "endpoints are left");
+	FUZZ_CHECK(!d->accounts, "an account is left");
+	stack_shutdown_all(d->stack, daemon_now(), true);
+	const char *wrong = stack_check(d->stack);
+	FUZZ_CHECK(!wrong, "%s", wrong);
+	stack_free(d->stack);
+	sd_event_source_disable_unref(d->status_timer);
+	sd_event_source_disable_unref(d->deadline);
+	sd_event_source_disable_unref(d->pass);
+	sd_event_unref(d->loop);
+}
+
+/* ---- what clients do ---- */
+
+static int find_text(const struct nlattr *attr, void *arg)
+{
+	if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG)
+		*(bool *)arg = mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0;
+	return MNL_CB_OK;
+}
+
+static void check_answer(const struct nlmsghdr *head)
+{
+	bool text = false;
+
+	if (head->nlmsg_type != NLMSG_ERROR)
+		return;
+	FUZZ_CHECK(mnl_nlmsg_get_payload_len(head) >= sizeof(struct nlmsgerr), "a short error");
+	const struct nlmsgerr *e = mnl_nlmsg_get_payload(head);
+	FUZZ_CHECK(e->error < 0 && e->error > -4096, "error %d", e->error);
+	mnl_attr_parse(head, sizeof(*e), find_text, &text);
+	FUZZ_CHECK(text, "error %d without a text", e->error);
+}
+
+static void keep_descriptors(struct fake *f, struct msghdr *msg)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+		if (f->held_count == HELD)
+			close_last(f);
+		f->held[f->held_count++] = fd;
+	}
+}
+
+/* One packet of answers; false: none is there. */
+static bool read_answer(struct fake *f, int client)
+{
+	static uint8_t buffer[BYWAY_MESSAGE_MAX] __attribute__((aligned(8)));
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {buffer, sizeof(buffer)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(client, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	int left = (int)n;
+
+	if (n <= 0)
+		return false;
+	FUZZ_CHECK(!(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)), "an answer that is too long");
+	keep_descriptors(f, &msg);
+	for (const struct nlmsghdr *head = (const void *)buffer; left > 0; head = mnl_nlmsg_next(head, &left)) {
+		FUZZ_CHECK(mnl_nlmsg_ok(head, left), "an answer that is not whole");
+		check_answer(head);
+	}
+	return true;
+}
+
+static void read_answers(struct fake *f, int client)
+{
+	while (read_answer(f, client))
+		run_loop(f);
+}
+
+static void send_packet(int client, struct input packet, bool too_long)
+{
+	static const uint8_t zeros[BYWAY_MESSAGE_MAX + 1];
+
+	if (too_long)
+		send(client, zeros, sizeof(zeros), MSG_DONTWAIT | MSG_NOSIGNAL);
+	else if (packet.left > 0)
+		send(client, packet.p, packet.left, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void step(struct fake *f, struct input *in)
+{
+	uint16_t head = input_u16(in);
+	int client = f->client[head >> 12 & 1];
+
+	if (head & 0x4000)
+		close_last(f);
+	if ((head & 0x2000) && f->held_count > 0)
+		send(f->held[f->held_count - 1], "some bytes of an owner", 22, MSG_DONTWAIT | MSG_NOSIGNAL);
+	send_packet(client, input_take(in, (head & 0xfff) == TOO_LONG ? 0 : head & 0xfff), (head & 0xfff) == TOO_LONG);
+	run_loop(f);
+	if (head & 0x8000)
+		read_answers(f, client);
+}
+
+static unsigned count_descriptors(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	while (folder && readdir(folder))
+		n++;
+	if (folder)
+		closedir(folder);
+	return n;
+}
+
+/* Refusals are logged; here they are expected. */
+static void mute(void)
+{
+	static FILE *nowhere;
+
+	if (!nowhere)
+		nowhere = fopen("/dev/null", "we");
+	if (nowhere)
+		stderr = nowhere;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = {data, size};
+	struct fake f;
+
+	mute();
+	unsigned before = count_descriptors();
+	start(&f, input_u8(&in));
+	for (unsigned i = 0; i < STEPS_MAX && in.left > 0; i++)
+		step(&f, &in);
+	finish(&f);
+	unsigned after = count_descriptors();
+	FUZZ_CHECK(after == before, "%u descriptors before, %u after", before, after);
+	return 0;
+}

@@ -1,0 +1,118 @@
+#!/usr/bin/env bats
+# Floods on a real TAP: bounded, counted, and without effect on others (bad-inputs E3, I2, U2, U3, C3, S1).
+load lib
+
+# Kibibytes that the daemon has in memory.
+resident() { awk '/^VmRSS/ {print $2}' "/proc/$DAEMON/status"; }
+
+# KIBIBYTES: the daemon has not grown by more than this since `before`.
+grown_at_most() {
+	local now
+	now=$(resident)
+	echo "resident: $before KiB before, $now KiB now"
+	[ $((now - before)) -le "$1" ]
+}
+
+@test "E3: gratuitous ARP from 65,536 senders: the cache stays bounded, the host's entry survives" {
+	start_daemon Services.Echo=yes
+	[ "$(echo before | nc -N -w 3 "$STACK" 7)" = before ]
+	local before
+	before=$(resident)
+	"$HERE/frames.py" arp-flood "$LINK" 65536
+	wait_for 5 counted arp.in 10000
+	[ "$(echo after | nc -N -w 3 "$STACK" 7)" = after ]
+	[ "${BYWAY_SANITIZE:-none}" != none ] || grown_at_most 2048
+}
+
+@test "E3: unsolicited ARP replies make no entry" {
+	start_daemon Services.Echo=yes
+	local mac
+	mac=$(stack_mac)
+	"$HERE/frames.py" arp-replies "$LINK" "$mac" "$STACK" 5000
+	wait_for 5 counted arp.in_unsolicited 4000
+	[ "$(echo after | nc -N -w 3 "$STACK" 7)" = after ]
+}
+
+@test "I2: LAND, a SYN from our own address and port, is dropped" {
+	start_daemon Services.Echo=yes
+	"$HERE/frames.py" land "$LINK" "$(stack_mac)" "$STACK" 7
+	wait_for 5 counted ip4.in_bad_source 1
+	sockets_are 0 '.proto == "tcp" and .state != "LISTEN"'
+	[ "$(echo after | nc -N -w 3 "$STACK" 7)" = after ]
+}
+
+@test "S1: 20,000 spoofed SYNs while a transfer runs: it goes on, memory is bounded, real clients come in after" {
+	start_daemon Services.Echo=yes Network.Gateway="$HOST" TCP.SynAckRetries=1
+	local before mac
+	mac=$(stack_mac)
+	head -c 64M /dev/urandom >"$T/data"
+	background bash -c "timeout 60 nc -N $STACK 7 <'$T/data' | cmp - '$T/data'"
+	local transfer=$JOB
+	wait_for 5 counted tcp.in_bytes 100000
+	before=$(resident)
+	"$HERE/frames.py" syn-flood "$LINK" "$mac" "$STACK" 7 20000
+	wait_for 5 counted tcp.half_open_full 1
+	[ "$(sockets '.state == "SYN-RECEIVED"')" -le 1024 ]
+	ended "$transfer" 60
+	[ "${BYWAY_SANITIZE:-none}" != none ] || grown_at_most 8192
+	# Half-open entries end after their retransmissions.
+	wait_for 10 sockets_are 0 '.state == "SYN-RECEIVED"'
+	[ "$(echo after | nc -N -w 3 "$STACK" 7)" = after ]
+}
+
+@test "U3: datagrams faster than the owner reads are dropped and counted, others are served" {
+	start_daemon Services.Echo=yes
+	background "$OWNER" udp 5353
+	local owner=$JOB
+	wait_for 5 sockets_are 1 '.local | endswith(":5353")'
+	kill -STOP "$owner"
+	local before
+	before=$(resident)
+	python3 - "$STACK" <<-'P'
+		import socket, sys
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		s.connect((sys.argv[1], 5353))
+		for i in range(20000):
+		    try:
+		        s.send(bytes(1000))
+		    except OSError:
+		        pass
+	P
+	wait_for 5 counted udp.in_queue_full 1
+	[ "$(byway show --json "$(socket_id '.local | endswith(":5353")')" | jq '.socket.drops')" -ge 1 ]
+	[ "$(echo others | nc -N -w 3 "$STACK" 7)" = others ]
+	[ "${BYWAY_SANITIZE:-none}" != none ] || grown_at_most 8192
+	kill -CONT "$owner"
+	wait_for 5 sockets_are 1 '(.local | endswith(":5353")) and .["recv-q"] == 0'
+	run timeout 10 nc -u -W 1 -w 3 -p 40001 "$STACK" 5353 <<<"still there"
+	[ "$output" = "still there" ]
+}
+
+@test "C3: answers to a flood at closed UDP ports are rate-limited" {
+	start_daemon ICMP.Rate=50 ICMP.Burst=20
+	local start=$SECONDS
+	python3 - "$STACK" <<-'P'
+		import socket, sys
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		for i in range(5000):
+		    s.sendto(b"x", (sys.argv[1], 20000 + i))
+	P
+	wait_for 5 counted udp.in_no_port 3000
+	local errors
+	errors=$(counter icmp.errors_out)
+	echo "$errors errors in about $((SECONDS - start)) s"
+	[ "$errors" -ge 1 ]
+	[ "$errors" -le $((20 + 50 * (SECONDS - start + 2))) ]
+	counted icmp.rate_limited 2000
+}
+
+@test "a flood of pings leaves a conversation alone" {
+	start_daemon Services.Echo=yes
+	background ping -q -f -w 5 "$STACK"
+	local i
+	wait_for 5 counted icmp.echo_in 1000
+	for i in {1..20}; do
+		[ "$(echo "line $i" | nc -N -w 3 "$STACK" 7)" = "line $i" ]
+	done
+	fails is_gone "$JOB"
+}
