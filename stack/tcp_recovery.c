@@ -257,8 +257,10 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 	if (acked > 0)
 		undo(t, seg);
 	rack_update(t, &d, dsack);
-	if (t->recovery != RECOVERY_OPEN && seq_geq(t->snd_una, t->recover))
+	if (t->recovery != RECOVERY_OPEN && seq_geq(t->snd_una, t->recover)) {
 		leave(t);
+		acked = 0; /* this ACK ended the recovery; the window grows from the next */
+	}
 	lost = detect(t);
 	after_detection(t, &d, acked, lost, limited);
 	tcb_dirty(t);
