@@ -20,10 +20,22 @@
 #define BYWAY_PROTOCOL_H
 
 #include <assert.h>
+#include <linux/netlink.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define BYWAY_SOCKET_DEFAULT "/run/byway/control.sock"
 #define BYWAY_MESSAGE_MAX 65536 /* bytes of one packet on the control socket */
+
+/*
+ * A whole message lies within `left` bytes. (libmnl's mnl_nlmsg_ok compares signed: it takes a
+ * length of 2^31 and above for a small one.)
+ */
+static inline bool byway_message_ok(const struct nlmsghdr *m, size_t left)
+{
+	return left >= sizeof(*m) && m->nlmsg_len >= sizeof(*m) && m->nlmsg_len <= left;
+}
 
 /* nlmsg_type of Byway's own family; no fixed header, attributes follow nlmsghdr. */
 enum byway_type {

@@ -145,7 +145,7 @@ static int take_packet(struct byway *b, ssize_t len, mnl_cb_t each, void *arg, b
 
 	*ours = false;
 	while (more > 0 && left > 0) {
-		if (!mnl_nlmsg_ok(m, left))
+		if (!byway_message_ok(m, (size_t)left))
 			return talk_fail(b, EBADMSG, "the daemon's answer is malformed");
 		*ours |= m->nlmsg_seq == b->seq;
 		more = take_message(b, m, each, arg);

@@ -262,7 +262,7 @@ static size_t packet_handle(struct client *c, const uint8_t *data, size_t len, u
 
 		if (*budget == 0 || !client_ready(c))
 			return (size_t)left;
-		bool whole = mnl_nlmsg_ok(head, left);
+		bool whole = byway_message_ok(head, (size_t)left);
 		if (whole)
 			cost = request_handle(c, head);
 		else

@@ -149,7 +149,7 @@ static int attribute_take(struct request *q, const struct form *form, const stru
 
 static int attributes_parse(struct request *q, const struct form *form)
 {
-	const char *end = mnl_nlmsg_get_payload_tail(q->head);
+	const char *end = (const char *)q->head + q->head->nlmsg_len;
 	const struct nlattr *a = mnl_nlmsg_get_payload_offset(q->head, form->header);
 
 	for (; mnl_attr_ok(a, (int)(end - (const char *)a)); a = mnl_attr_next(a)) {

@@ -299,6 +299,8 @@ void half_open_free(struct stack *s, struct half_open *h);
 void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg,
 		  bool floor_set, seq32 floor);
 seq32 tcp_isn(struct stack *s, const struct pcb *p);
+/* Of our timestamps (RFC 7323 5.4: they tell nobody our uptime). */
+uint32_t tcp_ts_offset(const struct stack *s, const struct pcb *p);
 
 /* ---- tcp_timewait.c ---- */
 /* Takes the tcb's place in the table; the tcb is freed, or stays with its holder, detached. */

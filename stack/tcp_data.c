@@ -23,11 +23,20 @@ static uint32_t right_edge_room(const struct tcb *t)
 	return seq_gt(t->rcv_adv, t->rcv_nxt) ? t->rcv_adv.v - t->rcv_nxt.v : 0;
 }
 
-/* RFC 9293 3.8.6.2.2: the right edge moves only in steps worth a segment, and never left. */
+/*
+ * RFC 9293 3.8.6.2.2: min(Fr * RCV.BUFF, Eff.snd.MSS), by which the right edge moves at least. The
+ * buffer is what memory allows: else a window that shortage has closed would never open again.
+ */
+static uint32_t window_step(const struct tcb *t, uint32_t space, uint32_t segments)
+{
+	return min_u32((space + t->rcvq.len) / 2, segments * tcp_mss_for(t));
+}
+
+/* The right edge moves only in steps worth a segment, and never left. */
 uint16_t tcp_window_field(struct tcb *t)
 {
 	uint32_t offered = right_edge_room(t), space = tcp_receive_space(t);
-	uint32_t step = min_u32(t->recv_limit / 2, tcp_mss_for(t));
+	uint32_t step = window_step(t, space, 1);
 	uint32_t window = space >= offered + step ? space : offered;
 	uint32_t field = window >> t->rcv_scale;
 
@@ -41,7 +50,7 @@ uint16_t tcp_window_field(struct tcb *t)
 void tcp_window_update(struct tcb *t)
 {
 	uint32_t offered = right_edge_room(t), space = tcp_receive_space(t);
-	uint32_t step = min_u32(t->recv_limit / 2, 2u * tcp_mss_for(t));
+	uint32_t step = window_step(t, space, 2);
 
 	if (!tcp_state_receives(tcb_state(t)) || offered > t->recv_limit / 2 || space < offered + step)
 		return;

@@ -13,8 +13,8 @@
 
 #include <errno.h>
 
-/* RFC 6528: M + F(connection, secret), M ticking every 4 microseconds. */
-seq32 tcp_isn(struct stack *s, const struct pcb *p)
+/* F(connection, secret): the same for all connections with these addresses and ports. */
+static uint64_t connection_hash(const struct stack *s, const struct pcb *p)
 {
 	struct { struct stack_addr local, remote; uint16_t lport, rport; } in;
 
@@ -23,7 +23,19 @@ seq32 tcp_isn(struct stack *s, const struct pcb *p)
 	in.remote = p->remote;
 	in.lport = p->lport;
 	in.rport = p->rport;
-	return seq_make((uint32_t)keyed_hash(s->key_isn, &in, sizeof(in)) + (uint32_t)(s->now / 4));
+	return keyed_hash(s->key_isn, &in, sizeof(in));
+}
+
+/* RFC 6528: M + F(connection, secret), M ticking every 4 microseconds. */
+seq32 tcp_isn(struct stack *s, const struct pcb *p)
+{
+	return seq_make((uint32_t)connection_hash(s, p) + (uint32_t)(s->now / 4));
+}
+
+/* The hash's other half: timestamps go on from one connection to the next, as RFC 6191 needs it. */
+uint32_t tcp_ts_offset(const struct stack *s, const struct pcb *p)
+{
+	return (uint32_t)(connection_hash(s, p) >> 32);
 }
 
 /* ---- the listener ---- */
@@ -136,11 +148,12 @@ void half_open_free(struct stack *s, struct half_open *h)
 static void half_open_reply(struct stack *s, const struct half_open *h, uint8_t flags)
 {
 	bool syn = flags & TCP_SYN;
+	uint8_t scale = !syn && h->ws_on ? tcp_window_scale(s->cfg.recv_buffer) : 0; /* never in a SYN (RFC 7323 2.2) */
 	struct tcp_segment seg = {
 		.seq = syn ? h->iss : seq_add(h->iss, 1),
 		.ack = seq_add(h->irs, 1),
 		.flags = (uint8_t)(flags | TCP_ACK),
-		.window = (uint16_t)min_u32(s->cfg.recv_buffer, TCP_WINDOW_UNSCALED),
+		.window = (uint16_t)(min_u32(s->cfg.recv_buffer, TCP_WINDOW_UNSCALED) >> scale),
 	};
 
 	if (syn) {
@@ -206,7 +219,7 @@ static struct half_open *half_open_new(struct stack *s, const struct listener *l
 		.ws_on = seg->opt.has_window_scale && s->cfg.window_scaling,
 		.sack_ok = seg->opt.sack_permitted && s->cfg.sack,
 	};
-	h->ts_offset = (uint32_t)keyed_hash(s->key_port, &h->pcb.id, sizeof(h->pcb.id));
+	h->ts_offset = tcp_ts_offset(s, &h->pcb);
 	s->half_open_count++;
 	return h;
 }

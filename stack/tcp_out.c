@@ -391,6 +391,8 @@ void tcp_retransmit_head(struct tcb *t)
 	struct plan p = {.seq = t->snd_una, .again = true};
 
 	t->rtx_one = false;
+	if (tcb_flight(t) == 0)
+		return; /* the rest of the batch acknowledged it all */
 	p.len = min_u32(min_u32(queued, t->mss), tcb_flight(t));
 	p.fin = t->fin_sent && p.len == queued;
 	if (p.len == 0 && !p.fin)

@@ -47,7 +47,7 @@ int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const st
 	t->iss = tcp_isn(s, &t->sock.pcb);
 	t->snd_una = t->snd_nxt = t->snd_rtx = t->recover = t->iss;
 	t->rcv_scale = s->cfg.window_scaling ? tcp_window_scale(t->recv_limit) : 0;
-	t->ts_offset = (uint32_t)keyed_hash(s->key_port, &t->sock.pcb.id, sizeof(t->sock.pcb.id));
+	t->ts_offset = tcp_ts_offset(s, &t->sock.pcb);
 	s->sockets++; /* sock_bound_free gives back the old one's */
 	sock_bound_free(old);
 	table_insert(&s->table, &t->sock.pcb);

@@ -8,7 +8,7 @@
  *
  *      bit 15   afterwards the client reads what was answered
  *      bit 14   first the owner closes the descriptor that it got last
- *      bit 13   first the owner writes into it
+ *      bit 13   first the owner writes into it and reads from it
  *      bit 12   the second client sends
  *      bits 0 to 11   length of the packet that follows; 4095: one that is too long
  *
@@ -229,6 +229,26 @@ static void read_answers(struct fake *f, int client)
 		run_loop(f);
 }
 
+/* Into the descriptor that came last, and out of it: data, or a connection that a listening one accepted. */
+static void use_last(struct fake *f)
+{
+	uint8_t buffer[4096];
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {buffer, sizeof(buffer)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+
+	if (f->held_count == 0)
+		return;
+	int fd = f->held[f->held_count - 1];
+	memset(buffer, 'o', sizeof(buffer));
+	send(fd, buffer, sizeof(struct byway_datagram) + 20, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) > 0)
+		keep_descriptors(f, &msg);
+}
+
 static void send_packet(int client, struct input packet, bool too_long)
 {
 	static const uint8_t zeros[BYWAY_MESSAGE_MAX + 1];
@@ -246,8 +266,8 @@ static void step(struct fake *f, struct input *in)
 
 	if (head & 0x4000)
 		close_last(f);
-	if ((head & 0x2000) && f->held_count > 0)
-		send(f->held[f->held_count - 1], "some bytes of an owner", 22, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (head & 0x2000)
+		use_last(f);
 	send_packet(client, input_take(in, (head & 0xfff) == TOO_LONG ? 0 : head & 0xfff), (head & 0xfff) == TOO_LONG);
 	run_loop(f);
 	if (head & 0x8000)

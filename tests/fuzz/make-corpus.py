@@ -373,9 +373,9 @@ def byway_address(text, port):
     return bytes(10) + b"\xff\xff" + address(text) + struct.pack("=H", port) + bytes(6)
 
 
-def control(*packets, who=0):
-    """A byte of who asks, then packets with their lengths in front; the highest bit: the client reads now."""
-    return bytes([who]) + b"".join(struct.pack(">H", len(p) | 0x8000) + p for p in packets)
+def control(*packets, who=0, flags=0x8000):
+    """A byte of who asks, then packets with flags and length in front (fuzz_control.c)."""
+    return bytes([who]) + b"".join(struct.pack(">H", len(p) | flags) + p for p in packets)
 
 
 def control_seeds():
@@ -394,7 +394,8 @@ def control_seeds():
                           message(destroy, request[:8] + bytes(40) + struct.pack("=II", 1, 0)))
     yield "route", control(*(message(kind, b"\2\0\0\0", 0x301) for kind in (18, 22, 26, 30)))
     yield "several", control(message(status) + message(status, seq=2) + message(0x999, seq=3) + message(listen, local, seq=4))
-    yield "L1-short", control(message(status)[:8], message(status, length=15), message(status, length=400), b"")
+    yield "L1-short", control(message(status)[:8], message(status, length=15), message(status, length=400),
+                              message(status, length=0x80000000), message(status, length=0xa0000000), message(status, length=0xc0bd0000), b"")
     yield "L1-unknown", control(message(0x1ff), message(0), message(3), message(status, flags=0))
     yield "L1-attributes", control(message(connect), message(connect, protocol + protocol + remote),
                                    message(connect, attribute(1, b"\6\6") + remote), message(connect, attribute(200, b"x") + protocol),
@@ -409,6 +410,16 @@ def control_seeds():
                                     message(connect, protocol + remote), who=1)
     yield "L6-user", control(message(listen, attribute(2, byway_address(US, 80))), message(listen, local),
                              message(diag, request, 0x301), message(destroy, request), who=3)
+    ourselves = protocol + attribute(3, byway_address(US, 7777)) + attribute(6)
+    idle = [b""] * 4
+    yield "L4-writes-and-dies", control(message(listen, local), message(connect, ourselves), *idle, flags=0xa000) + control(
+        *idle, flags=0x6000)[1:]
+    yield "L4-dies-connecting", control(message(connect, protocol + remote + attribute(6))) + control(*idle, flags=0xc000)[1:]
+    yield "L4-accepted", control(message(listen, local), message(connect, protocol + attribute(3, byway_address(US, 7777)))) + control(
+        *idle, flags=0xc000)[1:] + control(*idle, flags=0xa000)[1:]
+    yield "L2-never-reads", control(*[message(stats, flags=0x301)] * 30, flags=0)
+    yield "L1-too-long", b"\0\x8f\xff\x8f\xff"
+    yield "L7-budget", control(*(message(datagram, seq=i) for i in range(25)))
     yield "L7-in-use", control(message(listen, local), message(listen, local), message(connect, protocol + local + remote))
 
 

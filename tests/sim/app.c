@@ -109,6 +109,18 @@ static void end_abort(struct end *e)
 	e->done = true;
 }
 
+/* The socket gets its error as an event. */
+static void end_kill(struct end *e)
+{
+	int error = stack_destroy(e->node->stack, e->app->sim->now, e->id);
+
+	end_trace(e, "is killed");
+	if (error)
+		sim_fail(e->app->sim, "stack_destroy: %d", error);
+	sim_touch(e->node);
+	e->plan.close = CLOSE_NEVER;
+}
+
 void end_shutdown(struct end *e)
 {
 	int error = stack_shutdown(e->sock, e->app->sim->now);
@@ -250,6 +262,10 @@ static void end_finish(struct end *e)
 	case CLOSE_UNREAD:
 		if (e->sent >= e->plan.close_at || e->received >= e->plan.close_at)
 			end_close(e);
+		break;
+	case CLOSE_KILLED:
+		if (!e->got_closed && (e->sent >= e->plan.close_at || e->received >= e->plan.close_at))
+			end_kill(e);
 		break;
 	case CLOSE_NEVER:
 		break;
@@ -394,7 +410,7 @@ static void conn_start(struct conn *c)
 		end_connect(&c->end[0], (uint16_t)(c->port + 100), c->port);
 	} else {
 		conn_listen(c);
-		end_connect(&c->end[0], 0, c->port);
+		end_connect(&c->end[0], c->end[0].plan.local_port, c->port);
 	}
 }
 
@@ -625,17 +641,19 @@ bool app_finished(struct app *app)
 	return app->udp.over || !app->udp.app;
 }
 
+void conn_close_listener(struct conn *c)
+{
+	if (!c->listener)
+		return;
+	stack_close(c->listener, c->app->sim->now);
+	sim_touch(c->end[1].node);
+	c->listener = NULL;
+}
+
 void app_close_listeners(struct app *app)
 {
-	for (unsigned i = 0; i < app->conn_count; i++) {
-		struct conn *c = &app->conn[i];
-
-		if (!c->listener)
-			continue;
-		stack_close(c->listener, app->sim->now);
-		sim_touch(c->end[1].node);
-		c->listener = NULL;
-	}
+	for (unsigned i = 0; i < app->conn_count; i++)
+		conn_close_listener(&app->conn[i]);
 	if (!app->udp.app)
 		return;
 	stack_close(app->udp.in, app->sim->now);

@@ -18,6 +18,7 @@ enum app_close {
 	CLOSE_AND_FORGET, /* stack_close as soon as all is sent and received */
 	CLOSE_ABORT,      /* stack_abort in the middle */
 	CLOSE_UNREAD,     /* stack_close in the middle, read or not */
+	CLOSE_KILLED,     /* somebody calls stack_destroy in the middle */
 	CLOSE_NEVER       /* stays open until something else ends it */
 };
 
@@ -30,10 +31,11 @@ struct end_plan {
 	uint64_t write_gap, read_gap;  /* microseconds between two; 0: as fast as can be */
 	enum app_take take;            /* of what is offered straight from the frame */
 	enum app_close close;
-	uint32_t close_at;             /* CLOSE_ABORT, CLOSE_UNREAD: after so many bytes received or sent */
+	uint32_t close_at;             /* CLOSE_ABORT, _UNREAD, _KILLED: after so many bytes received or sent */
 	uint64_t shut_at;              /* not before this time; 0: no matter */
 	bool nodelay, lend;            /* lend: stack_send_space instead of stack_send */
 	uint64_t keepalive;            /* idle time; 0: off */
+	uint16_t local_port;           /* of the one that connects; 0: any */
 };
 
 enum app_kind { APP_END, APP_LISTENER, APP_UDP };
@@ -95,6 +97,7 @@ struct conn *app_conn(struct app *app, struct sim_node *from, struct sim_node *t
 void app_datagrams(struct app *app, struct sim_node *from, struct sim_node *to, uint32_t count, uint32_t size_max);
 /* Every end has finished, one way or another. */
 bool app_finished(struct app *app);
+void conn_close_listener(struct conn *c);
 /* Gives back listeners and datagram sockets. */
 void app_close_listeners(struct app *app);
 /* Fails the run unless every byte arrived and both ends closed in order. */

@@ -203,9 +203,13 @@ unsigned frame_destination(const struct sim_node *node, const uint8_t *data, siz
 	return SIM_NODES;
 }
 
-bool frame_is_protected(const struct sim_node *node, const uint8_t *data, size_t len)
+size_t frame_protected(const struct sim_node *node, const uint8_t *data, size_t len)
 {
-	return ip_of(node, data, len) != NULL;
+	const uint8_t *ip = ip_of(node, data, len);
+
+	if (!ip)
+		return 0;
+	return is_fragment(ip) ? IP_SIZE : len - frame_link_header(node);
 }
 
 static int window_scale_option(const uint8_t *p, size_t len)

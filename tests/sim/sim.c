@@ -143,9 +143,10 @@ static bool arrival(struct sim_node *from, size_t len, bool arp, uint64_t *at)
 		l->free_at = leaves;
 	}
 	*at = leaves + l->delay + (l->jitter ? sim_below(sim, (uint32_t)l->jitter) : 0);
-	if (!l->reorder && *at < l->last_arrival)
+	if (!l->reorder && !arp && *at < l->last_arrival)
 		*at = l->last_arrival;
-	l->last_arrival = *at;
+	if (!arp)
+		l->last_arrival = *at;
 	if (l->coalesce)
 		*at = (*at + l->coalesce - 1) / l->coalesce * l->coalesce;
 	return true;
@@ -168,7 +169,7 @@ static void corrupt(struct sim_node *from, struct sim_frame *f)
 	case 2:
 	case 3:
 		/* not the hardware addresses: they are not covered by any sum */
-		bit = link * 8 + sim_below(sim, (uint32_t)(f->len - link) * 8);
+		bit = link * 8 + sim_below(sim, (uint32_t)frame_protected(from, f->data, f->len) * 8);
 		f->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		break;
 	}
@@ -177,7 +178,7 @@ static void corrupt(struct sim_node *from, struct sim_frame *f)
 static void put_on_wire(struct sim_node *from, unsigned to, const uint8_t *data, size_t len, uint16_t gso_size)
 {
 	struct sim *sim = from->sim;
-	bool arp = !frame_is_protected(from, data, len);
+	bool arp = frame_protected(from, data, len) == 0;
 	struct sim_frame *f;
 	const char *fate = "";
 	uint64_t at;
@@ -314,6 +315,26 @@ struct sim_node *sim_node_add(struct sim *sim, struct stack_config *cfg)
 	return node;
 }
 
+static bool visit(void *arg, const struct stack_sock_info *info)
+{
+	struct sim_node *node = arg;
+	struct stack_tcb_info tcb;
+
+	if (!stack_tcb(node->stack, node->sim->now, info->id, &tcb) || tcb.sock.id != info->id ||
+	    tcb.sock.state != info->state)
+		sim_fail(node->sim, "node %u: socket %" PRIu64 " is listed and cannot be looked into", node->index + 1, info->id);
+	return true;
+}
+
+/* What an operator does meanwhile. */
+static void look_into(struct sim_node *node)
+{
+	uint64_t cursor = 0;
+
+	while (stack_walk(node->stack, &cursor, 5, visit, node))
+		;
+}
+
 static void check_node(struct sim_node *node)
 {
 	const char *wrong = stack_check(node->stack), *name;
@@ -326,6 +347,8 @@ static void check_node(struct sim_node *node)
 		if (limit && used > limit)
 			sim_fail(node->sim, "node %u: %s uses %" PRIu64 " of %" PRIu64 " bytes", node->index + 1, name, used, limit);
 	}
+	if (node->sim->steps % 16 == 0)
+		look_into(node);
 	if (total > node->cfg.mem_total)
 		sim_fail(node->sim, "node %u uses %" PRIu64 " bytes in all", node->index + 1, total);
 }

@@ -113,8 +113,11 @@ void frame_cut(const struct sim_node *node, const uint8_t *data, size_t len, uin
 	       void (*emit)(void *arg, const uint8_t *data, size_t len), void *arg);
 /* Node index by destination; SIM_NODES: everybody else. */
 unsigned frame_destination(const struct sim_node *node, const uint8_t *data, size_t len);
-/* May the wire corrupt it? Only what is protected by checksums. */
-bool frame_is_protected(const struct sim_node *node, const uint8_t *data, size_t len);
+/*
+ * Bytes after the link header in which one flipped bit is always noticed: all of a packet, the IP
+ * header of a fragment (flips in two fragments may cancel out in the sum of the whole), 0 of ARP.
+ */
+size_t frame_protected(const struct sim_node *node, const uint8_t *data, size_t len);
 
 /* The fields of a TCP segment, for flow.c and the trace. */
 struct frame_tcp {

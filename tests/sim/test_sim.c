@@ -20,7 +20,7 @@
 
 #define MILLISECOND UINT64_C(1000)
 #define PERCENT 10000u /* of a million */
-#define TIME_LIMIT (4 * 3600 * SIM_SECOND)
+#define TIME_LIMIT (6 * 3600 * SIM_SECOND)
 #define DRAIN_LIMIT (2 * 3600 * SIM_SECOND)
 #define UDP_MAX 65507u
 #define STEP_LIMIT 3000000u
@@ -128,7 +128,7 @@ static void link_all(struct run *run, const struct sim_link *l)
 /* What the ends of a connection are going to do. */
 static void trace_plan(struct run *run, const struct conn *c)
 {
-	static const char *const closes[] = {"when sent", "after peer", "and forget", "abort", "unread", "never"};
+	static const char *const closes[] = {"when sent", "after peer", "and forget", "abort", "unread", "killed", "never"};
 	static const char *const takes[] = {"all", "some", "nothing"};
 
 	for (unsigned i = 0; i < 2; i++) {
@@ -241,16 +241,22 @@ static void plan_reader(struct sim *sim, struct end_plan *p, const struct end_pl
 		p->read_gap = log_between(sim, 1000, 2000000);
 }
 
+/* Memory may run out: an error is no fault then, and a peer that lost its own is noticed. */
+static void conn_may_fail(struct conn *c)
+{
+	c->may_fail = true;
+	c->end[0].plan.keepalive = c->end[1].plan.keepalive = 20 * SIM_SECOND;
+}
+
 static void plan_breakage(struct sim *sim, struct conn *c)
 {
 	struct end *e = &c->end[sim_below(sim, 2)], *other = &c->end[e == &c->end[0]];
 
-	c->may_fail = true;
-	e->plan.close = toss(sim) ? CLOSE_ABORT : CLOSE_UNREAD;
+	e->plan.close = (enum app_close)sim_between(sim, CLOSE_ABORT, CLOSE_KILLED);
 	e->plan.close_at = sim_below(sim, e->plan.total + other->plan.total + 1) / 2;
 	if (e->plan.close_at > e->plan.total && e->plan.close_at > other->plan.total)
 		e->plan.close_at = 0;
-	e->plan.keepalive = other->plan.keepalive = 20 * SIM_SECOND;
+	conn_may_fail(c);
 }
 
 static void conn_random(struct run *run, uint32_t most)
@@ -296,19 +302,23 @@ static void scenario_random(struct run *run)
 	enum stack_link_type link = toss(sim) ? STACK_LINK_ETHERNET : STACK_LINK_IP;
 	uint16_t mtu = mtus[sim_below(sim, 8)];
 	unsigned nodes = sim_below(sim, 4) == 0 ? 3 : 2, conns = log_between(sim, 1, 8);
-	bool rough = sim_below(sim, 3) > 0;
+	bool rough = sim_below(sim, 3) > 0, short_of_memory = sim_below(sim, 12) == 0;
 
 	for (unsigned i = 0; i < nodes && !sim->failed; i++) {
 		struct stack_config cfg;
 		struct sim_node *node;
 
 		config_random(sim, &cfg, link, mtu);
+		if (short_of_memory)
+			cfg.mem_total = log_between(sim, 20000, 200000);
 		node = add_node(run, &cfg);
 		link_random(sim, &node->link, rough);
 		node->late = toss(sim) ? 0 : log_between(sim, 100, 20000);
 	}
 	for (unsigned i = 0; i < conns && !sim->failed; i++)
-		conn_random(run, (rough ? 30000 : 200000) / conns);
+		conn_random(run, (rough ? 150000 : 500000) / conns);
+	for (unsigned i = 0; i < conns && short_of_memory && !sim->failed; i++)
+		conn_may_fail(&run->app.conn[i]);
 	if (!sim->failed && sim_below(sim, 4) == 0)
 		udp_random(run, mtu);
 	run_to_end(run);
@@ -553,6 +563,95 @@ static void close_with_unread_data_resets(struct run *run)
 	run_to_end(run);
 	if (c->end[0].error != ECONNRESET)
 		sim_fail(&run->sim, "the peer of a close with unread data sees %s", strerror(c->end[0].error));
+}
+
+/* Half a minute without a frame in either direction. */
+static void outage_hook(struct app *app)
+{
+	uint64_t start = app->conn[0].start + 50 * MILLISECOND;
+
+	app->sim->node[1].off = app->sim->now > start && app->sim->now < start + 30 * SIM_SECOND;
+}
+
+static void outage(struct run *run)
+{
+	two_nodes(run, 1500);
+	link_all(run, &(struct sim_link){.delay = 5 * MILLISECOND, .bandwidth = 1000000, .queue = 50000});
+	transfer(run, 300000, 300000);
+	run->app.hook = outage_hook;
+	run_to_end(run);
+	expect_counted(run, "tcp.timeouts");
+}
+
+/* ---- a second connection with the ports of the first ---- */
+
+#define LOCAL_PORT 2000
+
+/* When the second may start, given the initial sequence number of the first. */
+struct again {
+	uint64_t (*when)(const struct again *a);
+	struct run *run;
+	uint32_t iss;    /* first connection's, of the end that is looked at */
+	uint64_t iss_at; /* when it was chosen */
+};
+
+static void again_hook(struct app *app)
+{
+	struct again *a = app->hook_arg;
+	struct conn *first = &app->conn[0], *second = &app->conn[1];
+	struct end *e = &first->end[a->run->sim.seed >> 1 & 1];
+	struct stack_tcb_info info;
+
+	if (a->iss_at == 0 && e->id && stack_tcb(e->node->stack, app->sim->now, e->id, &info) && info.iss) {
+		a->iss = info.iss;
+		a->iss_at = info.created;
+	}
+	if (second->start != STACK_NEVER || !first->end[0].done || !first->end[1].done)
+		return;
+	conn_close_listener(first);
+	second->start = a->when(a);
+}
+
+static void connect_again(struct run *run, struct again *a)
+{
+	struct conn *first, *second;
+
+	two_nodes(run, 1500);
+	first = transfer(run, 10, 10);
+	second = transfer(run, 200000, 200000);
+	second->port = first->port;
+	second->start = STACK_NEVER;
+	first->end[0].plan.local_port = second->end[0].plan.local_port = LOCAL_PORT;
+	first->end[0].plan.close = CLOSE_AFTER_PEER; /* TIME-WAIT is at the server */
+	a->run = run;
+	run->app.hook = again_hook;
+	run->app.hook_arg = a;
+	run_to_end(run);
+}
+
+/* RFC 6528: M ticks every 4 microseconds, so it is known when the numbers of one pair of ports come to the wrap. */
+static uint64_t at_the_wrap(const struct again *a)
+{
+	uint32_t before = sim_below(&a->run->sim, 100000);
+	uint64_t wait = (uint32_t)(0 - before - a->iss) * UINT64_C(4);
+
+	return a->iss_at + wait + (wait > 60 * SIM_SECOND ? 0 : UINT64_C(4) << 32);
+}
+
+static void sequence_wrap(struct run *run)
+{
+	connect_again(run, &(struct again){.when = at_the_wrap});
+}
+
+static uint64_t at_once(const struct again *a)
+{
+	return a->run->sim.now;
+}
+
+static void time_wait_reused(struct run *run)
+{
+	connect_again(run, &(struct again){.when = at_once});
+	expect_counted(run, "tcp.time_wait_reused");
 }
 
 /* ---- budgets ---- */
@@ -801,6 +900,9 @@ static const struct scenario {
 	{"simultaneous_close", simultaneous_close, 8},
 	{"simultaneous_open", simultaneous_open, 8},
 	{"loopback", loopback, 4},
+	{"outage", outage, 8},
+	{"sequence_wrap", sequence_wrap, 16},
+	{"time_wait_reused", time_wait_reused, 8},
 	{"abort_reaches_the_peer", abort_reaches_the_peer, 8},
 	{"close_with_unread_data_resets", close_with_unread_data_resets, 8},
 	{"budget_exhaustion", budget_exhaustion, 20},

@@ -197,4 +197,28 @@ fails() {
 	fi
 }
 
+# COMMAND...: as user 65534 with an open /dev/net/tun, where we are root; where we are an ordinary user, as we are.
+# The node is one of our own in our mount namespace; the machine's stays as it is.
+as_user() {
+	if [ "$IN_NETNS_AS" = user ]; then
+		"$@"
+		return
+	fi
+	setpriv --reuid 65534 --regid 65534 --clear-groups unshare -r -n -m true ||
+		skip "user namespaces are not allowed to ordinary users here"
+	if [ "$(stat -c %a /dev/net/tun)" != 666 ]; then
+		mount -t tmpfs -o mode=755 byway-dev /dev/net
+		mknod -m 666 /dev/net/tun c 10 200
+	fi
+	open_folders
+	cd /
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+}
+
+# Lets other users into the test's folder and what lies in it.
+open_folders() {
+	chmod 711 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test"
+	chmod -R a+rwX "$T"
+}
+
 need_root() { [ "$IN_NETNS_AS" = root ] || skip "needs root outside a user namespace"; }

@@ -9,8 +9,7 @@ as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$T/byway" "$@"
 start_open_daemon() {
 	need_root
 	cp "$BYWAY" "$T/byway"
-	chmod 711 "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test"
-	chmod 777 "$T"
+	open_folders
 	start_daemon "$@"
 	chmod 666 "$BYWAY_SOCKET"
 }

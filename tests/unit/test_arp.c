@@ -282,6 +282,20 @@ START_TEST(row_E3_unsolicited_reply_makes_no_entry)
 }
 END_TEST
 
+START_TEST(row_E3_unsolicited_reply_confirms_nothing)
+{
+	struct sock *sock;
+
+	net_start(&net, NULL);
+	sock = make_stale(&net);
+	feed_arp(&net, ARP_REPLY, peer_mac, &net.peer, &net.us);
+	ck_assert_int_eq(peer_state(&net), STACK_NEIGH_STALE);
+	ck_assert_uint_eq(count_of(&net, "arp.in_unsolicited"), 1);
+	stack_close(sock, net.now);
+	net_end(&net);
+}
+END_TEST
+
 START_TEST(row_E3_flood_of_announcements_makes_no_entry)
 {
 	net_start(&net, NULL);
@@ -592,6 +606,7 @@ int main(void)
 	suite_add(s, "a new hardware address is tried first", a_new_hardware_address_is_tried_first);
 	suite_add(s, "answers are rate-limited", answers_are_rate_limited);
 	suite_add(s, "E3 unsolicited reply makes no entry", row_E3_unsolicited_reply_makes_no_entry);
+	suite_add(s, "E3 unsolicited reply confirms nothing", row_E3_unsolicited_reply_confirms_nothing);
 	suite_add(s, "E3 flood of announcements makes no entry", row_E3_flood_of_announcements_makes_no_entry);
 	suite_add(s, "E3 flood of requests spares used entries", row_E3_flood_of_requests_spares_used_entries);
 	suite_add(s, "E4 defended once in ten seconds", row_E4_defended_once_in_ten_seconds);

@@ -370,6 +370,12 @@ START_TEST(datagrams_do_not_mix)
 	ck_assert_int_eq(stack_recvfrom(sock, NULL, 0, NULL), -EAGAIN);
 	feed_fragment(&net, 1, whole, 504, total - 504, false);
 	expect_datagram(sock, whole, 1000);
+	ck_assert_uint_eq(net.s->reassembly_count, 3);
+	for (uint8_t i = 20; i < 220; i++) /* some of them hash to one slot */
+		feed_fragment_of(&net, (struct cut){addr_of(0, i), 1, IP_PROTO_UDP}, whole, 0, 504, true);
+	ck_assert_uint_eq(net.s->reassembly_count, 203);
+	net_pass(&net, SECONDS(31));
+	forget(&net);
 	stack_close(sock, net.now);
 	net_end(&net);
 }
@@ -506,6 +512,7 @@ START_TEST(row_I5_timeout_is_reported)
 	ck_assert_uint_eq(h.code, 1);
 	ck_assert_uint_eq(len, 548);
 	ck_assert_mem_eq(quote + 20, whole, 528);
+	expect_silence(&net);
 	net_end(&net);
 }
 END_TEST
@@ -529,6 +536,7 @@ START_TEST(row_I5_a_source_crowds_out_only_itself)
 		most = memory_of(&net, MEM_FRAGMENT) > most ? memory_of(&net, MEM_FRAGMENT) : most;
 	}
 	ck_assert_uint_le(most, net.s->cfg.mem_fragments / 4 + 4096);
+	ck_assert_uint_le(net.s->reassembly_count, 64 + 1);
 	ck_assert_uint_gt(most, 64 * 1480);
 	feed_fragment(&net, 1, whole, 1480, total - 1480, false);
 	expect_datagram(sock, whole, 3000);
@@ -611,6 +619,42 @@ START_TEST(row_I5_small_budget_holds)
 	expect_datagram(sock, whole, 2000);
 	stack_close(sock, net.now);
 	net_end(&net);
+}
+END_TEST
+
+/* A datagram in two halves; between them others use up the budget. True: it came through. */
+static bool survives(const struct stack_addr *small)
+{
+	size_t total;
+	bool came;
+
+	net_start(&net, small_budget);
+	total = make_datagram(&net, whole, 1000);
+	feed_fragment_of(&net, (struct cut){*small, 1, IP_PROTO_UDP}, whole, 0, 504, true);
+	for (uint16_t i = 0; i < 12; i++) {
+		struct cut c = {addr_of(9, (uint8_t)(i / 2)), i, IP_PROTO_UDP};
+
+		feed_fragment_of(&net, c, whole, 1480, 1480, true);
+	}
+	ck_assert_uint_gt(count_of(&net, "ip4.fragments_dropped"), 0);
+	feed_fragment_of(&net, (struct cut){*small, 1, IP_PROTO_UDP}, whole + 504, 504, total - 504, false);
+	came = count_of(&net, "ip4.reassembled") == 1;
+	forget(&net);
+	net_end(&net);
+	return came;
+}
+
+/* The budget is out: who uses most pays, not who came first and uses little (unless both hash to one slot). */
+START_TEST(row_I5_the_largest_user_pays)
+{
+	unsigned survivors = 0;
+
+	for (uint8_t i = 0; i < 50; i++) {
+		struct stack_addr small = addr_of(0, (uint8_t)(10 + i));
+
+		survivors += survives(&small);
+	}
+	ck_assert_uint_ge(survivors, 44);
 }
 END_TEST
 
@@ -958,6 +1002,11 @@ END_TEST
 static unsigned offload_now;
 static void with_offload(struct stack_config *c)
 {
+	c->offload = offload_now;
+}
+
+static void with_offload_ip(struct stack_config *c)
+{
 	c->link = STACK_LINK_IP;
 	c->offload = offload_now;
 }
@@ -1036,9 +1085,13 @@ START_TEST(segments_are_cut_in_software)
 
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (uint8_t)(i * 13 + i / 200);
-	for (int link_sums = 0; link_sums < 2; link_sums++) {
+	for (int i = 0; i < 4; i++) {
+		bool link_sums = i & 1, ethernet = i & 2;
+
 		offload_now = link_sums ? STACK_OFFLOAD_CSUM : 0;
-		net_start(&net, with_offload);
+		net_start(&net, ethernet ? with_offload : with_offload_ip);
+		if (ethernet)
+			know_peer(&net);
 		send_large_segment(&net, data);
 		check_pieces(&net, data, link_sums);
 		ck_assert_uint_eq(count_of(&net, "link.segmented"), 1);
@@ -1055,7 +1108,7 @@ START_TEST(segments_are_left_to_the_link)
 	struct tcp_segment seg;
 
 	offload_now = STACK_OFFLOAD_CSUM | STACK_OFFLOAD_TSO4;
-	net_start(&net, with_offload);
+	net_start(&net, with_offload_ip);
 	send_large_segment(&net, data);
 	ck_assert_uint_eq(net.count - net.read, 1);
 	c = &net.sent[net.read % CAPTURE_MAX];
@@ -1274,8 +1327,10 @@ START_TEST(kinds_of_destination)
 {
 	static const uint8_t group[4] = {239, 1, 2, 3};
 	struct stack_addr directed = addr_of(0, 255), limited = stack_addr_v4(broadcast_mac);
-	struct stack_addr multicast = stack_addr_v4(group);
+	struct stack_addr multicast = stack_addr_v4(group), pair = addr_of(6, 0), other = addr_of(6, 1);
+	struct ip_params params = {.dst = directed, .proto = 99, .ttl = 1};
 	struct route_result r;
+	struct tx tx;
 
 	net_start(&net, NULL);
 	ck_assert(lookup(&net, &directed, &r) == 0 && r.broadcast && addr_eq(&r.source, &net.us));
@@ -1283,6 +1338,10 @@ START_TEST(kinds_of_destination)
 	ck_assert(lookup(&net, &multicast, &r) == 0 && r.broadcast);
 	ck_assert(lookup(&net, &net.us, &r) == 0 && r.loopback);
 	ck_assert_int_eq(lookup(&net, &nowhere, &r), -ENETUNREACH);
+	tx_init(&tx);
+	ck_assert_int_eq(ip_output(net.s, &tx, &params), -EACCES);
+	ck_assert_int_eq(stack_address_add(net.s, net.now, &pair, 31), 0); /* RFC 3021 */
+	ck_assert(lookup(&net, &other, &r) == 0 && !r.broadcast);
 	ck_assert_uint_eq(ip_mtu(net.s, &net.peer), 1500);
 	ck_assert_uint_eq(ip_mtu(net.s, &net.us), 65535);
 	net_end(&net);
@@ -1337,6 +1396,7 @@ static void add_fragments(Suite *s)
 	suite_add(s, "I5 share of bytes", row_I5_share_of_bytes);
 	suite_add(s, "I5 many sources are bounded", row_I5_many_sources_are_bounded);
 	suite_add(s, "I5 small budget holds", row_I5_small_budget_holds);
+	suite_add(s, "I5 the largest user pays", row_I5_the_largest_user_pays);
 }
 
 static void add_icmp(Suite *s)
