@@ -47,6 +47,7 @@ void stack_config_default(struct stack_config *c)
 		.keepalive_probes = 9,
 		.timestamps = true,
 		.window_scaling = true,
+		.sack = true,
 		.icmp_rate = 1000,
 		.icmp_burst = 200,
 		.rst_rate = 1000,
@@ -300,6 +301,7 @@ static bool collect(void *arg, struct pcb *p)
 static void tcb_release(struct stack *s, struct tcb *t)
 {
 	tcp_ooo_clear(t);
+	scoreboard_clear(&t->board, &s->mem);
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
 	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
 	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));

@@ -79,7 +79,10 @@
 	X(tcp_out_rst, "tcp.resets_out", "resets sent") \
 	X(tcp_rst_limited, "tcp.resets_limited", "resets not sent for the rate limit") \
 	X(tcp_retransmissions, "tcp.retransmissions", "segments sent again") \
-	X(tcp_fast_retransmits, "tcp.fast_retransmits", "losses found by duplicate ACKs") \
+	X(tcp_fast_retransmits, "tcp.fast_retransmits", "losses found by duplicate ACKs or SACK") \
+	X(tcp_loss_probes, "tcp.loss_probes", "probes for a lost tail (RFC 8985)") \
+	X(tcp_undos, "tcp.spurious_recoveries", "recoveries undone: nothing was lost") \
+	X(tcp_dsacks_in, "tcp.dsacks_in", "duplicates that the peer reported (RFC 2883)") \
 	X(tcp_timeouts, "tcp.timeouts", "retransmission timeouts") \
 	X(tcp_delayed_acks, "tcp.delayed_acks", "ACKs sent by the delayed-ACK timer") \
 	X(tcp_zero_window_probes, "tcp.zero_window_probes", "probes into a closed window") \

@@ -181,6 +181,9 @@ static void tcb_control(const struct tcb *t, struct stack_tcb_info *out)
 	out->ssthresh = t->cc.ssthresh;
 	out->flight = tcb_flight(t);
 	out->recover = t->recover.v;
+	out->sacked = t->board.sacked;
+	out->lost = t->board.lost;
+	out->reordering = t->reordering;
 	out->dupacks = t->dupacks;
 	out->srtt = t->rtt.srtt / 8;
 	out->rttvar = t->rtt.rttvar / 4;
@@ -203,6 +206,7 @@ static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_in
 	out->ooo_bytes = t->ooo_bytes;
 	out->ooo_ranges = t->ooo_ranges;
 	out->memory = sizeof(*t) + byteq_memory(&t->sndq) + byteq_memory(&t->rcvq);
+	out->memory += t->board.count * sizeof(struct sent);
 	for (const struct ooo_range *r = t->ooo; r; r = r->next)
 		out->memory += sizeof(*r) + byteq_memory(&r->data);
 	out->bytes_sent = t->bytes_sent;
@@ -452,6 +456,8 @@ static const char *check_tcb(const struct tcb *t)
 		return "SND.UNA <= snd_rtx <= SND.NXT does not hold";
 	if (t->syn_acked && seq_gt(t->snd_nxt, end))
 		return "SND.NXT is beyond the send queue";
+	if (t->sack_on && t->board.head && scoreboard_check(&t->board, t->snd_una, t->snd_nxt))
+		return scoreboard_check(&t->board, t->snd_una, t->snd_nxt);
 	if (seq_gt(t->rcv_nxt, t->rcv_adv))
 		return "RCV.NXT is beyond the window";
 	if (t->syn_acked && t->cc.cwnd < t->mss / 2)

@@ -123,7 +123,7 @@ struct stack_config {
 	stack_time fin_wait_2;  /* limit after the owner has closed */
 	stack_time keepalive_idle, keepalive_interval;
 	uint8_t keepalive_probes;
-	bool timestamps, window_scaling;
+	bool timestamps, window_scaling, sack;
 
 	/* rate limits: events in a second, and burst */
 	uint32_t icmp_rate, icmp_burst;
@@ -336,9 +336,9 @@ void stack_info(const struct sock *sock, struct stack_sock_info *out);
 
 enum stack_timer {
 	STACK_TIMER_REXMT, STACK_TIMER_PERSIST, STACK_TIMER_DELACK, STACK_TIMER_KEEPALIVE,
-	STACK_TIMER_FIN_WAIT_2, STACK_TIMER_TIME_WAIT
+	STACK_TIMER_FIN_WAIT_2, STACK_TIMER_LOSS_PROBE, STACK_TIMER_REORDER, STACK_TIMER_TIME_WAIT
 };
-#define STACK_TIMER_COUNT 6
+#define STACK_TIMER_COUNT 8
 const char *stack_timer_name(enum stack_timer timer);
 
 #define STACK_HISTORY 8
@@ -363,6 +363,8 @@ struct stack_tcb_info {
 	/* congestion control and recovery */
 	const char *cc_name, *recovery; /* "open", "fast-recovery", "loss" */
 	uint32_t cwnd, ssthresh, flight, recover, dupacks;
+	uint32_t sacked, lost; /* bytes in flight that the peer has, and that are taken for lost */
+	bool reordering;       /* seen on this path */
 	/* times, microseconds */
 	uint64_t srtt, rttvar, rto, rtt_min;
 	uint32_t backoff, retries;

@@ -13,7 +13,8 @@
  *   snd_una            snd_rtx              snd_nxt            queue's end    FIN
  *      |--- sent, to be sent again ---|--- sent ---|--- not sent yet ---|-----|
  *
- * snd_rtx == snd_nxt when nothing is to be sent again.
+ * snd_rtx == snd_nxt when nothing is to be sent again. With SACK the scoreboard knows what is
+ * to be sent again, and snd_rtx stays at snd_nxt.
  */
 #ifndef BYWAY_STACK_TCP_H
 #define BYWAY_STACK_TCP_H
@@ -21,6 +22,7 @@
 #include "cc.h"
 #include "net.h"
 #include "rtt.h"
+#include "scoreboard.h"
 
 #define TCP_MSS_DEFAULT 536u /* RFC 9293 3.7.1 */
 #define TCP_MSS_MIN 88u      /* less than this would make a peer's option an attack (row T6) */
@@ -28,7 +30,12 @@
 #define TCP_WINDOW_UNSCALED 65535u
 
 /* Deadlines of one tcb; the order is that of enum stack_timer. */
-enum tcb_timer { TCB_REXMT, TCB_PERSIST, TCB_DELACK, TCB_KEEPALIVE, TCB_FIN_WAIT_2, TCB_TIMER_COUNT };
+enum tcb_timer {
+	TCB_REXMT, TCB_PERSIST, TCB_DELACK, TCB_KEEPALIVE, TCB_FIN_WAIT_2,
+	TCB_LOSS_PROBE, /* RFC 8985 7: TLP */
+	TCB_REORDER,    /* RFC 8985 6.2: waits for what may only be late */
+	TCB_TIMER_COUNT
+};
 
 /* Why a state changed; the texts are in names.c. */
 enum tcp_cause {
@@ -50,7 +57,7 @@ struct ooo_range {
 
 enum tcp_recovery {
 	RECOVERY_OPEN, /* no loss known */
-	RECOVERY_FAST, /* NewReno's fast recovery (RFC 6582) */
+	RECOVERY_FAST, /* a loss was found by ACKs: NewReno (RFC 6582), or RACK and PRR with SACK */
 	RECOVERY_LOSS  /* after a timeout: everything in flight counts as lost */
 };
 
@@ -76,6 +83,8 @@ struct tcb {
 	struct ooo_range *ooo;
 	uint32_t ooo_bytes;
 	uint16_t ooo_ranges;
+	seq32 ooo_recent;      /* start of what came out of order last: the first SACK block (RFC 2018 4) */
+	seq32 dsack_left, dsack_right; /* duplicate to report (RFC 2883); equal: none */
 	uint32_t send_limit, recv_limit; /* bytes */
 
 	/* sizes: payload bytes of a full segment, each way */
@@ -95,6 +104,18 @@ struct tcb {
 	uint8_t retries;  /* timeouts or probes in a row */
 	uint16_t dupacks;
 	uint8_t keepalive_sent;
+
+	/* with SACK: RACK-TLP (RFC 8985), PRR (RFC 6937), undo (RFC 3522, 4015) */
+	struct scoreboard board;
+	uint64_t rack_at;     /* when the most recently sent of what was delivered went out */
+	seq32 rack_end, fack; /* its end; the highest end delivered */
+	uint32_t rack_rtt;    /* its round-trip time */
+	uint32_t prr_delivered, prr_out, prr_flight; /* bytes since recovery began; flight when it did */
+	uint32_t undo_cwnd, undo_ssthresh; /* before recovery */
+	uint32_t undo_ts;     /* our timestamp when it first sent something again */
+	seq32 probe_end;      /* SND.NXT when the loss probe went out */
+	seq32 reorder_until;  /* the reordering window stays wide until this is acknowledged */
+	uint8_t reorder_steps; /* quarters of the least RTT (RFC 8985 6.2, step 4) */
 
 	/* acknowledging */
 	uint32_t ack_bytes;  /* received since our last ACK */
@@ -119,6 +140,10 @@ struct tcb {
 	bool keepalive : 1;
 	bool ts_on : 1, ws_on : 1, sack_on : 1;
 	bool want_write : 1;  /* the writer found no room: tell it when there is */
+	bool reordering : 1;  /* seen on this connection */
+	bool probe_out : 1;   /* a loss probe is unanswered ... */
+	bool probe_again : 1; /* ... and it was a retransmission */
+	bool undo_possible : 1; /* undo_* are valid */
 	bool detached : 1;    /* a struct time_wait has taken its place in the table */
 	bool override : 1;    /* the persist timer is the sender's SWS override, not for a probe */
 	bool push_all : 1;    /* the override has fired: send what there is */
@@ -201,12 +226,29 @@ void tcb_keepalive_start(struct tcb *t);
 void tcp_timer(struct stack *s, struct timer *timer); /* TIMER_TCB */
 
 /* ---- tcp_ack.c: the send side's reaction to ACKs ---- */
-void tcp_ack_advance(struct tcb *t, const struct tcp_segment *seg);
-void tcp_ack_duplicate(struct tcb *t);
+/* SND.UNA =< SEG.ACK =< SND.NXT; duplicate: as RFC 5681 2 defines it. */
+void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate);
 /* Tells a writer that waits, when a good part of the queue is free. */
 void tcp_wake_writer(struct tcb *t);
 void tcp_update_window(struct tcb *t, const struct tcp_segment *seg);
 bool tcp_fin_acked(const struct tcb *t);
+
+/* ---- tcp_newreno.c: recovery without SACK ---- */
+/* An ACK of `acked` new bytes. True: the retransmission timer restarts. */
+bool newreno_ack(struct tcb *t, uint32_t acked, bool limited);
+void newreno_duplicate(struct tcb *t);
+void newreno_timeout(struct tcb *t);
+
+/* ---- tcp_recovery.c: recovery with SACK ---- */
+/* Every ACK, after SND.UNA has moved: marks, detects, enters and leaves recovery, sets cwnd. `acked`: bytes SND.UNA moved. */
+void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool limited);
+void sack_timeout(struct tcb *t);
+void sack_reorder_timeout(struct tcb *t);
+void sack_probe_timeout(struct tcb *t);
+/* After something was sent: when to probe for a lost tail. */
+void sack_schedule_probe(struct tcb *t);
+/* The SACK option for a segment that goes out now. */
+void sack_fill(struct tcb *t, struct tcp_options *o);
 
 /* ---- tcp_data.c: the receive side ---- */
 void tcp_receive_text(struct tcb *t, struct tcp_segment *seg);
@@ -228,6 +270,7 @@ void tcp_challenge_ack(struct tcb *t);
 void tcp_send_probe(struct tcb *t, bool keepalive);
 /* Sends the first segment again (RTO, fast retransmit). */
 void tcp_retransmit_head(struct tcb *t);
+void tcp_send_loss_probe(struct tcb *t);
 /* A segment without a tcb: RST, ACK of a half-open or TIME-WAIT connection, SYN-ACK. */
 int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *seg);
 /* The RST that a segment to no connection gets (RFC 9293 3.10.7.1), rate-limited. */

@@ -1,12 +1,9 @@
 /*
- * The send side's reaction to acknowledgements: RTT (RFC 6298), congestion window (RFC 5681),
- * NewReno recovery (RFC 6582), recovery after a timeout, and the send window.
- *
- * Another way of recovery (SACK, RACK) replaces ack_in_recovery and tcp_ack_duplicate.
+ * The send side's reaction to acknowledgements: what leaves the send queue, RTT (RFC 6298), the
+ * send window. What an ACK means for loss and congestion is tcp_newreno.c's or, with SACK,
+ * tcp_recovery.c's.
  */
 #include "tcp.h"
-
-#define DUPACK_THRESHOLD 3u /* RFC 5681 3.2 */
 
 bool tcp_fin_acked(const struct tcb *t)
 {
@@ -23,48 +20,6 @@ static void take_sample(struct tcb *t)
 	rtt_sample(&t->rtt, s->now - t->rtt_started, s->cfg.rto_min, s->cfg.rto_max);
 }
 
-/* RFC 6582 3.2: an ACK of new data during fast recovery. True: the retransmission timer restarts. */
-static bool ack_in_fast_recovery(struct tcb *t, uint32_t acked)
-{
-	bool first_partial;
-
-	if (seq_geq(t->snd_una, t->recover)) {
-		t->cc.cwnd = min_u32(t->cc.ssthresh, max_u32(tcb_flight(t), t->mss) + t->mss);
-		t->recovery = RECOVERY_OPEN;
-		t->dupacks = 0;
-		return true;
-	}
-	t->cc.cwnd = t->cc.cwnd > acked ? t->cc.cwnd - acked : 0;
-	if (acked >= t->mss)
-		t->cc.cwnd += t->mss;
-	t->cc.cwnd = max_u32(t->cc.cwnd, t->mss);
-	t->rtx_one = true;
-	first_partial = t->dupacks != 0;
-	t->dupacks = 0; /* from now on only a mark that the first partial ACK was seen */
-	return first_partial;
-}
-
-static bool ack_in_recovery(struct tcb *t, uint32_t acked, bool limited)
-{
-	struct stack *s = tcb_stack(t);
-
-	switch ((enum tcp_recovery)t->recovery) {
-	case RECOVERY_FAST:
-		return ack_in_fast_recovery(t, acked);
-	case RECOVERY_LOSS:
-		if (seq_geq(t->snd_una, t->recover))
-			t->recovery = RECOVERY_OPEN;
-		t->cc_ops->acked(&t->cc, acked, t->mss, true, s->now, t->rtt.srtt / 8);
-		t->dupacks = 0;
-		return true;
-	case RECOVERY_OPEN:
-		t->cc_ops->acked(&t->cc, acked, t->mss, limited, s->now, t->rtt.srtt / 8);
-		t->dupacks = 0;
-		return true;
-	}
-	return true;
-}
-
 void tcp_wake_writer(struct tcb *t)
 {
 	if (!t->want_write || t->sndq.len > t->send_limit / 4 * 3)
@@ -73,52 +28,48 @@ void tcp_wake_writer(struct tcb *t)
 	sock_event(&t->sock, STACK_EVENT_WRITABLE);
 }
 
-/* SND.UNA < SEG.ACK =< SND.NXT (RFC 9293 3.10.7.4, fifth). */
-void tcp_ack_advance(struct tcb *t, const struct tcp_segment *seg)
+/* SND.UNA < SEG.ACK =< SND.NXT (RFC 9293 3.10.7.4, fifth). Returns the bytes acknowledged. */
+static uint32_t advance(struct tcb *t, seq32 ack)
 {
 	struct stack *s = tcb_stack(t);
-	uint32_t acked = seg->ack.v - t->snd_una.v;
+	uint32_t acked = ack.v - t->snd_una.v;
 	uint32_t data = min_u32(acked, t->sndq.len); /* the rest is the FIN */
-	bool limited = tcb_flight(t) + t->mss >= t->cc.cwnd || tcb_flight(t) * 2 >= t->cc.cwnd;
 
 	byteq_consume(&t->sndq, &s->mem, MEM_SEND, data);
-	t->snd_una = seg->ack;
+	t->snd_una = ack;
 	t->snd_rtx = seq_max(t->snd_rtx, t->snd_una);
 	t->bytes_acked += data;
 	t->retries = 0;
 	t->soft_error = 0;
 	take_sample(t);
-	if (ack_in_recovery(t, acked, limited) && tcb_flight(t) > 0)
-		tcb_rexmt_start(t);
-	if (tcb_flight(t) == 0)
-		tcb_timer_stop(t, TCB_REXMT);
 	tcp_wake_writer(t);
 	tcb_dirty(t);
+	return acked;
 }
 
-/* RFC 5681 3.2, RFC 6582 3.2: the caller has made sure that it is a duplicate ACK. */
-void tcp_ack_duplicate(struct tcb *t)
+void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate)
 {
-	struct stack *s = tcb_stack(t);
+	bool limited = tcb_flight(t) + t->mss >= t->cc.cwnd || tcb_flight(t) * 2 >= t->cc.cwnd;
+	bool restart = true;
+	uint32_t acked = 0;
 
-	t->dupacks_in++;
-	if (t->recovery == RECOVERY_LOSS)
-		return;
-	if (t->recovery == RECOVERY_FAST) {
-		t->cc.cwnd += t->mss;
-		tcb_dirty(t);
-		return;
+	if (duplicate)
+		t->dupacks_in++;
+	if (seq_gt(seg->ack, t->snd_una))
+		acked = advance(t, seg->ack);
+	if (t->sack_on)
+		sack_ack(t, seg, acked, limited);
+	else if (acked > 0)
+		restart = newreno_ack(t, acked, limited);
+	else if (duplicate)
+		newreno_duplicate(t);
+	if (tcb_flight(t) == 0) {
+		tcb_timer_stop(t, TCB_REXMT);
+		tcb_timer_stop(t, TCB_LOSS_PROBE);
+	} else if (acked > 0 && restart) {
+		tcb_rexmt_start(t);
+		sack_schedule_probe(t);
 	}
-	if (++t->dupacks != DUPACK_THRESHOLD || seq_leq(t->snd_una, t->recover))
-		return;
-	COUNT(s, tcp_fast_retransmits);
-	t->cc_ops->lost(&t->cc, tcb_flight(t), t->mss, s->now);
-	t->recover = t->snd_nxt;
-	t->recovery = RECOVERY_FAST;
-	t->rtt_timing = false;
-	t->rtx_one = true;
-	tcb_rexmt_start(t);
-	tcb_dirty(t);
 }
 
 /*

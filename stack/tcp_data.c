@@ -150,8 +150,12 @@ static uint32_t ooo_store_piece(struct tcb *t, seq32 seq, const uint8_t *data, u
 	uint32_t n = next ? min_u32(len, next->seq.v - seq.v) : len;
 	uint32_t stored;
 
-	if (r && seq_lt(seq, range_end(r)))
-		return min_u32(len, range_end(r).v - seq.v); /* there already */
+	if (r && seq_lt(seq, range_end(r))) { /* there already */
+		n = min_u32(len, range_end(r).v - seq.v);
+		t->dsack_left = seq;
+		t->dsack_right = seq_add(seq, n);
+		return n;
+	}
 	if (!r || !seq_eq(range_end(r), seq))
 		r = range_insert(t, r ? &r->next : &t->ooo, seq);
 	if (!r)
@@ -177,6 +181,7 @@ static void ooo_store(struct tcb *t, seq32 seq, const uint8_t *data, uint32_t le
 	struct stack *s = tcb_stack(t);
 
 	t->ooo_in++;
+	t->ooo_recent = seq;
 	COUNT(s, tcp_in_out_of_order);
 	while (len > 0) {
 		uint32_t n = ooo_store_piece(t, seq, data, len);

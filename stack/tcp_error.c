@@ -17,7 +17,10 @@ static void lower_mtu(struct tcb *t, uint16_t mtu)
 		return;
 	t->mtu = mtu;
 	tcp_set_mss(t);
-	t->snd_rtx = t->snd_una;
+	if (t->sack_on)
+		scoreboard_all_lost(&t->board);
+	else
+		t->snd_rtx = t->snd_una;
 	t->rtt_timing = false;
 	tcb_dirty(t);
 }

@@ -59,6 +59,7 @@ static void take_syn(struct tcb *t, const struct tcp_segment *seg)
 	t->snd_scale = t->ws_on ? o->window_scale : 0;
 	if (!t->ws_on)
 		t->rcv_scale = 0;
+	t->sack_on = o->sack_permitted && s->cfg.sack;
 	t->ts_on = o->has_timestamp && s->cfg.timestamps;
 	t->ts_recent = o->ts_value;
 	t->ts_recent_ms = to_ms(s->now);
@@ -160,6 +161,14 @@ static bool in_window(const struct tcb *t, const struct tcp_segment *seg)
 	return seq_in(seg->seq, t->rcv_nxt, window) || seq_in(seq_add(seg->seq, len - 1), t->rcv_nxt, window);
 }
 
+/* RFC 2883 4: the next ACK reports it. */
+static void duplicate_came(struct tcb *t, seq32 left, seq32 right)
+{
+	COUNT(tcb_stack(t), tcp_in_duplicate);
+	t->dsack_left = left;
+	t->dsack_right = right;
+}
+
 /* "Segments with higher beginning sequence numbers SHOULD be held"; what is outside the window is cut off. */
 static void cut_to_window(struct tcb *t, struct tcp_segment *seg)
 {
@@ -173,6 +182,8 @@ static void cut_to_window(struct tcb *t, struct tcp_segment *seg)
 			old--;
 		}
 		old = min_u32(old, seg->len);
+		if (old > 0)
+			duplicate_came(t, seg->seq, t->rcv_nxt);
 		seg->data += old;
 		seg->len -= old;
 		seg->seq = t->rcv_nxt;
@@ -195,7 +206,7 @@ static enum verdict check_sequence(struct tcb *t, struct tcp_segment *seg)
 		return DROPPED;
 	}
 	if (seq_leq(seq_add(seg->seq, tcp_seg_len(seg)), t->rcv_nxt))
-		COUNT(s, tcp_in_duplicate);
+		duplicate_came(t, seg->seq, seq_add(seg->seq, seg->len));
 	else
 		COUNT(s, tcp_in_window);
 	/*
@@ -314,10 +325,8 @@ static enum verdict check_ack(struct tcb *t, const struct tcp_segment *seg)
 	duplicate = is_duplicate_ack(t, seg);
 	if (seq_geq(seg->ack, t->snd_una))
 		tcp_update_window(t, seg);
-	if (seq_gt(seg->ack, t->snd_una))
-		tcp_ack_advance(t, seg);
-	else if (duplicate)
-		tcp_ack_duplicate(t);
+	if (seq_geq(seg->ack, t->snd_una))
+		tcp_ack(t, seg, duplicate);
 	return after_fin_acked(t);
 }
 

@@ -159,6 +159,7 @@ static void half_open_reply(struct stack *s, const struct half_open *h, uint8_t 
 	if (syn) {
 		seg.opt.has_mss = true;
 		seg.opt.mss = (uint16_t)(max_u32(s->cfg.mtu, 128) - IP4_HEADER - TCP_HEADER);
+		seg.opt.sack_permitted = h->sack_ok;
 		seg.opt.has_window_scale = h->ws_on;
 		seg.opt.window_scale = tcp_window_scale(s->cfg.recv_buffer);
 	}
@@ -216,7 +217,7 @@ static struct half_open *half_open_new(struct stack *s, const struct listener *l
 		.snd_scale = seg->opt.window_scale,
 		.ts_on = seg->opt.has_timestamp && s->cfg.timestamps,
 		.ws_on = seg->opt.has_window_scale && s->cfg.window_scaling,
-		.sack_ok = seg->opt.sack_permitted,
+		.sack_ok = seg->opt.sack_permitted && s->cfg.sack,
 	};
 	h->ts_offset = tcp_ts_offset(s, &h->pcb);
 	s->half_open_count++;
@@ -291,6 +292,7 @@ static struct tcb *promote(struct stack *s, struct half_open *h, struct listener
 	t->ts_recent_ms = h->created_ms;
 	t->ts_offset = h->ts_offset;
 	t->ws_on = h->ws_on;
+	t->sack_on = h->sack_ok;
 	t->snd_scale = h->ws_on ? h->snd_scale : 0;
 	t->rcv_scale = h->ws_on ? tcp_window_scale(s->cfg.recv_buffer) : 0;
 	t->snd_wnd = t->max_snd_wnd = (uint32_t)seg->window << t->snd_scale;

@@ -92,6 +92,8 @@ static void ack_sent(struct tcb *t)
 static int send_segment(struct tcb *t, struct tx *tx, struct tcp_segment *seg)
 {
 	fill_ack(t, seg);
+	if (t->sack_on && tx->data_len + TCP_OPTIONS_MAX <= t->mss) /* where it does not make the segment too long */
+		sack_fill(t, &seg->opt);
 	ack_sent(t);
 	t->segments_out++;
 	return push_and_send(tcb_stack(t), tx, &t->sock.pcb, seg);
@@ -175,6 +177,7 @@ void tcp_send_syn(struct tcb *t)
 	}
 	seg.opt.has_mss = true;
 	seg.opt.mss = tcp_mss_for(t);
+	seg.opt.sack_permitted = answer ? t->sack_on : s->cfg.sack;
 	seg.opt.has_window_scale = answer ? t->ws_on : s->cfg.window_scaling;
 	seg.opt.window_scale = t->rcv_scale;
 	if (answer ? t->ts_on : s->cfg.timestamps)
@@ -223,33 +226,98 @@ static bool small_allowed(const struct tcb *t, uint32_t len, uint32_t queued, bo
 	return len >= t->max_snd_wnd / 2 && len > 0;
 }
 
-/* What would be sent from `seq` on. */
-static void make_plan(const struct tcb *t, struct plan *p)
+/* How much the congestion window lets out beside what is in the network. */
+static uint32_t congestion_room(const struct tcb *t)
+{
+	uint32_t pipe = t->sack_on ? scoreboard_pipe(&t->board, tcb_flight(t)) : tcb_flight(t);
+
+	return t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+}
+
+/* A part of what has been sent already: a whole number of segments, unless it is its end. */
+static void plan_again(const struct tcb *t, struct plan *p, seq32 seq, uint32_t len, uint32_t room)
 {
 	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
-	uint32_t outstanding, window, queued, room;
+	uint32_t data = min_u32(len, bytes_between(seq, end)); /* without the FIN */
 
-	*p = (struct plan){.again = seq_lt(t->snd_rtx, t->snd_nxt)};
-	p->seq = p->again ? t->snd_rtx : t->snd_nxt;
-	queued = bytes_between(p->seq, end);
-	outstanding = p->seq.v - t->snd_una.v;
-	window = min_u32(t->cc.cwnd, t->snd_wnd);
-	room = window > outstanding ? window - outstanding : 0;
-	if (p->again) /* the first segment goes again whatever the window is by now */
-		room = outstanding == 0 ? max_u32(room, t->mss) : room;
+	p->seq = seq;
+	p->again = true;
+	p->len = min_u32(min_u32(data, room), STACK_TCP_PAYLOAD_MAX);
+	if (p->len < data && p->len >= t->mss)
+		p->len -= p->len % t->mss;
+	p->fin = t->fin_sent && seq_eq(seq_add(seq, p->len), end) && len > p->len && room > p->len;
+}
+
+/* RFC 9293 3.10.7.4 knows no SACK: from snd_rtx on. The first segment goes whatever the window is by now. */
+static void plan_from_snd_rtx(const struct tcb *t, struct plan *p)
+{
+	uint32_t outstanding = t->snd_rtx.v - t->snd_una.v;
+	uint32_t window = min_u32(t->cc.cwnd, t->snd_wnd);
+	uint32_t room = window > outstanding ? window - outstanding : 0;
+
+	plan_again(t, p, t->snd_rtx, bytes_between(t->snd_rtx, t->snd_nxt),
+		   outstanding == 0 ? max_u32(room, t->mss) : room);
+}
+
+/* What the scoreboard says is lost, as far as the congestion window goes; something always goes when nothing is out. */
+static void plan_lost(const struct tcb *t, struct plan *p, const struct sent *lost)
+{
+	uint32_t room = congestion_room(t);
+
+	if (room < t->mss && scoreboard_pipe(&t->board, tcb_flight(t)) == 0)
+		room = t->mss;
+	plan_again(t, p, lost->seq, lost->end.v - lost->seq.v, room);
+	if (p->len < t->mss && p->len < lost->end.v - lost->seq.v - (p->fin ? 1u : 0u)) {
+		p->len = 0; /* not in crumbs */
+		p->fin = false;
+	}
+}
+
+static void plan_new(const struct tcb *t, struct plan *p)
+{
+	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
+	uint32_t flight = tcb_flight(t), queued = bytes_between(t->snd_nxt, end);
+	uint32_t room = min_u32(congestion_room(t), t->snd_wnd > flight ? t->snd_wnd - flight : 0);
+
+	p->seq = t->snd_nxt;
 	p->len = min_u32(min_u32(queued, room), STACK_TCP_PAYLOAD_MAX);
-	if (p->again)
-		p->len = min_u32(p->len, bytes_between(p->seq, t->snd_nxt));
-	p->fin = t->fin_queued && p->len == queued && (p->again ? t->fin_sent : !t->fin_sent) && room > p->len;
+	p->fin = t->fin_queued && !t->fin_sent && p->len == queued && room > p->len;
 	if (p->len > t->mss && !(p->len == queued && small_allowed(t, p->len, queued, p->fin))) {
 		p->len -= p->len % t->mss;
 		p->fin = p->fin && p->len == queued;
 	}
-	if (p->len < t->mss && !p->again && p->len > 0 && !small_allowed(t, p->len, queued, p->fin)) {
+	if (p->len < t->mss && p->len > 0 && !small_allowed(t, p->len, queued, p->fin)) {
 		p->len = 0;
 		p->fin = false;
 	}
 	p->held_back = p->len == 0 && !p->fin && (queued > 0 || (t->fin_queued && !t->fin_sent));
+}
+
+static void make_plan(const struct tcb *t, struct plan *p)
+{
+	const struct sent *lost = t->sack_on ? scoreboard_first_lost(&t->board) : NULL;
+
+	*p = (struct plan){0};
+	if (lost)
+		plan_lost(t, p, lost);
+	else if (seq_lt(t->snd_rtx, t->snd_nxt))
+		plan_from_snd_rtx(t, p);
+	else
+		plan_new(t, p);
+}
+
+static void sent_again(struct tcb *t, const struct plan *p, seq32 end)
+{
+	struct stack *s = tcb_stack(t);
+
+	if (!t->sack_on) {
+		t->snd_rtx = end;
+		return;
+	}
+	scoreboard_resent(&t->board, &s->mem, p->seq, p->len + p->fin, s->now);
+	t->prr_out += p->len;
+	if (t->undo_ts == 0)
+		t->undo_ts = ts_now(s, t->ts_offset);
 }
 
 static void account(struct tcb *t, const struct plan *p)
@@ -263,7 +331,7 @@ static void account(struct tcb *t, const struct plan *p)
 		t->bytes_retransmitted += p->len;
 		COUNT_ADD(s, tcp_retransmissions, segments);
 		t->rtt_timing = false;
-		t->snd_rtx = end;
+		sent_again(t, p, end);
 		return;
 	}
 	if (tcb_flight(t) == 0 && s->now - t->last_sent > rtt_timeout(&t->rtt, s->cfg.rto_max))
@@ -276,6 +344,9 @@ static void account(struct tcb *t, const struct plan *p)
 	if (p->len % t->mss)
 		t->snd_small = end;
 	t->snd_nxt = t->snd_rtx = end;
+	if (t->sack_on)
+		scoreboard_sent(&t->board, &s->mem, p->seq, end, s->now);
+	t->prr_out += p->len;
 	if (!t->rtt_timing && t->recovery == RECOVERY_OPEN) {
 		t->rtt_timing = true;
 		t->rtt_seq = end;
@@ -330,6 +401,18 @@ void tcp_retransmit_head(struct tcb *t)
 	t->snd_rtx = seq_max(rtx, seq_add(t->snd_una, p.len + p.fin));
 }
 
+/* RFC 8985 7.3: the last segment in flight again, outside the congestion window. */
+void tcp_send_loss_probe(struct tcb *t)
+{
+	seq32 from = scoreboard_last_piece(&t->board, &tcb_stack(t)->mem, t->mss);
+	struct plan p;
+
+	p = (struct plan){0};
+	plan_again(t, &p, from, t->snd_nxt.v - from.v, UINT32_MAX);
+	if (p.len > 0 || p.fin)
+		send_plan(t, &p);
+}
+
 /* Nothing is in flight that an ACK could come for, so a timer must look after what is held back. */
 static void watch_window(struct tcb *t, const struct plan *p)
 {
@@ -355,6 +438,8 @@ bool tcp_output(struct tcb *t)
 			send_plan(t, &p);
 		}
 		watch_window(t, &p);
+		if (sent > 0)
+			sack_schedule_probe(t);
 	}
 	if (t->ack_now && !t->detached)
 		tcp_send_ack(t);

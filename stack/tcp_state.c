@@ -73,6 +73,7 @@ struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
 	t->mss = TCP_MSS_DEFAULT;
 	t->cc_ops = &cc_newreno;
 	rtt_init(&t->rtt, s->cfg.rto_initial);
+	t->reorder_steps = 1;
 	t->keepalive_idle_ms = to_ms(s->cfg.keepalive_idle);
 	t->keepalive_interval_ms = to_ms(s->cfg.keepalive_interval);
 	t->keepalive_probes = s->cfg.keepalive_probes;
@@ -101,6 +102,7 @@ void tcb_free(struct tcb *t)
 	if (t->sock.pcb.hashed)
 		table_remove(&s->table, &t->sock.pcb);
 	tcp_ooo_clear(t);
+	scoreboard_clear(&t->board, &s->mem);
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
 	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
 	s->sockets--;
@@ -114,6 +116,7 @@ static void tcb_park(struct tcb *t)
 
 	tcb_timers_stop(t);
 	tcp_ooo_clear(t);
+	scoreboard_clear(&t->board, &s->mem);
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
 	if (t->detached)
 		return;

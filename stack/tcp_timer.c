@@ -75,13 +75,15 @@ static void rexmt_timeout(struct tcb *t)
 		tcp_send_syn(t);
 		return;
 	}
+	if (t->sack_on)
+		sack_timeout(t);
+	else
+		newreno_timeout(t);
 	t->cc_ops->timed_out(&t->cc, tcb_flight(t), t->mss, t->recovery != RECOVERY_LOSS, s->now);
 	if (t->recovery != RECOVERY_LOSS || seq_gt(t->snd_nxt, t->recover))
 		t->recover = t->snd_nxt;
 	t->recovery = RECOVERY_LOSS;
 	t->dupacks = 0;
-	t->rtx_one = false;
-	t->snd_rtx = t->snd_una;
 	tcb_rexmt_start(t);
 	tcb_dirty(t);
 }
@@ -157,6 +159,12 @@ static bool deadline_passed(struct tcb *t, enum tcb_timer which)
 	case TCB_KEEPALIVE:
 		keepalive_timeout(t);
 		return true;
+	case TCB_LOSS_PROBE:
+		sack_probe_timeout(t);
+		return false;
+	case TCB_REORDER:
+		sack_reorder_timeout(t);
+		return false;
 	case TCB_FIN_WAIT_2:
 		tcb_end(t, 0, CAUSE_FIN_WAIT_2_OVER);
 		return true;
@@ -184,7 +192,7 @@ void tcp_timer(struct stack *s, struct timer *timer)
 		if (t->deadline[i] > s->now)
 			continue;
 		/* One that may end the connection goes last: the others fire at the next tick. */
-		if (i != TCB_DELACK)
+		if (i != TCB_DELACK && i != TCB_LOSS_PROBE && i != TCB_REORDER)
 			timer_set(&s->wheel, timer, s->now);
 		if (deadline_passed(t, (enum tcb_timer)i))
 			return;

@@ -10,7 +10,7 @@ static bool capture(void *context, const struct stack_output *out)
 	struct fixture *f = context;
 	static uint8_t packet[80000];
 	size_t len = 0;
-	struct sent *e;
+	struct captured *e;
 
 	for (unsigned i = 0; i < out->iov_count; i++) {
 		memcpy(packet + len, out->iov[i].iov_base, out->iov[i].iov_len);
@@ -189,7 +189,7 @@ void pass(struct fixture *f, stack_time time)
 	run(f);
 }
 
-struct sent *take(struct fixture *f)
+struct captured *take(struct fixture *f)
 {
 	ck_assert_msg(f->sent_read < f->sent_count, "the stack sent nothing");
 	return &f->sent[f->sent_read++];
@@ -205,9 +205,9 @@ void expect_nothing(struct fixture *f)
 	f->sent_read = f->sent_count = 0;
 }
 
-struct sent *expect(struct fixture *f, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len)
+struct captured *expect(struct fixture *f, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len)
 {
-	struct sent *e = take(f);
+	struct captured *e = take(f);
 	uint32_t iss = our_iss(f);
 
 	ck_assert_uint_eq(e->seg.flags & ~TCP_PSH, flags);

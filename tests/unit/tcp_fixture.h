@@ -17,7 +17,7 @@
 #define PEER_WINDOW 60000
 #define SENT_MAX 256
 
-struct sent {
+struct captured {
 	struct ip4_header ip;
 	struct tcp_segment seg;
 	uint8_t data[70000];
@@ -26,7 +26,7 @@ struct sent {
 struct fixture {
 	struct stack *s;
 	stack_time now;
-	struct sent *sent; /* what the stack sent, oldest first */
+	struct captured *sent; /* what the stack sent, oldest first */
 	unsigned sent_count, sent_read;
 	struct sock *listener, *sock;
 	struct stack_addr us, peer;
@@ -51,10 +51,10 @@ void run(struct fixture *f);
 void pass(struct fixture *f, stack_time time);
 
 /* The next segment the stack sent; fails the test when there is none. */
-struct sent *take(struct fixture *f);
+struct captured *take(struct fixture *f);
 void expect_nothing(struct fixture *f);
 /* Takes one and compares: flags exactly (PSH aside); seq and ack relative; len. */
-struct sent *expect(struct fixture *f, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len);
+struct captured *expect(struct fixture *f, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len);
 
 struct tcb *tcb_now(struct fixture *f); /* of f->sock */
 enum tcp_state state_now(struct fixture *f); /* by the table: survives TIME-WAIT; CLOSED when gone */

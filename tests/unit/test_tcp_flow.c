@@ -301,7 +301,7 @@ START_TEST(window_never_shrinks)
 
 	bring_to(&f, TCP_ESTABLISHED);
 	for (uint32_t at = 1; at < 50000; at += 1000) {
-		struct sent *e;
+		struct captured *e;
 
 		feed(&f, TCP_ACK, at, 1, 1000);
 		if (f.sent_read == f.sent_count)
@@ -369,7 +369,7 @@ static void handshake_with_options(uint8_t scale)
 {
 	struct tcp_segment syn = {.seq = {PEER_ISS}, .flags = TCP_SYN, .window = 1000};
 	struct tcp_segment ack = {.seq = {PEER_ISS + 1}, .flags = TCP_ACK, .window = 1000};
-	struct sent *e;
+	struct captured *e;
 
 	restart(want_all_options);
 	bring_to(&f, TCP_LISTEN);

@@ -28,7 +28,7 @@ END_TEST
 
 START_TEST(closed_without_ack_gets_rst_with_ack)
 {
-	struct sent *e;
+	struct captured *e;
 
 	feed(&f, TCP_SYN, 0, 0, 10);
 	e = expect(&f, TCP_RST | TCP_ACK, 0, 11, 0);
@@ -39,7 +39,7 @@ END_TEST
 START_TEST(closed_with_ack_gets_rst_at_that_ack)
 {
 	struct tcp_segment seg = {.seq = {77}, .ack = {123456}, .flags = TCP_ACK};
-	struct sent *e;
+	struct captured *e;
 
 	feed_segment(&f, &seg, 3);
 	e = expect(&f, TCP_RST, 0, 0, 0);
@@ -69,7 +69,7 @@ END_TEST
 
 START_TEST(listen_syn_gets_syn_ack)
 {
-	struct sent *e;
+	struct captured *e;
 
 	bring_to(&f, TCP_LISTEN);
 	feed(&f, TCP_SYN, 0, 0, 0);

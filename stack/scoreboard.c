@@ -1,0 +1,265 @@
+/* See scoreboard.h. */
+#include "scoreboard.h"
+
+static uint32_t length(const struct sent *r)
+{
+	return r->end.v - r->seq.v;
+}
+
+static void record_free(struct scoreboard *b, struct mem *m, struct sent *r)
+{
+	b->count--;
+	mem_free(m, MEM_SEND, r, sizeof(*r));
+}
+
+/* Takes the record's bytes out of, or into, the sums. */
+static void sums(struct scoreboard *b, const struct sent *r, bool add)
+{
+	uint32_t n = add ? length(r) : 0u - length(r);
+
+	if (r->flags & SENT_SACKED)
+		b->sacked += n;
+	if (r->flags & SENT_LOST)
+		b->lost += n;
+}
+
+static void set_flags(struct scoreboard *b, struct sent *r, unsigned set, unsigned clear)
+{
+	sums(b, r, false);
+	r->flags = (uint8_t)((r->flags & ~clear) | set);
+	sums(b, r, true);
+}
+
+static bool alike(const struct sent *a, const struct sent *b)
+{
+	if (a->flags & b->flags & SENT_SACKED)
+		return true; /* their times no longer matter */
+	return a->flags == b->flags && a->at == b->at;
+}
+
+/* Merges r with what follows it as long as they are alike. */
+static void merge_after(struct scoreboard *b, struct mem *m, struct sent *r)
+{
+	while (r->next && alike(r, r->next)) {
+		struct sent *gone = r->next;
+
+		r->end = gone->end;
+		r->next = gone->next;
+		if (b->tail == gone)
+			b->tail = r;
+		record_free(b, m, gone);
+	}
+}
+
+void scoreboard_sent(struct scoreboard *b, struct mem *m, seq32 seq, seq32 end, uint64_t now)
+{
+	struct sent *r;
+
+	if (b->tail && b->tail->at == now && b->tail->flags == 0) {
+		b->tail->end = end;
+		return;
+	}
+	r = b->count < SCOREBOARD_MAX || !b->tail ? mem_alloc(m, MEM_SEND, sizeof(*r)) : NULL;
+	if (!r) {
+		/* The last record takes it in: later than it was sent, so never lost too soon. */
+		if (b->tail) {
+			set_flags(b, b->tail, 0, SENT_SACKED | SENT_LOST);
+			b->tail->end = end;
+			b->tail->at = now;
+		}
+		return;
+	}
+	*r = (struct sent){.seq = seq, .end = end, .at = now};
+	if (b->tail)
+		b->tail->next = r;
+	else
+		b->head = r;
+	b->tail = r;
+	b->count++;
+}
+
+/* Splits r at `at`, which lies inside it. False: no room. */
+static bool split(struct scoreboard *b, struct mem *m, struct sent *r, seq32 at)
+{
+	struct sent *rest = b->count < SCOREBOARD_MAX ? mem_alloc(m, MEM_SEND, sizeof(*rest)) : NULL;
+
+	if (!rest)
+		return false;
+	*rest = *r;
+	rest->seq = r->end = at;
+	r->next = rest;
+	if (b->tail == r)
+		b->tail = rest;
+	b->count++;
+	return true;
+}
+
+static bool sent_after(uint64_t at1, seq32 end1, uint64_t at2, seq32 end2)
+{
+	return at1 > at2 || (at1 == at2 && seq_gt(end1, end2));
+}
+
+/* RFC 8985 6.2, steps 2 and 3, for one record that has arrived up to `end`. */
+static void delivered(struct delivery *d, const struct sent *r, seq32 end, uint64_t now, uint64_t doubt)
+{
+	bool again = r->flags & SENT_AGAIN;
+
+	d->bytes += end.v - r->seq.v;
+	d->fack = d->any || d->any_once ? seq_max(d->fack, end) : end;
+	if (!again && (!d->any_once || seq_lt(end, d->lowest_end))) {
+		d->lowest_end = end;
+		d->any_once = true;
+	}
+	if (again && now - r->at < doubt)
+		return; /* an ACK of the first transmission, most likely */
+	if (!d->any || sent_after(r->at, end, d->at, d->end)) {
+		d->at = r->at;
+		d->end = end;
+		d->any = true;
+	}
+}
+
+void scoreboard_acked(struct scoreboard *b, struct mem *m, seq32 una, uint64_t now, uint64_t doubt,
+		      struct delivery *d)
+{
+	while (b->head && seq_lt(b->head->seq, una)) {
+		struct sent *r = b->head;
+		seq32 end = seq_lt(una, r->end) ? una : r->end;
+
+		if (!(r->flags & SENT_SACKED))
+			delivered(d, r, end, now, doubt);
+		sums(b, r, false);
+		r->seq = end;
+		sums(b, r, true);
+		if (length(r) > 0)
+			break;
+		b->head = r->next;
+		if (!b->head)
+			b->tail = NULL;
+		record_free(b, m, r);
+	}
+}
+
+void scoreboard_sacked(struct scoreboard *b, struct mem *m, seq32 left, seq32 right, uint64_t now,
+		       uint64_t doubt, struct delivery *d)
+{
+	struct sent *before = NULL, *r = b->head;
+
+	for (; r && seq_lt(r->seq, right); before = r, r = r->next) {
+		if (seq_leq(r->end, left) || (r->flags & SENT_SACKED))
+			continue;
+		if (seq_lt(r->seq, left)) {
+			if (!split(b, m, r, left))
+				return;
+			continue; /* the rest comes next */
+		}
+		if (seq_gt(r->end, right) && !split(b, m, r, right))
+			return;
+		delivered(d, r, r->end, now, doubt);
+		set_flags(b, r, SENT_SACKED, SENT_LOST);
+	}
+	if (before)
+		merge_after(b, m, before);
+	for (r = b->head; r && seq_lt(r->seq, right); r = r->next)
+		if (r->flags & SENT_SACKED)
+			merge_after(b, m, r);
+}
+
+uint32_t scoreboard_detect(struct scoreboard *b, uint64_t at, seq32 end, uint64_t wait, uint64_t now,
+			   uint64_t *next)
+{
+	uint32_t before = b->lost;
+
+	*next = 0;
+	for (struct sent *r = b->head; r; r = r->next) {
+		if ((r->flags & (SENT_SACKED | SENT_LOST)) || !sent_after(at, end, r->at, r->end))
+			continue;
+		if (r->at + wait <= now)
+			set_flags(b, r, SENT_LOST, 0);
+		else
+			*next = max_u64(*next, r->at + wait - now);
+	}
+	return b->lost - before;
+}
+
+void scoreboard_all_lost(struct scoreboard *b)
+{
+	bool reneged = b->head && (b->head->flags & SENT_SACKED);
+
+	for (struct sent *r = b->head; r; r = r->next) {
+		if (reneged)
+			set_flags(b, r, 0, SENT_SACKED);
+		if (!(r->flags & SENT_SACKED))
+			set_flags(b, r, SENT_LOST, 0);
+	}
+}
+
+void scoreboard_none_lost(struct scoreboard *b)
+{
+	for (struct sent *r = b->head; r; r = r->next)
+		set_flags(b, r, 0, SENT_LOST);
+}
+
+const struct sent *scoreboard_first_lost(const struct scoreboard *b)
+{
+	const struct sent *r = b->lost > 0 ? b->head : NULL;
+
+	while (r && !(r->flags & SENT_LOST))
+		r = r->next;
+	return r;
+}
+
+void scoreboard_resent(struct scoreboard *b, struct mem *m, seq32 seq, uint32_t len, uint64_t now)
+{
+	struct sent *r = b->head;
+
+	while (r && !seq_eq(r->seq, seq))
+		r = r->next;
+	if (!r)
+		return;
+	if (len < length(r))
+		split(b, m, r, seq_add(seq, len)); /* without room the whole record counts as sent again */
+	set_flags(b, r, SENT_AGAIN, SENT_LOST);
+	r->at = now;
+}
+
+seq32 scoreboard_last_piece(struct scoreboard *b, struct mem *m, uint32_t len)
+{
+	struct sent *r = b->tail;
+
+	if (length(r) > len)
+		split(b, m, r, seq_sub(r->end, len));
+	return b->tail->seq;
+}
+
+void scoreboard_clear(struct scoreboard *b, struct mem *m)
+{
+	while (b->head) {
+		struct sent *r = b->head;
+
+		b->head = r->next;
+		record_free(b, m, r);
+	}
+	*b = (struct scoreboard){0};
+}
+
+const char *scoreboard_check(const struct scoreboard *b, seq32 una, seq32 nxt)
+{
+	uint32_t sacked = 0, lost = 0, count = 0;
+	seq32 at = una;
+
+	for (const struct sent *r = b->head; r; r = r->next, count++) {
+		if (!seq_eq(r->seq, at) || seq_leq(r->end, r->seq))
+			return "scoreboard records do not touch";
+		if ((r->flags & SENT_SACKED) && (r->flags & SENT_LOST))
+			return "scoreboard record both SACKED and lost";
+		sacked += r->flags & SENT_SACKED ? length(r) : 0;
+		lost += r->flags & SENT_LOST ? length(r) : 0;
+		at = r->end;
+	}
+	if (b->head && !seq_eq(at, nxt))
+		return "scoreboard does not end at SND.NXT";
+	if (!b->head && !seq_eq(una, nxt))
+		return "in flight, but not on the scoreboard";
+	return sacked == b->sacked && lost == b->lost && count == b->count ? NULL : "scoreboard sums are wrong";
+}

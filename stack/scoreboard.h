@@ -1,0 +1,80 @@
+/*
+ * What is in flight: one record for each stretch of sequence space that went out together
+ * (RFC 2018 5, RFC 8985 5.2). It knows times and sequence numbers, and nothing of sockets.
+ *
+ * Invariants: records are in order, touch each other, and cover exactly SND.UNA to SND.NXT;
+ * sacked, lost and count are their sums; a record is never SACKED and LOST at once.
+ * Records that were sent at one time, or are SACKED, are merged with their neighbours, and
+ * there are never more than SCOREBOARD_MAX: past that SACK blocks that would split one are
+ * ignored, so the work for one ACK is bounded (rows T7, CVE-2019-11477).
+ */
+#ifndef BYWAY_STACK_SCOREBOARD_H
+#define BYWAY_STACK_SCOREBOARD_H
+
+#include "mem.h"
+#include "types.h"
+
+#define SCOREBOARD_MAX 512u
+
+#define SENT_SACKED (1u << 0) /* the receiver has it */
+#define SENT_LOST (1u << 1)   /* taken for lost, not sent again yet */
+#define SENT_AGAIN (1u << 2)  /* sent more than once (Karn) */
+
+struct sent {
+	struct sent *next;
+	seq32 seq, end;
+	uint64_t at; /* microseconds, of the last transmission */
+	uint8_t flags;
+};
+
+struct scoreboard {
+	struct sent *head, *tail;
+	uint32_t sacked, lost; /* bytes */
+	uint32_t count;        /* records */
+};
+
+/* What an ACK told: the most recently sent of what was newly delivered (RFC 8985 6.2, steps 1 to 3). */
+struct delivery {
+	uint32_t bytes;   /* newly acknowledged or SACKed */
+	bool any;         /* at and end are valid */
+	uint64_t at;      /* when the newest of it was sent */
+	seq32 end;
+	seq32 lowest_end; /* of what was sent once: smallest end, for reordering */
+	bool any_once;
+	seq32 fack;       /* highest end delivered */
+};
+
+/* [seq, end) goes out for the first time. */
+void scoreboard_sent(struct scoreboard *b, struct mem *m, seq32 seq, seq32 end, uint64_t now);
+/* Everything before una has arrived. `doubt`: a retransmission delivered sooner after its sending is not believed. */
+void scoreboard_acked(struct scoreboard *b, struct mem *m, seq32 una, uint64_t now, uint64_t doubt,
+		      struct delivery *d);
+/* [left, right) has arrived out of order; the caller has checked that it lies in flight. */
+void scoreboard_sacked(struct scoreboard *b, struct mem *m, seq32 left, seq32 right, uint64_t now,
+		       uint64_t doubt, struct delivery *d);
+/*
+ * RFC 8985 6.2, step 5: what was sent before (at, end) and has waited longer than `wait` is
+ * lost. Returns the bytes newly lost; *next: how long until the next one, 0: none waits.
+ */
+uint32_t scoreboard_detect(struct scoreboard *b, uint64_t at, seq32 end, uint64_t wait, uint64_t now,
+			   uint64_t *next);
+/* After a timeout: everything not SACKED is lost. When the first record is SACKED the receiver has reneged: forget SACKs. */
+void scoreboard_all_lost(struct scoreboard *b);
+/* A recovery was spurious: nothing is lost. */
+void scoreboard_none_lost(struct scoreboard *b);
+/* The first stretch to send again, or NULL. */
+const struct sent *scoreboard_first_lost(const struct scoreboard *b);
+/* `len` bytes from `seq`, the start of a record, go out again. */
+void scoreboard_resent(struct scoreboard *b, struct mem *m, seq32 seq, uint32_t len, uint64_t now);
+/* Where the last `len` bytes or less in flight begin, split off as a record of their own if they can be. */
+seq32 scoreboard_last_piece(struct scoreboard *b, struct mem *m, uint32_t len);
+void scoreboard_clear(struct scoreboard *b, struct mem *m);
+/* Bytes that are believed to be in the network (RFC 6675 4, "pipe"). */
+static inline uint32_t scoreboard_pipe(const struct scoreboard *b, uint32_t flight)
+{
+	return flight - b->sacked - b->lost;
+}
+/* NULL or which invariant does not hold. */
+const char *scoreboard_check(const struct scoreboard *b, seq32 una, seq32 nxt);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * Loss recovery for a peer without SACK: NewReno (RFC 6582) and slow start after a timeout
+ * (RFC 5681). Everything in flight at a timeout counts as lost and goes again from snd_rtx.
+ */
+#include "tcp.h"
+
+#define DUPACK_THRESHOLD 3u /* RFC 5681 3.2 */
+
+/* RFC 6582 3.2: an ACK of new data during fast recovery. True: the retransmission timer restarts. */
+static bool ack_in_fast_recovery(struct tcb *t, uint32_t acked)
+{
+	bool first_partial;
+
+	if (seq_geq(t->snd_una, t->recover)) {
+		t->cc.cwnd = min_u32(t->cc.ssthresh, max_u32(tcb_flight(t), t->mss) + t->mss);
+		t->recovery = RECOVERY_OPEN;
+		t->dupacks = 0;
+		return true;
+	}
+	t->cc.cwnd = t->cc.cwnd > acked ? t->cc.cwnd - acked : 0;
+	if (acked >= t->mss)
+		t->cc.cwnd += t->mss;
+	t->cc.cwnd = max_u32(t->cc.cwnd, t->mss);
+	t->rtx_one = true;
+	first_partial = t->dupacks != 0;
+	t->dupacks = 0; /* from now on only a mark that the first partial ACK was seen */
+	return first_partial;
+}
+
+bool newreno_ack(struct tcb *t, uint32_t acked, bool limited)
+{
+	struct stack *s = tcb_stack(t);
+
+	switch ((enum tcp_recovery)t->recovery) {
+	case RECOVERY_FAST:
+		return ack_in_fast_recovery(t, acked);
+	case RECOVERY_LOSS:
+		if (seq_geq(t->snd_una, t->recover))
+			t->recovery = RECOVERY_OPEN;
+		t->cc_ops->acked(&t->cc, acked, t->mss, true, s->now, t->rtt.srtt / 8);
+		t->dupacks = 0;
+		return true;
+	case RECOVERY_OPEN:
+		t->cc_ops->acked(&t->cc, acked, t->mss, limited, s->now, t->rtt.srtt / 8);
+		t->dupacks = 0;
+		return true;
+	}
+	return true;
+}
+
+/* RFC 5681 3.2, RFC 6582 3.2: the caller has made sure that it is a duplicate ACK. */
+void newreno_duplicate(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+
+	if (t->recovery == RECOVERY_LOSS)
+		return;
+	if (t->recovery == RECOVERY_FAST) {
+		t->cc.cwnd += t->mss;
+		tcb_dirty(t);
+		return;
+	}
+	if (++t->dupacks != DUPACK_THRESHOLD || seq_leq(t->snd_una, t->recover))
+		return;
+	COUNT(s, tcp_fast_retransmits);
+	t->cc_ops->lost(&t->cc, tcb_flight(t), t->mss, s->now);
+	t->recover = t->snd_nxt;
+	t->recovery = RECOVERY_FAST;
+	t->rtt_timing = false;
+	t->rtx_one = true;
+	tcb_rexmt_start(t);
+	tcb_dirty(t);
+}
+
+void newreno_timeout(struct tcb *t)
+{
+	t->snd_rtx = t->snd_una;
+	t->rtx_one = false;
+}

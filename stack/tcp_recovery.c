@@ -1,0 +1,322 @@
+/*
+ * Loss recovery with SACK: RACK-TLP (RFC 8985) finds losses by time, proportional rate
+ * reduction (RFC 6937) sets the window while they are repaired, and a recovery that timestamps
+ * show to have been spurious is undone (Eifel, RFC 3522 and 4015).
+ *
+ * State: RECOVERY_OPEN until something is taken for lost; RECOVERY_FAST until SND.UNA reaches
+ * `recover`; RECOVERY_LOSS the same after a timeout, in slow start.
+ */
+#include "tcp.h"
+
+#define DUPACK_THRESHOLD 3u      /* RFC 8985 6.2, step 4 */
+#define REORDER_STEPS_MAX 32u
+#define PROBE_MIN MILLISECONDS(2) /* no probe sooner: the wheel and the peer have their grain */
+
+/* ---- the receiver's side: blocks to report ---- */
+
+static void add_block(struct tcp_options *o, seq32 left, seq32 right)
+{
+	if (o->sack_count == ARRAY_SIZE(o->sack))
+		return;
+	o->sack[o->sack_count].left = left;
+	o->sack[o->sack_count].right = right;
+	o->sack_count++;
+}
+
+/* RFC 2018 4: the block with the latest segment comes first; RFC 2883 4: a duplicate before it. */
+void sack_fill(struct tcb *t, struct tcp_options *o)
+{
+	const struct ooo_range *recent = NULL;
+
+	if (!seq_eq(t->dsack_left, t->dsack_right))
+		add_block(o, t->dsack_left, t->dsack_right);
+	t->dsack_left = t->dsack_right;
+	for (const struct ooo_range *r = t->ooo; r; r = r->next)
+		if (seq_in(t->ooo_recent, r->seq, r->data.len))
+			recent = r;
+	if (recent)
+		add_block(o, recent->seq, seq_add(recent->seq, recent->data.len));
+	for (const struct ooo_range *r = t->ooo; r && o->sack_count < ARRAY_SIZE(o->sack); r = r->next)
+		if (r != recent)
+			add_block(o, r->seq, seq_add(r->seq, r->data.len));
+}
+
+/* ---- the sender's side ---- */
+
+static uint32_t pipe_now(const struct tcb *t)
+{
+	return scoreboard_pipe(&t->board, tcb_flight(t));
+}
+
+static uint64_t rtt_least(const struct tcb *t)
+{
+	return t->rtt.min == UINT32_MAX ? 0 : t->rtt.min;
+}
+
+/* RFC 2883 5: the first block reports a duplicate if it is old, or inside the second. */
+static bool is_dsack(const struct tcp_options *o, seq32 ack)
+{
+	if (o->sack_count == 0)
+		return false;
+	if (seq_lt(o->sack[0].left, ack))
+		return true;
+	return o->sack_count > 1 && seq_geq(o->sack[0].left, o->sack[1].left) &&
+	       seq_leq(o->sack[0].right, o->sack[1].right);
+}
+
+/* Marks what the blocks tell. Bad ones are ignored (row T7). True: one of them reports a duplicate. */
+static bool take_blocks(struct tcb *t, const struct tcp_segment *seg, struct delivery *d)
+{
+	struct stack *s = tcb_stack(t);
+	const struct tcp_options *o = &seg->opt;
+	bool dsack = is_dsack(o, t->snd_una);
+
+	for (unsigned i = dsack ? 1 : 0; i < o->sack_count; i++) {
+		seq32 left = o->sack[i].left, right = o->sack[i].right;
+
+		if (seq_geq(left, right) || seq_leq(left, t->snd_una) || seq_gt(right, t->snd_nxt))
+			continue;
+		scoreboard_sacked(&t->board, &s->mem, left, right, s->now, rtt_least(t), d);
+	}
+	if (dsack)
+		COUNT(s, tcp_dsacks_in);
+	return dsack;
+}
+
+/* RFC 8985 6.2, steps 2 and 3. */
+static void rack_update(struct tcb *t, const struct delivery *d, bool dsack)
+{
+	bool newer = d->at > t->rack_at || (d->at == t->rack_at && seq_gt(d->end, t->rack_end));
+
+	if (d->any_once && t->fack.v != 0 && seq_lt(d->lowest_end, t->fack))
+		t->reordering = true;
+	if (d->bytes > 0)
+		t->fack = t->rack_at ? seq_max(t->fack, d->fack) : d->fack;
+	if (d->any && newer) {
+		t->rack_at = d->at;
+		t->rack_end = d->end;
+		t->rack_rtt = (uint32_t)min_u64(tcb_stack(t)->now - d->at, UINT32_MAX);
+	}
+	if (dsack && seq_geq(t->snd_una, t->reorder_until)) { /* once a round trip */
+		t->reorder_steps = (uint8_t)min_u32(t->reorder_steps + 1u, REORDER_STEPS_MAX);
+		t->reorder_until = t->snd_nxt;
+	}
+}
+
+/* RFC 8985 6.2, step 4: how long a segment may be overtaken before it counts as lost. */
+static uint64_t reorder_window(const struct tcb *t)
+{
+	uint64_t window = rtt_least(t) / 4 * t->reorder_steps;
+
+	if (!t->reordering && (t->recovery != RECOVERY_OPEN || t->board.sacked >= DUPACK_THRESHOLD * t->mss))
+		return 0;
+	return min_u64(window, t->rtt.srtt / 8);
+}
+
+/* Step 5. Returns the bytes newly lost. */
+static uint32_t detect(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+	uint64_t next;
+	uint32_t lost;
+
+	if (t->rack_at == 0)
+		return 0;
+	lost = scoreboard_detect(&t->board, t->rack_at, t->rack_end, t->rack_rtt + reorder_window(t), s->now, &next);
+	if (next > 0)
+		tcb_timer_set(t, TCB_REORDER, s->now + next);
+	else
+		tcb_timer_stop(t, TCB_REORDER);
+	return lost;
+}
+
+/* ---- entering, window during, leaving ---- */
+
+static void remember(struct tcb *t)
+{
+	if (t->recovery != RECOVERY_OPEN)
+		return;
+	t->undo_possible = t->ts_on;
+	t->undo_cwnd = t->cc.cwnd;
+	t->undo_ssthresh = t->cc.ssthresh;
+	t->undo_ts = 0;
+}
+
+static void enter_recovery(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+
+	COUNT(s, tcp_fast_retransmits);
+	remember(t);
+	t->prr_flight = max_u32(tcb_flight(t), 1);
+	t->prr_delivered = t->prr_out = 0;
+	t->cc_ops->lost(&t->cc, tcb_flight(t), t->mss, s->now);
+	t->recover = t->snd_nxt;
+	t->recovery = RECOVERY_FAST;
+	t->rtt_timing = false;
+	t->probe_out = false;
+	tcb_timer_stop(t, TCB_LOSS_PROBE);
+	tcb_rexmt_start(t);
+}
+
+/* RFC 6937 3.1, with its slow-start reduction bound while no more is lost. */
+static void reduce(struct tcb *t, uint32_t delivered, bool safe)
+{
+	uint32_t pipe = pipe_now(t), ssthresh = t->cc.ssthresh, out = t->prr_out, may;
+
+	t->prr_delivered += delivered;
+	if (pipe > ssthresh) {
+		uint64_t target = ((uint64_t)t->prr_delivered * ssthresh + t->prr_flight - 1) / t->prr_flight;
+
+		may = target > out ? (uint32_t)target - out : 0;
+	} else {
+		may = max_u32(t->prr_delivered > out ? t->prr_delivered - out : 0, delivered);
+		may = min_u32(may + (safe ? t->mss : 0), ssthresh - pipe);
+	}
+	if (out == 0) /* the first retransmission does not wait (RFC 6937 3: "fast retransmit") */
+		may = max_u32(may, t->mss);
+	t->cc.cwnd = max_u32(pipe + may, t->mss);
+}
+
+static void leave(struct tcb *t)
+{
+	if (t->recovery == RECOVERY_FAST)
+		t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
+	t->recovery = RECOVERY_OPEN;
+	t->undo_possible = false;
+}
+
+/* RFC 3522 3.2 (4), RFC 4015 3: the ACK echoes a timestamp from before the first retransmission. */
+static bool undo(struct tcb *t, const struct tcp_segment *seg)
+{
+	if (t->recovery == RECOVERY_OPEN || !t->undo_possible || t->undo_ts == 0 || !seg->opt.has_timestamp)
+		return false;
+	if ((int32_t)(seg->opt.ts_echo - t->undo_ts) >= 0) {
+		t->undo_possible = false; /* the retransmission was needed */
+		return false;
+	}
+	COUNT(tcb_stack(t), tcp_undos);
+	t->cc.cwnd = max_u32(t->cc.cwnd, t->undo_cwnd);
+	t->cc.ssthresh = t->undo_ssthresh;
+	t->reordering = true;
+	rtt_reset_backoff(&t->rtt);
+	scoreboard_none_lost(&t->board);
+	t->recovery = RECOVERY_OPEN;
+	t->undo_possible = false;
+	return true;
+}
+
+/* RFC 8985 7.4: the answer to a loss probe. Had it repaired a loss, the window must shrink for it. */
+static void probe_answered(struct tcb *t, const struct tcp_segment *seg, bool dsack)
+{
+	bool early = seg->opt.has_timestamp && (int32_t)(seg->opt.ts_echo - t->undo_ts) < 0;
+
+	if (!t->probe_out || seq_lt(t->snd_una, t->probe_end))
+		return;
+	t->probe_out = false;
+	if (!t->probe_again || dsack || early || t->recovery != RECOVERY_OPEN)
+		return;
+	t->cc_ops->lost(&t->cc, t->probe_end.v - t->snd_una.v + t->mss, t->mss, tcb_stack(t)->now);
+	t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
+}
+
+static void after_detection(struct tcb *t, const struct delivery *d, uint32_t acked, uint32_t lost, bool limited)
+{
+	struct stack *s = tcb_stack(t);
+
+	switch ((enum tcp_recovery)t->recovery) {
+	case RECOVERY_OPEN:
+		if (t->board.lost > 0) {
+			enter_recovery(t);
+			reduce(t, d->bytes, false);
+		} else if (acked > 0) {
+			t->cc_ops->acked(&t->cc, acked, t->mss, limited, s->now, t->rtt.srtt / 8);
+		}
+		break;
+	case RECOVERY_FAST:
+		reduce(t, d->bytes, acked > 0 && lost == 0);
+		break;
+	case RECOVERY_LOSS:
+		if (acked > 0)
+			t->cc_ops->acked(&t->cc, acked, t->mss, true, s->now, t->rtt.srtt / 8);
+		break;
+	}
+}
+
+void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool limited)
+{
+	struct stack *s = tcb_stack(t);
+	struct delivery d = {0};
+	uint32_t lost;
+	bool dsack;
+
+	if (acked > 0)
+		scoreboard_acked(&t->board, &s->mem, t->snd_una, s->now, rtt_least(t), &d);
+	dsack = take_blocks(t, seg, &d);
+	probe_answered(t, seg, dsack);
+	if (acked > 0)
+		undo(t, seg);
+	rack_update(t, &d, dsack);
+	if (t->recovery != RECOVERY_OPEN && seq_geq(t->snd_una, t->recover)) {
+		leave(t);
+		acked = 0; /* this ACK ended the recovery; the window grows from the next */
+	}
+	lost = detect(t);
+	after_detection(t, &d, acked, lost, limited);
+	tcb_dirty(t);
+}
+
+/* ---- timers ---- */
+
+/* RFC 8985 6.3: all that is in flight counts as lost. */
+void sack_timeout(struct tcb *t)
+{
+	remember(t);
+	scoreboard_all_lost(&t->board);
+	t->rtx_one = t->board.head == NULL; /* there was no memory to note what is in flight */
+	t->probe_out = false;
+	tcb_timer_stop(t, TCB_LOSS_PROBE);
+	tcb_timer_stop(t, TCB_REORDER);
+}
+
+void sack_reorder_timeout(struct tcb *t)
+{
+	struct delivery d = {0};
+	uint32_t lost = detect(t);
+
+	if (lost > 0)
+		after_detection(t, &d, 0, lost, false);
+	tcb_dirty(t);
+}
+
+/* RFC 8985 7.2. */
+void sack_schedule_probe(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+	uint64_t wait = t->rtt.srtt ? t->rtt.srtt / 4 : s->cfg.rto_initial; /* twice SRTT */
+
+	if (!t->sack_on || t->recovery != RECOVERY_OPEN || t->board.sacked > 0 || t->probe_out ||
+	    tcb_flight(t) == 0)
+		return;
+	if (tcb_flight(t) <= t->mss) /* the ACK of a single segment may be delayed */
+		wait += s->cfg.delayed_ack + MILLISECONDS(10);
+	wait = max_u64(wait, PROBE_MIN);
+	if (s->now + wait < t->deadline[TCB_REXMT])
+		tcb_timer_set(t, TCB_LOSS_PROBE, s->now + wait);
+	else
+		tcb_timer_stop(t, TCB_LOSS_PROBE);
+}
+
+void sack_probe_timeout(struct tcb *t)
+{
+	if (t->recovery != RECOVERY_OPEN || tcb_flight(t) == 0 || t->probe_out || !t->board.tail ||
+	    t->board.sacked > 0)
+		return;
+	COUNT(tcb_stack(t), tcp_loss_probes);
+	t->probe_out = true;
+	t->probe_again = true;
+	t->probe_end = t->snd_nxt;
+	t->undo_ts = ts_now(tcb_stack(t), t->ts_offset);
+	tcp_send_loss_probe(t);
+	tcb_rexmt_start(t);
+}

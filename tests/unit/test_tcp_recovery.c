@@ -1,0 +1,280 @@
+/* Loss recovery with SACK: RACK, TLP, PRR, undo, and the blocks we report ourselves. */
+#include "tcp_fixture.h"
+
+static struct fixture f;
+
+static void want_sack(struct stack_config *c)
+{
+	c->timestamps = true;
+}
+
+static void setup(void) { fixture_start(&f, want_sack); }
+static void teardown(void) { fixture_end(&f); }
+
+#define MSS 1448u /* with timestamps */
+
+/* A connection with SACK and timestamps, RTT 10 ms, ten segments of data in flight. */
+static void start(uint32_t segments)
+{
+	struct tcp_segment syn = {.seq = {PEER_ISS}, .flags = TCP_SYN, .window = PEER_WINDOW};
+	static uint8_t data[100000];
+
+	bring_to(&f, TCP_LISTEN);
+	f.timestamps = true;
+	f.ts = 1000;
+	syn.opt.has_mss = syn.opt.sack_permitted = true;
+	syn.opt.mss = PEER_MSS;
+	feed_segment(&f, &syn, 0);
+	ck_assert(take(&f)->seg.opt.sack_permitted);
+	f.now += MILLISECONDS(10);
+	feed(&f, TCP_ACK, 1, 1, 0);
+	f.sock = stack_accept(f.listener);
+	ck_assert_ptr_nonnull(f.sock);
+	f.sent_read = f.sent_count = 0;
+	stack_send(f.sock, f.now, data, segments * MSS);
+	run(&f);
+	f.sent_read = f.sent_count = 0;
+	f.now += MILLISECONDS(10);
+}
+
+/* An ACK up to segment `ack` that SACKs the segments [left, right), counted from 0. */
+static void feed_sack(uint32_t ack, uint32_t left, uint32_t right)
+{
+	struct tcp_segment seg = {.seq = tcb_now(&f)->rcv_nxt, .flags = TCP_ACK, .window = PEER_WINDOW};
+	uint32_t first = tcb_now(&f)->iss.v + 1;
+
+	seg.ack = seq_make(first + ack * MSS);
+	if (right > left) {
+		seg.opt.sack_count = 1;
+		seg.opt.sack[0].left = seq_make(first + left * MSS);
+		seg.opt.sack[0].right = seq_make(first + right * MSS);
+	}
+	feed_segment(&f, &seg, 0);
+}
+
+START_TEST(three_segments_sacked_mean_a_loss_at_once)
+{
+	start(10);
+	feed_sack(0, 1, 4);
+	expect(&f, TCP_ACK, 1, 1, MSS);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_FAST);
+	ck_assert_uint_eq(tcb_now(&f)->cc.ssthresh, 5 * MSS);
+	feed_sack(10, 0, 0);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_OPEN);
+	ck_assert_uint_eq(tcb_now(&f)->cc.cwnd, 5 * MSS);
+}
+END_TEST
+
+START_TEST(one_segment_sacked_waits_for_the_reordering_window)
+{
+	start(10);
+	feed_sack(0, 1, 2);
+	expect_nothing(&f);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_OPEN);
+	ck_assert_uint_ne(tcb_now(&f)->deadline[TCB_REORDER], STACK_NEVER);
+	f.now += MILLISECONDS(3);
+	run(&f);
+	expect(&f, TCP_ACK, 1, 1, MSS);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_FAST);
+}
+END_TEST
+
+START_TEST(reordering_that_resolves_itself_costs_nothing)
+{
+	uint32_t cwnd;
+
+	start(10);
+	cwnd = tcb_now(&f)->cc.cwnd;
+	feed_sack(0, 1, 2);
+	f.now += MILLISECONDS(1);
+	feed_sack(2, 0, 0);
+	f.now += MILLISECONDS(5);
+	run(&f);
+	ck_assert_uint_eq(tcb_now(&f)->retransmissions, 0);
+	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, cwnd);
+	ck_assert(tcb_now(&f)->reordering);
+}
+END_TEST
+
+START_TEST(only_the_holes_go_again)
+{
+	start(10);
+	feed_sack(0, 1, 3);
+	f.sent_read = f.sent_count = 0;
+	feed_sack(0, 4, 10);
+	while (f.sent_read < f.sent_count) {
+		uint32_t at = take(&f)->seg.seq.v - tcb_now(&f)->iss.v - 1;
+
+		ck_assert_msg(at == 0 || at == 3 * MSS || at >= 10 * MSS, "sent again what was SACKED: %u", at);
+	}
+	ck_assert_uint_eq(tcb_now(&f)->board.lost, 0);
+}
+END_TEST
+
+START_TEST(prr_does_not_burst)
+{
+	start(10);
+	feed_sack(0, 1, 4);
+	ck_assert_uint_le(tcb_now(&f)->bytes_retransmitted, 2 * MSS);
+	for (uint32_t i = 5; i <= 10; i++) {
+		uint64_t before = tcb_now(&f)->prr_out;
+
+		feed_sack(0, 1, i);
+		ck_assert_uint_le(tcb_now(&f)->prr_out - before, 2 * MSS);
+	}
+}
+END_TEST
+
+START_TEST(lost_tail_is_probed_long_before_the_timeout)
+{
+	stack_time sent_at;
+
+	start(4);
+	sent_at = f.now - MILLISECONDS(10);
+	feed_sack(1, 0, 0);
+	for (unsigned i = 0; i < 100 && f.sent_count == 0; i++) {
+		f.now = max_u64(stack_deadline(f.s), f.now);
+		run(&f);
+	}
+	expect(&f, TCP_ACK, 1 + 3 * MSS, 1, MSS);
+	ck_assert_uint_le(f.now - sent_at, MILLISECONDS(60));
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_loss_probes], 1);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_timeouts], 0);
+	/* The probe's SACK shows the holes before it. */
+	f.now += MILLISECONDS(10);
+	feed_sack(1, 3, 4);
+	f.now += MILLISECONDS(10);
+	run(&f);
+	expect(&f, TCP_ACK, 1 + MSS, 1, MSS);
+	feed_sack(2, 3, 4);
+	expect(&f, TCP_ACK, 1 + 2 * MSS, 1, MSS);
+}
+END_TEST
+
+START_TEST(timeout_sends_again_only_what_was_not_sacked)
+{
+	start(10);
+	feed_sack(0, 8, 10);
+	f.sent_read = f.sent_count = 0;
+	f.now += SECONDS(2);
+	run(&f);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_LOSS);
+	feed_sack(8, 0, 0);
+	ck_assert_uint_eq(tcb_now(&f)->board.sacked, 2 * MSS);
+	feed_sack(10, 0, 0);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_OPEN);
+	ck_assert_uint_le(tcb_now(&f)->bytes_retransmitted, 8 * MSS);
+}
+END_TEST
+
+START_TEST(spurious_timeout_is_undone_by_timestamps)
+{
+	struct tcp_segment seg = {.flags = TCP_ACK, .window = PEER_WINDOW};
+	uint32_t cwnd, original;
+
+	start(10);
+	cwnd = tcb_now(&f)->cc.cwnd;
+	original = ts_now(f.s, tcb_now(&f)->ts_offset);
+	f.now += SECONDS(2);
+	run(&f);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_LOSS);
+	seg.seq = tcb_now(&f)->rcv_nxt;
+	seg.ack = seq_add(tcb_now(&f)->iss, 1 + 5 * MSS);
+	seg.opt.has_timestamp = true;
+	seg.opt.ts_value = f.ts;
+	seg.opt.ts_echo = original;
+	feed_segment(&f, &seg, 0);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_OPEN);
+	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, cwnd);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_undos], 1);
+}
+END_TEST
+
+START_TEST(row_T7_bad_blocks_are_ignored)
+{
+	struct tcp_segment seg = {.flags = TCP_ACK, .window = PEER_WINDOW};
+	seq32 first;
+
+	start(10);
+	first = seq_add(tcb_now(&f)->iss, 1);
+	seg.seq = tcb_now(&f)->rcv_nxt;
+	seg.ack = first;
+	seg.opt.sack_count = 3;
+	seg.opt.sack[0].left = seq_add(first, 5 * MSS);
+	seg.opt.sack[0].right = seq_add(first, 3 * MSS); /* left >= right */
+	seg.opt.sack[1].left = seq_add(first, 8 * MSS);
+	seg.opt.sack[1].right = seq_add(first, 30 * MSS); /* never sent */
+	seg.opt.sack[2].left = seq_sub(first, 5000); /* before SND.UNA */
+	seg.opt.sack[2].right = seq_add(first, MSS);
+	feed_segment(&f, &seg, 0);
+	ck_assert_uint_eq(tcb_now(&f)->board.sacked, 0);
+	expect_nothing(&f);
+}
+END_TEST
+
+START_TEST(our_blocks_begin_with_the_latest_segment)
+{
+	struct captured *e;
+
+	start(1);
+	f.sent_read = f.sent_count = 0;
+	feed(&f, TCP_ACK, 101, 1, 100);
+	e = take(&f);
+	ck_assert_uint_eq(e->seg.opt.sack_count, 1);
+	ck_assert_uint_eq(e->seg.opt.sack[0].left.v - PEER_ISS, 101);
+	ck_assert_uint_eq(e->seg.opt.sack[0].right.v - PEER_ISS, 201);
+	feed(&f, TCP_ACK, 501, 1, 100);
+	e = take(&f);
+	ck_assert_uint_eq(e->seg.opt.sack[0].left.v - PEER_ISS, 501);
+	ck_assert_uint_eq(e->seg.opt.sack[1].left.v - PEER_ISS, 101);
+	feed(&f, TCP_ACK, 301, 1, 100);
+	e = take(&f);
+	ck_assert_uint_eq(e->seg.opt.sack_count, 3);
+	ck_assert_uint_eq(e->seg.opt.sack[0].left.v - PEER_ISS, 301);
+}
+END_TEST
+
+START_TEST(duplicate_is_reported_once)
+{
+	struct captured *e;
+
+	start(1);
+	feed(&f, TCP_ACK, 1, 1, 100);
+	f.sent_read = f.sent_count = 0;
+	feed(&f, TCP_ACK, 1, 1, 100);
+	e = take(&f);
+	ck_assert_uint_eq(e->seg.opt.sack_count, 1);
+	ck_assert_uint_eq(e->seg.opt.sack[0].left.v - PEER_ISS, 1);
+	ck_assert_uint_eq(e->seg.opt.sack[0].right.v - PEER_ISS, 101);
+	feed(&f, TCP_ACK, 301, 1, 100);
+	ck_assert_uint_eq(take(&f)->seg.opt.sack[0].left.v - PEER_ISS, 301);
+}
+END_TEST
+
+static void add(Suite *s, const char *name, const TTest *test)
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, test);
+	suite_add_tcase(s, tc);
+}
+#define ADD(test) add(s, #test, test)
+
+int main(void)
+{
+	Suite *s = suite_create("tcp-recovery");
+
+	ADD(three_segments_sacked_mean_a_loss_at_once);
+	ADD(one_segment_sacked_waits_for_the_reordering_window);
+	ADD(reordering_that_resolves_itself_costs_nothing);
+	ADD(only_the_holes_go_again);
+	ADD(prr_does_not_burst);
+	ADD(lost_tail_is_probed_long_before_the_timeout);
+	ADD(timeout_sends_again_only_what_was_not_sacked);
+	ADD(spurious_timeout_is_undone_by_timestamps);
+	ADD(row_T7_bad_blocks_are_ignored);
+	ADD(our_blocks_begin_with_the_latest_segment);
+	ADD(duplicate_is_reported_once);
+	return suite_run(s);
+}
