@@ -67,7 +67,7 @@ static int on_stall(sd_event_source *source, uint64_t when, void *arg)
 	(void)when;
 
 	for (struct client *c = k->clients; c; c = c->next)
-		if (c->out && now - c->out_since > CONTROL_STALL) {
+		if (client_busy(c) && now - c->moved > CONTROL_STALL) {
 			daemon_log(LOG_NOTICE, "control: %s (pid %d, uid %u) does not read its answers: disconnected",
 				   c->owner.comm, (int)c->owner.pid, c->owner.uid);
 			client_hang_up(c);

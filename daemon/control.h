@@ -69,7 +69,7 @@ struct client {
 	bool opener;        /* may open sockets */
 	struct packet *out, **out_tail;
 	size_t out_bytes;
-	stack_time out_since; /* when the queue last moved, or began */
+	stack_time moved; /* its last turn, or when an answer began to wait */
 	uint8_t *rest;        /* messages of the last packet that wait for the next turn */
 	size_t rest_len;
 	struct dump dump;
@@ -102,6 +102,8 @@ struct control {
 void client_new(struct control *k, int fd);
 /* Ends it now; never from inside its own turn, there it is client_hang_up. */
 void client_free(struct client *c);
+/* There is work for it, as soon as it reads. */
+bool client_busy(const struct client *c);
 /* The next turn of the loop frees it. */
 void client_hang_up(struct client *c);
 

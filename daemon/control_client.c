@@ -72,19 +72,22 @@ static bool client_enqueue(struct client *c, const void *data, size_t len, int f
 	*p = (struct packet){.fd = fd, .len = len};
 	memcpy(p->data, data, len);
 	if (!c->out)
-		c->out_since = daemon_now();
+		c->moved = daemon_now();
 	*c->out_tail = p;
 	c->out_tail = &p->next;
 	c->out_bytes += len;
 	return true;
 }
 
+bool client_busy(const struct client *c)
+{
+	return c->out || c->dump.step || c->rest;
+}
+
 /* What a client is waited for. Idle: its next request. Otherwise: room for the rest of the work. */
 static void client_wait(struct client *c)
 {
-	bool busy = c->out || c->dump.step || c->rest;
-
-	sd_event_source_set_io_events(c->source, busy ? EPOLLOUT : EPOLLIN);
+	sd_event_source_set_io_events(c->source, client_busy(c) ? EPOLLOUT : EPOLLIN);
 }
 
 static void client_send(struct client *c, const void *data, size_t len, int fd)
@@ -115,7 +118,6 @@ static bool client_flush(struct client *c)
 		if (!c->out)
 			c->out_tail = &c->out;
 		c->out_bytes -= p->len;
-		c->out_since = daemon_now();
 		packet_free(p);
 	}
 	return true;
@@ -348,6 +350,7 @@ void client_free(struct client *c)
 
 static bool client_turn(struct client *c)
 {
+	c->moved = daemon_now();
 	if (!client_flush(c))
 		return false;
 	if (!c->out && !client_requests(c))

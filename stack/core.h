@@ -112,6 +112,7 @@ struct stack {
 	uint32_t half_pool_size;
 	struct limit rst_limit;
 	uint32_t port_counter;
+	const char *wrong; /* a defect of ours that was noticed; stack_check reports it */
 };
 
 /* A number that nobody outside can predict (SipHash of a counter, keyed from the seed). */

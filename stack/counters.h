@@ -73,6 +73,7 @@
 	X(tcp_in_rst, "tcp.in_resets", "resets accepted") \
 	X(tcp_in_rst_ignored, "tcp.in_resets_ignored", "resets not accepted") \
 	X(tcp_challenge_acks, "tcp.challenge_acks", "challenge ACKs sent (RFC 5961)") \
+	X(tcp_challenges_limited, "tcp.challenges_limited", "challenge ACKs not sent for the rate limit") \
 	X(tcp_out, "tcp.out", "segments sent") \
 	X(tcp_out_bytes, "tcp.out_bytes", "payload bytes sent") \
 	X(tcp_in_bytes, "tcp.in_bytes", "payload bytes received in order") \

@@ -493,7 +493,7 @@ static bool check_visit(void *arg, struct pcb *p)
 
 const char *stack_check(struct stack *s)
 {
-	const char *bad = NULL;
+	const char *bad = s->wrong;
 	uint64_t cursor = 0;
 	size_t sum = 0;
 

@@ -121,6 +121,7 @@ struct tcb {
 	uint32_t ack_bytes;  /* received since our last ACK */
 	seq32 last_ack_sent; /* RFC 7323 4.3 */
 
+	uint32_t challenge_ms; /* no challenge ACK before that, milliseconds */
 	uint32_t ts_recent, ts_recent_ms; /* RFC 7323 4.3; our ms clock when it was set */
 	uint32_t ts_offset;  /* of our timestamps, so that they do not tell our uptime */
 	uint32_t keepalive_idle_ms, keepalive_interval_ms;

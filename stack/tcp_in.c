@@ -149,15 +149,17 @@ static enum verdict check_timestamp(struct tcb *t, const struct tcp_segment *seg
 	return GO_ON;
 }
 
-/* The four cases of the table in 3.10.7.4, first. */
+/*
+ * The four cases of the table in 3.10.7.4, first. But an empty segment may stand at the window's
+ * right edge: when both directions have filled the window and lost it, that is where the ACKs
+ * are, and each side would answer the other's for ever.
+ */
 static bool in_window(const struct tcb *t, const struct tcp_segment *seg)
 {
-	uint32_t len = tcp_seg_len(seg), window = t->rcv_adv.v - t->rcv_nxt.v;
+	uint32_t len = seg->flags & TCP_RST ? 0 : tcp_seg_len(seg), window = t->rcv_adv.v - t->rcv_nxt.v;
 
-	if (window == 0)
-		return len == 0 ? seq_eq(seg->seq, t->rcv_nxt) : false;
 	if (len == 0)
-		return seq_in(seg->seq, t->rcv_nxt, window);
+		return seg->seq.v - t->rcv_nxt.v <= window;
 	return seq_in(seg->seq, t->rcv_nxt, window) || seq_in(seq_add(seg->seq, len - 1), t->rcv_nxt, window);
 }
 

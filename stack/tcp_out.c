@@ -7,6 +7,7 @@
 #include "checksum.h"
 #include "tcp.h"
 
+#define CHALLENGE_MS 20u /* mean time between challenge ACKs of one connection (RFC 5961 7) */
 #define OUTPUT_BURST 16u /* large segments of one connection in a row; others come next */
 
 /* ---- building ---- */
@@ -115,7 +116,15 @@ void tcp_send_ack(struct tcb *t)
 
 void tcp_challenge_ack(struct tcb *t)
 {
-	COUNT(tcb_stack(t), tcp_challenge_acks);
+	struct stack *s = tcb_stack(t);
+
+	if ((int32_t)(t->challenge_ms - to_ms(s->now)) > 0) {
+		COUNT(s, tcp_challenges_limited);
+		return;
+	}
+	/* By connection, and at random: nobody outside can count them (CVE-2016-5696, row T4). */
+	t->challenge_ms = to_ms(s->now) + CHALLENGE_MS / 2 + (uint32_t)(random_u64(s) % CHALLENGE_MS);
+	COUNT(s, tcp_challenge_acks);
 	tcp_send_ack(t);
 }
 
@@ -344,8 +353,8 @@ static void account(struct tcb *t, const struct plan *p)
 	if (p->len % t->mss)
 		t->snd_small = end;
 	t->snd_nxt = t->snd_rtx = end;
-	if (t->sack_on)
-		scoreboard_sent(&t->board, &s->mem, p->seq, end, s->now);
+	if (t->sack_on) /* what there was no memory to note before is noted now */
+		scoreboard_sent(&t->board, &s->mem, t->board.head ? p->seq : t->snd_una, end, s->now);
 	t->prr_out += p->len;
 	if (!t->rtt_timing && t->recovery == RECOVERY_OPEN) {
 		t->rtt_timing = true;

@@ -189,7 +189,7 @@ static void leave(struct tcb *t)
 /* RFC 3522 3.2 (4), RFC 4015 3: the ACK echoes a timestamp from before the first retransmission. */
 static bool undo(struct tcb *t, const struct tcp_segment *seg)
 {
-	if (t->recovery == RECOVERY_OPEN || !t->undo_possible || t->undo_ts == 0 || !seg->opt.has_timestamp)
+	if (t->recovery == RECOVERY_OPEN || !t->undo_possible || t->undo_ts == 0 || seg->opt.ts_echo == 0)
 		return false;
 	if ((int32_t)(seg->opt.ts_echo - t->undo_ts) >= 0) {
 		t->undo_possible = false; /* the retransmission was needed */
@@ -209,7 +209,7 @@ static bool undo(struct tcb *t, const struct tcp_segment *seg)
 /* RFC 8985 7.4: the answer to a loss probe. Had it repaired a loss, the window must shrink for it. */
 static void probe_answered(struct tcb *t, const struct tcp_segment *seg, bool dsack)
 {
-	bool early = seg->opt.has_timestamp && (int32_t)(seg->opt.ts_echo - t->undo_ts) < 0;
+	bool early = seg->opt.ts_echo != 0 && (int32_t)(seg->opt.ts_echo - t->undo_ts) < 0;
 
 	if (!t->probe_out || seq_lt(t->snd_una, t->probe_end))
 		return;

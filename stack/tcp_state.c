@@ -37,8 +37,12 @@ void tcb_set_state(struct tcb *t, enum tcp_state state, enum tcp_cause cause)
 	struct stack *s = tcb_stack(t);
 	enum tcp_state from = tcb_state(t);
 
-	if (from == state || !(allowed[from] & TO(state)))
+	if (from == state)
 		return;
+	if (!(allowed[from] & TO(state))) {
+		s->wrong = "a state change that RFC 9293 does not know";
+		return;
+	}
 	tcb_note(t, to_ms(s->now), from, state, cause);
 	t->sock.pcb.state = (uint8_t)state;
 	COUNT(s, tcp_transitions);
@@ -74,6 +78,7 @@ struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
 	t->cc_ops = &cc_newreno;
 	rtt_init(&t->rtt, s->cfg.rto_initial);
 	t->reorder_steps = 1;
+	t->challenge_ms = to_ms(s->now);
 	t->keepalive_idle_ms = to_ms(s->cfg.keepalive_idle);
 	t->keepalive_interval_ms = to_ms(s->cfg.keepalive_interval);
 	t->keepalive_probes = s->cfg.keepalive_probes;

@@ -121,6 +121,8 @@ static void keepalive_timeout(struct tcb *t)
 
 	if (!t->keepalive)
 		return;
+	if (tcb_flight(t) > 0 || t->sndq.len > 0) /* MUST-26: only while nothing is on its way; retransmission sees to that */
+		idle_until = s->now + MILLISECONDS(t->keepalive_idle_ms);
 	if (t->keepalive_sent == 0 && idle_until > s->now) {
 		tcb_timer_set(t, TCB_KEEPALIVE, idle_until);
 		return;

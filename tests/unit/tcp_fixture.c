@@ -120,6 +120,8 @@ void feed_segment(struct fixture *f, struct tcp_segment *seg, uint32_t len)
 	if (f->timestamps && !seg->opt.has_timestamp) {
 		seg->opt.has_timestamp = true;
 		seg->opt.ts_value = f->ts;
+		if ((seg->flags & TCP_ACK) && f->sock && f->sock->pcb.kind == PCB_TCB)
+			seg->opt.ts_echo = ts_now(f->s, tcb_of(f->sock)->ts_offset);
 	}
 	seg->sport = PEER_PORT;
 	if (seg->dport == 0)

@@ -462,7 +462,42 @@ START_TEST(keepalive_asks_and_gives_up)
 }
 END_TEST
 
+START_TEST(keepalive_waits_while_data_is_unacknowledged)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	stack_set_option(f.sock, STACK_OPT_KEEPALIVE_IDLE, MILLISECONDS(50));
+	stack_set_option(f.sock, STACK_OPT_KEEPALIVE, 1);
+	stack_send(f.sock, f.now, "x", 1);
+	run(&f);
+	pass(&f, MILLISECONDS(900));
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_keepalives], 0);
+}
+END_TEST
+
 /* ---- ends ---- */
+
+START_TEST(row_T4_challenge_acks_are_limited_by_connection)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	for (unsigned i = 0; i < 100; i++)
+		feed(&f, TCP_SYN, 5, 0, 0);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_challenge_acks], 1);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_challenges_limited], 99);
+	f.now += MILLISECONDS(40);
+	feed(&f, TCP_SYN, 5, 0, 0);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_challenge_acks], 2);
+}
+END_TEST
+
+START_TEST(rst_with_data_is_accepted_at_zero_window)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	feed(&f, TCP_ACK, 1, 1, 60000);
+	feed(&f, TCP_RST, 60001, 0, 10);
+	ck_assert_int_eq(state_now(&f), TCP_CLOSED);
+}
+END_TEST
+
 
 START_TEST(fin_wait_2_of_a_closed_owner_ends)
 {
@@ -756,6 +791,9 @@ static void add_time(Suite *s)
 	ADD(receiver_opens_the_window_in_large_steps_only);
 	ADD(window_never_shrinks);
 	ADD(keepalive_asks_and_gives_up);
+	ADD(keepalive_waits_while_data_is_unacknowledged);
+	ADD(row_T4_challenge_acks_are_limited_by_connection);
+	ADD(rst_with_data_is_accepted_at_zero_window);
 	ADD(fin_wait_2_of_a_closed_owner_ends);
 	ADD(close_with_unread_data_resets);
 	ADD(close_sends_what_is_queued_and_then_fin);
