@@ -170,6 +170,9 @@ struct byway_change {
 	X(CWND, "cwnd", "cwnd", CONGESTION, BYTES) \
 	X(SSTHRESH, "ssthresh", "ssthresh", CONGESTION, BYTES) \
 	X(FLIGHT, "flight", "in flight", CONGESTION, BYTES) \
+	X(SACKED, "sacked", "in flight, but SACKed", CONGESTION, BYTES) \
+	X(LOST, "lost", "in flight, taken for lost", CONGESTION, BYTES) \
+	X(REORDERING, "reordering", "reordering seen", CONGESTION, BOOL) \
 	X(RECOVER, "recover", "recovery point", CONGESTION, SEND_SEQ) \
 	X(DUPACKS, "dupacks", "duplicate ACKs now", CONGESTION, NONE) \
 	X(SRTT, "srtt", "SRTT", TIMES, USEC) \
@@ -183,6 +186,8 @@ struct byway_change {
 	X(TIMER_DELACK, "timer-delayed-ack", "delayed-ACK timer", TIMERS, TIMER) \
 	X(TIMER_KEEPALIVE, "timer-keepalive", "keepalive timer", TIMERS, TIMER) \
 	X(TIMER_FIN_WAIT_2, "timer-fin-wait-2", "FIN-WAIT-2 timer", TIMERS, TIMER) \
+	X(TIMER_LOSS_PROBE, "timer-loss-probe", "loss-probe timer", TIMERS, TIMER) \
+	X(TIMER_REORDER, "timer-reorder", "reordering timer", TIMERS, TIMER) \
 	X(TIMER_TIME_WAIT, "timer-time-wait", "TIME-WAIT timer", TIMERS, TIMER) \
 	X(RECV_Q, "recv-q", "not read by the owner", BUFFERS, BYTES) \
 	X(SEND_Q, "send-q", "not acknowledged by the peer", BUFFERS, BYTES) \

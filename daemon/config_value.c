@@ -306,6 +306,16 @@ const char *config_route(struct config *c, const struct config_key *key, const c
 	return wrong;
 }
 
+const char *config_congestion_control(struct config *c, const struct config_key *key, const char *text, bool first)
+{
+	(void)key;
+	(void)first;
+	if (!stack_congestion_control_known(text))
+		return "is not an algorithm";
+	snprintf(c->stack.congestion_control, sizeof(c->stack.congestion_control), "%s", text);
+	return NULL;
+}
+
 const char *config_probe(struct config *c, const struct config_key *key, const char *text, bool first)
 {
 	static const char *const name[] = {

@@ -66,12 +66,14 @@ static int on_stall(sd_event_source *source, uint64_t when, void *arg)
 	stack_time now = daemon_now();
 	(void)when;
 
-	for (struct client *c = k->clients; c; c = c->next)
-		if (client_busy(c) && now - c->moved > CONTROL_STALL) {
+	for (struct client *c = k->clients; c; c = c->next) {
+		if (!client_busy(c) || now - c->moved <= CONTROL_STALL)
+			continue;
+		if (control_may_log(k))
 			daemon_log(LOG_NOTICE, "control: %s (pid %d, uid %u) does not read its answers: disconnected",
 				   c->owner.comm, (int)c->owner.pid, c->owner.uid);
-			client_hang_up(c);
-		}
+		client_hang_up(c);
+	}
 	sd_event_source_set_time_relative(source, STALL_PERIOD);
 	return 0;
 }

@@ -90,8 +90,8 @@ struct control {
 	unsigned client_count;
 	gid_t group; /* whose members open sockets */
 	bool has_group;
-	stack_time denied_since; /* refusals logged since then */
-	unsigned denied;
+	stack_time logged_since; /* clients were complained about since then */
+	unsigned logged;
 	uint8_t *in;  /* BYWAY_MESSAGE_MAX bytes: the packet in hand */
 	uint8_t *out; /* BYWAY_MESSAGE_MAX bytes: the answer in hand */
 };
@@ -151,6 +151,8 @@ unsigned request_handle(struct client *c, const struct nlmsghdr *head);
 int request_fail(struct request *q, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* The same for what the caller may not do: logged too. */
 int request_deny(struct request *q, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* False: enough was logged about clients in this second. */
+bool control_may_log(struct control *k);
 bool request_flag(const struct request *q, enum byway_attr attr);
 /* True when the caller may look at and kill sockets of `uid`. */
 bool client_may_see(const struct client *c, uint32_t uid);

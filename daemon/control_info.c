@@ -68,6 +68,9 @@ static const struct field fields[] = {
 	FIELD(MTU, mtu, 0),
 	FIELD(CWND, cwnd, FULL),
 	FIELD(FLIGHT, flight, FULL),
+	FIELD(SACKED, sacked, FULL),
+	FIELD(LOST, lost, FULL),
+	FIELD(REORDERING, reordering, FULL),
 	FIELD(RECOVER, recover, 0),
 	FIELD(DUPACKS, dupacks, FULL),
 	FIELD(SRTT, srtt, 0),
@@ -173,7 +176,7 @@ static void put_identity(struct reply *r, const struct stack_tcb_info *t, stack_
 		reply_u64(r, BYWAY_TCB_ERROR, (uint64_t)t->error);
 }
 
-static void put_queues(struct reply *r, const struct stack_sock_info *info)
+static void put_queues(struct reply *r, const struct stack_sock_info *info, unsigned form)
 {
 	uint64_t recv_q, send_q;
 
@@ -183,6 +186,8 @@ static void put_queues(struct reply *r, const struct stack_sock_info *info)
 		reply_u64(r, BYWAY_TCB_ACCEPT_LIMIT, send_q);
 		return;
 	}
+	if (!(form & (FULL | UDP)))
+		return;
 	reply_u64(r, BYWAY_TCB_RECV_Q, recv_q);
 	reply_u64(r, BYWAY_TCB_SEND_Q, send_q);
 }
@@ -195,6 +200,8 @@ static void put_timers(struct reply *r, const struct stack_tcb_info *t, stack_ti
 		[STACK_TIMER_DELACK] = BYWAY_TCB_TIMER_DELACK,
 		[STACK_TIMER_KEEPALIVE] = BYWAY_TCB_TIMER_KEEPALIVE,
 		[STACK_TIMER_FIN_WAIT_2] = BYWAY_TCB_TIMER_FIN_WAIT_2,
+		[STACK_TIMER_LOSS_PROBE] = BYWAY_TCB_TIMER_LOSS_PROBE,
+		[STACK_TIMER_REORDER] = BYWAY_TCB_TIMER_REORDER,
 		[STACK_TIMER_TIME_WAIT] = BYWAY_TCB_TIMER_TIME_WAIT,
 	};
 
@@ -241,7 +248,7 @@ int control_get_tcb(struct request *q)
 	reply_string(&r, BYWAY_TCB_RECOVERY, t.recovery);
 	if (t.ssthresh && t.ssthresh != UINT32_MAX) /* which it is until the first loss: arbitrarily high */
 		reply_u64(&r, BYWAY_TCB_SSTHRESH, t.ssthresh);
-	put_queues(&r, &t.sock);
+	put_queues(&r, &t.sock, form_bit(t.form));
 	if (t.sock.proto == STACK_TCP)
 		put_timers(&r, &t, now);
 	put_history(&r, &t, now);

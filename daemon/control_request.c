@@ -18,7 +18,7 @@
 #define BIT(attr) (1u << (attr))
 static_assert(BYWAY_A_MAX <= 32, "attributes fit a bit mask");
 
-#define DENIED_PER_SECOND 5 /* refusals logged, so that nobody floods the journal */
+#define LOGGED_PER_SECOND 5 /* lines about clients, so that nobody floods the journal */
 
 /* What a request looks like. */
 struct form {
@@ -75,16 +75,15 @@ int request_fail(struct request *q, int error, const char *format, ...)
 	return error;
 }
 
-/* False: enough was logged in this second. */
-static bool denial_to_log(struct control *k)
+bool control_may_log(struct control *k)
 {
 	stack_time now = daemon_now();
 
-	if (now - k->denied_since >= 1000000) {
-		k->denied_since = now;
-		k->denied = 0;
+	if (now - k->logged_since >= 1000000) {
+		k->logged_since = now;
+		k->logged = 0;
 	}
-	return k->denied++ < DENIED_PER_SECOND;
+	return k->logged++ < LOGGED_PER_SECOND;
 }
 
 int request_deny(struct request *q, int error, const char *format, ...)
@@ -95,7 +94,7 @@ int request_deny(struct request *q, int error, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(q->text, sizeof(q->text), format, args);
 	va_end(args);
-	if (denial_to_log(q->client->control))
+	if (control_may_log(q->client->control))
 		daemon_log(LOG_NOTICE, "control: refused to %s (pid %d, uid %u): %s", who->comm[0] ? who->comm : "a process",
 			   (int)who->pid, who->uid, q->text);
 	return error;

@@ -94,7 +94,8 @@ static void fill_timer(struct inet_diag_msg *m, const struct stack_tcb_info *t, 
 	static const struct {
 		enum stack_timer timer;
 		enum diag_timer shown;
-	} order[] = {{STACK_TIMER_REXMT, DIAG_TIMER_REXMT},
+	} order[] = {{STACK_TIMER_LOSS_PROBE, DIAG_TIMER_REXMT},
+		     {STACK_TIMER_REXMT, DIAG_TIMER_REXMT},
 		     {STACK_TIMER_PERSIST, DIAG_TIMER_PERSIST},
 		     {STACK_TIMER_TIME_WAIT, DIAG_TIMER_TIME_WAIT},
 		     {STACK_TIMER_FIN_WAIT_2, DIAG_TIMER_KEEPALIVE},
@@ -105,7 +106,7 @@ static void fill_timer(struct inet_diag_msg *m, const struct stack_tcb_info *t, 
 		stack_time due = t->timer[order[i].timer];
 		if (due == STACK_NEVER)
 			continue;
-		m->idiag_timer = order[i].shown;
+		m->idiag_timer = (uint8_t)order[i].shown;
 		m->idiag_expires = clamp32(due > now ? (due - now) / 1000 : 0);
 		return;
 	}

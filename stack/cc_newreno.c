@@ -2,20 +2,11 @@
  * NewReno's windows: RFC 5681 with appropriate byte counting (RFC 3465) and the initial window
  * of RFC 6928. Recovery itself (RFC 6582) is the caller's.
  *
- * Invariants: cwnd is at least one segment and at most CWND_MAX; ssthresh at least two segments.
+ * Invariants: cwnd is at least one segment and at most CC_CWND_MAX; ssthresh at least two segments.
  */
 #include "cc.h"
 
 #include "types.h"
-
-#define CWND_MAX (UINT32_C(1) << 30) /* the largest window there is (RFC 7323 2.3) */
-#define SSTHRESH_NONE UINT32_MAX     /* no loss yet */
-
-/* RFC 6928 2: min(10 * MSS, max(2 * MSS, 14600)) */
-static uint32_t initial_window(uint32_t mss)
-{
-	return min_u32(10 * mss, max_u32(2 * mss, 14600));
-}
 
 /* RFC 5681 3.1, equation 4 */
 static uint32_t half_flight(uint32_t flight, uint32_t mss)
@@ -25,7 +16,7 @@ static uint32_t half_flight(uint32_t flight, uint32_t mss)
 
 static void newreno_init(struct cc *c, uint32_t mss)
 {
-	*c = (struct cc){.cwnd = initial_window(mss), .ssthresh = SSTHRESH_NONE};
+	*c = (struct cc){.cwnd = cc_initial_window(mss), .ssthresh = CC_SSTHRESH_NONE};
 }
 
 /*
@@ -34,7 +25,7 @@ static void newreno_init(struct cc *c, uint32_t mss)
  */
 static void slow_start(struct cc *c, uint32_t acked, uint32_t mss)
 {
-	uint32_t limit = c->ssthresh == SSTHRESH_NONE ? 2 * mss : mss;
+	uint32_t limit = c->ssthresh == CC_SSTHRESH_NONE ? 2 * mss : mss;
 
 	c->cwnd += min_u32(acked, limit);
 }
@@ -59,7 +50,7 @@ static void newreno_acked(struct cc *c, uint32_t acked, uint32_t mss, bool limit
 		slow_start(c, acked, mss);
 	else
 		congestion_avoidance(c, acked, mss);
-	c->cwnd = min_u32(c->cwnd, CWND_MAX);
+	c->cwnd = min_u32(c->cwnd, CC_CWND_MAX);
 }
 
 /* RFC 5681 3.2, steps 2 and 3: three segments have left the network. */
@@ -83,7 +74,7 @@ static void newreno_timed_out(struct cc *c, uint32_t flight, uint32_t mss, bool 
 /* RFC 5681 4.1: RW = min(IW, cwnd) */
 static void newreno_idle(struct cc *c, uint32_t mss)
 {
-	c->cwnd = min_u32(c->cwnd, initial_window(mss));
+	c->cwnd = min_u32(c->cwnd, cc_initial_window(mss));
 	c->acked = 0;
 }
 

@@ -45,6 +45,7 @@ void stack_config_default(struct stack_config *c)
 		.keepalive_idle = SECONDS(7200),
 		.keepalive_interval = SECONDS(75),
 		.keepalive_probes = 9,
+		.congestion_control = "cubic",
 		.timestamps = true,
 		.window_scaling = true,
 		.sack = true,
@@ -56,12 +57,17 @@ void stack_config_default(struct stack_config *c)
 	};
 }
 
+bool stack_congestion_control_known(const char *name)
+{
+	return cc_find(name) != NULL;
+}
+
 static bool config_valid(const struct stack_config *c)
 {
 	return c->mtu >= 68 && c->port_first > 0 && c->port_first <= c->port_last &&
 	       c->send_buffer >= 2048 && c->recv_buffer >= 2048 && c->recv_buffer <= 1u << 30 &&
 	       c->rto_min > 0 && c->rto_min <= c->rto_max && c->ttl > 0 && c->neighbours_max > 0 &&
-	       c->half_open_max > 0 && c->sockets_max > 0;
+	       c->half_open_max > 0 && cc_find(c->congestion_control) && c->sockets_max > 0;
 }
 
 /* Separate keys for separate uses, from one seed. */

@@ -174,6 +174,9 @@ uint32_t scoreboard_detect(struct scoreboard *b, uint64_t at, seq32 end, uint64_
 	for (struct sent *r = b->head; r; r = r->next) {
 		if ((r->flags & (SENT_SACKED | SENT_LOST)) || !sent_after(at, end, r->at, r->end))
 			continue;
+		/* What went out this very moment is not lost: to ourselves, the answer comes in no time. */
+		if (r->at == now)
+			continue;
 		if (r->at + wait <= now)
 			set_flags(b, r, SENT_LOST, 0);
 		else

@@ -124,6 +124,7 @@ struct stack_config {
 	stack_time keepalive_idle, keepalive_interval;
 	uint8_t keepalive_probes;
 	bool timestamps, window_scaling, sack;
+	char congestion_control[16]; /* "cubic", "newreno" */
 
 	/* rate limits: events in a second, and burst */
 	uint32_t icmp_rate, icmp_burst;
@@ -133,6 +134,7 @@ struct stack_config {
 };
 
 void stack_config_default(struct stack_config *config);
+bool stack_congestion_control_known(const char *name);
 
 /* ---- the stack ---- */
 

@@ -98,6 +98,7 @@ struct tcb {
 	struct cc cc;
 	struct rtt rtt;
 	seq32 snd_small; /* end of the last segment sent that was not full (Nagle, as Minshall has it) */
+	seq32 round_end; /* a round trip of the congestion control ends when this is acknowledged */
 	seq32 rtt_seq;  /* sample ends when this is acknowledged; valid while rtt_timing */
 	seq32 recover;  /* recovery ends when this is acknowledged */
 	uint8_t recovery; /* enum tcp_recovery */
@@ -111,7 +112,7 @@ struct tcb {
 	seq32 rack_end, fack; /* its end; the highest end delivered */
 	uint32_t rack_rtt;    /* its round-trip time */
 	uint32_t prr_delivered, prr_out, prr_flight; /* bytes since recovery began; flight when it did */
-	uint32_t undo_cwnd, undo_ssthresh; /* before recovery */
+	struct cc undo_cc;    /* before recovery */
 	uint32_t undo_ts;     /* our timestamp when it first sent something again */
 	seq32 probe_end;      /* SND.NXT when the loss probe went out */
 	seq32 reorder_until;  /* the reordering window stays wide until this is acknowledged */
@@ -231,6 +232,8 @@ void tcp_timer(struct stack *s, struct timer *timer); /* TIMER_TCB */
 void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate);
 /* Tells a writer that waits, when a good part of the queue is free. */
 void tcp_wake_writer(struct tcb *t);
+/* A round-trip time for the congestion control, microseconds. */
+void tcp_cc_sample(struct tcb *t, uint32_t rtt);
 void tcp_update_window(struct tcb *t, const struct tcp_segment *seg);
 bool tcp_fin_acked(const struct tcb *t);
 

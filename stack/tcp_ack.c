@@ -18,6 +18,18 @@ static void take_sample(struct tcb *t)
 		return;
 	t->rtt_timing = false;
 	rtt_sample(&t->rtt, s->now - t->rtt_started, s->cfg.rto_min, s->cfg.rto_max);
+	if (!t->sack_on)
+		tcp_cc_sample(t, (uint32_t)min_u64(s->now - t->rtt_started, UINT32_MAX));
+}
+
+void tcp_cc_sample(struct tcb *t, uint32_t rtt)
+{
+	bool round = seq_geq(t->snd_una, t->round_end);
+
+	if (round)
+		t->round_end = t->snd_nxt;
+	if (t->cc_ops->sample)
+		t->cc_ops->sample(&t->cc, rtt, round);
 }
 
 void tcp_wake_writer(struct tcb *t)

@@ -103,6 +103,7 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 	t->snd_una = t->snd_small = t->snd_up = seq_add(t->iss, 1);
 	t->snd_rtx = t->snd_nxt;
 	t->recover = t->iss;
+	t->round_end = t->snd_nxt;
 	t->retries = 0;
 	tcb_timer_stop(t, TCB_REXMT);
 	if (t->rtt_timing)

@@ -96,6 +96,7 @@ static void rack_update(struct tcb *t, const struct delivery *d, bool dsack)
 		t->rack_at = d->at;
 		t->rack_end = d->end;
 		t->rack_rtt = (uint32_t)min_u64(tcb_stack(t)->now - d->at, UINT32_MAX);
+		tcp_cc_sample(t, t->rack_rtt);
 	}
 	if (dsack && seq_geq(t->snd_una, t->reorder_until)) { /* once a round trip */
 		t->reorder_steps = (uint8_t)min_u32(t->reorder_steps + 1u, REORDER_STEPS_MAX);
@@ -137,8 +138,7 @@ static void remember(struct tcb *t)
 	if (t->recovery != RECOVERY_OPEN)
 		return;
 	t->undo_possible = t->ts_on;
-	t->undo_cwnd = t->cc.cwnd;
-	t->undo_ssthresh = t->cc.ssthresh;
+	t->undo_cc = t->cc;
 	t->undo_ts = 0;
 }
 
@@ -196,8 +196,8 @@ static bool undo(struct tcb *t, const struct tcp_segment *seg)
 		return false;
 	}
 	COUNT(tcb_stack(t), tcp_undos);
-	t->cc.cwnd = max_u32(t->cc.cwnd, t->undo_cwnd);
-	t->cc.ssthresh = t->undo_ssthresh;
+	t->undo_cc.cwnd = max_u32(t->cc.cwnd, t->undo_cc.cwnd);
+	t->cc = t->undo_cc;
 	t->reordering = true;
 	rtt_reset_backoff(&t->rtt);
 	scoreboard_none_lost(&t->board);

@@ -75,7 +75,7 @@ struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
 	t->mtu = s->cfg.mtu;
 	t->mss_peer = TCP_MSS_DEFAULT;
 	t->mss = TCP_MSS_DEFAULT;
-	t->cc_ops = &cc_newreno;
+	t->cc_ops = cc_find(s->cfg.congestion_control);
 	rtt_init(&t->rtt, s->cfg.rto_initial);
 	t->reorder_steps = 1;
 	t->challenge_ms = to_ms(s->now);

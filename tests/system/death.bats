@@ -2,9 +2,8 @@
 # The owner dies, the daemon dies, the daemon is asked to end: what peers and owners see.
 load lib
 
-# A peer on the host with one connection; says how the connection ended, after "connected".
-# peer connect PORT | listen PORT; writes: sends all the time, reads: only reads
-peer() { # WHERE PORT
+# Arguments of peer.py: a peer on the host with one connection, which says how that ended.
+peer() {
 	background python3 "$HERE/peer.py" "$@" >"$T/peer"
 }
 

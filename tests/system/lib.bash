@@ -152,7 +152,7 @@ log_has() { grep -qE -- "$1" "$T/log"; }
 sockets() { byway list --json | jq "[.sockets[] | select($1)] | length"; }
 # NUMBER JQ-CONDITION
 sockets_are() { [ "$(sockets "$2")" = "$1" ]; }
-# PORT [listening]: somebody listens there on the stack, or on the host.
+# PORT: somebody listens there on the stack; on the host.
 stack_listens() { sockets_are 1 ".state == \"LISTEN\" and (.local | endswith(\":$1\"))"; }
 host_listens() { [ -n "$(ss -Hltn "sport = :$1")" ]; }
 # No connection of any kind, except what listens and TIME-WAIT.

@@ -59,6 +59,7 @@ void fixture_start(struct fixture *f, void (*change)(struct stack_config *c))
 	c.send_buffer = 200000;
 	c.timestamps = false;
 	c.window_scaling = false;
+	memcpy(c.congestion_control, "newreno", 8);
 	memcpy(c.seed, "a seed for tests", 16);
 	if (change)
 		change(&c);

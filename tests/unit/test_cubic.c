@@ -1,0 +1,161 @@
+/* CUBIC (RFC 9438) and HyStart++ (RFC 9406), as a state machine in virtual time. */
+#include "stack/cc.h"
+#include "suite.h"
+
+#define MSS 1460u
+#define SECOND UINT64_C(1000000)
+
+static struct cc c;
+
+static void setup(void) { cc_cubic.init(&c, MSS); }
+static void teardown(void) {}
+
+/* Acknowledges whole windows, one a round trip, until `until`. */
+static uint64_t grow(uint64_t now, uint64_t until, uint64_t rtt)
+{
+	for (; now < until; now += rtt)
+		for (uint32_t left = c.cwnd / MSS; left > 0; left--)
+			cc_cubic.acked(&c, MSS, MSS, true, now, rtt);
+	return now;
+}
+
+START_TEST(slow_start_doubles_each_round)
+{
+	ck_assert_uint_eq(c.cwnd, 10 * MSS);
+	grow(0, 1, 1);
+	ck_assert_uint_eq(c.cwnd, 20 * MSS);
+}
+END_TEST
+
+START_TEST(loss_leaves_seven_tenths)
+{
+	c.cwnd = 100 * MSS;
+	cc_cubic.lost(&c, 100 * MSS, MSS, 0);
+	ck_assert_uint_eq(c.ssthresh, 70 * MSS);
+}
+END_TEST
+
+/* W_max = 1000 segments: K = cbrt(1000 * 0.3 / 0.4) = 9.09 s. */
+START_TEST(window_is_back_at_w_max_after_k)
+{
+	c.cwnd = 1000 * MSS;
+	cc_cubic.lost(&c, 1000 * MSS, MSS, 0);
+	c.cwnd = c.ssthresh;
+	grow(SECOND, 5 * SECOND, SECOND / 10);
+	ck_assert_uint_gt(c.cwnd, 900 * MSS);
+	ck_assert_uint_lt(c.cwnd, 1000 * MSS);
+	grow(5 * SECOND, SECOND + 9090000, SECOND / 10);
+	ck_assert_uint_ge(c.cwnd, 985 * MSS);
+	ck_assert_uint_le(c.cwnd, 1005 * MSS);
+	grow(SECOND + 9090000, 20 * SECOND, SECOND / 10);
+	ck_assert_uint_gt(c.cwnd, 1200 * MSS);
+}
+END_TEST
+
+START_TEST(second_loss_below_w_max_gives_way)
+{
+	c.cwnd = 100 * MSS;
+	cc_cubic.lost(&c, 100 * MSS, MSS, 0);
+	ck_assert_uint_eq(c.cubic.w_max, 100 * MSS);
+	c.cwnd = 80 * MSS;
+	cc_cubic.lost(&c, 80 * MSS, MSS, 0);
+	ck_assert_uint_eq(c.cubic.w_max, 68 * MSS);
+}
+END_TEST
+
+/* At a round trip of 1 ms the curve is far slower than Reno's segment a window. */
+START_TEST(short_round_trips_grow_as_reno)
+{
+	c.cwnd = 20 * MSS;
+	cc_cubic.lost(&c, 20 * MSS, MSS, 0);
+	c.cwnd = c.ssthresh;
+	grow(SECOND, SECOND + 100000, 1000);
+	ck_assert_uint_ge(c.cwnd, 14 * MSS + 50 * MSS);
+}
+END_TEST
+
+START_TEST(application_limited_does_not_grow)
+{
+	uint32_t before = c.cwnd;
+
+	for (unsigned i = 0; i < 100; i++)
+		cc_cubic.acked(&c, MSS, MSS, false, i, 1000);
+	ck_assert_uint_eq(c.cwnd, before);
+}
+END_TEST
+
+static void round_of(uint32_t rtt)
+{
+	for (unsigned i = 0; i < 10; i++)
+		cc_cubic.sample(&c, rtt, i == 0);
+}
+
+START_TEST(rising_rtt_ends_slow_start_after_five_rounds)
+{
+	round_of(20000);
+	round_of(20000);
+	ck_assert_uint_eq(c.cubic.css_rounds, 0);
+	round_of(30000);
+	ck_assert_uint_eq(c.cubic.css_rounds, 1);
+	ck_assert_uint_eq(c.ssthresh, CC_SSTHRESH_NONE);
+	for (unsigned i = 0; i < 5; i++)
+		round_of(31000);
+	ck_assert_uint_eq(c.ssthresh, c.cwnd);
+}
+END_TEST
+
+START_TEST(rtt_that_falls_again_resumes_slow_start)
+{
+	round_of(20000);
+	round_of(20000);
+	round_of(30000);
+	round_of(20000);
+	ck_assert_uint_eq(c.cubic.css_rounds, 0);
+	ck_assert_uint_eq(c.ssthresh, CC_SSTHRESH_NONE);
+}
+END_TEST
+
+START_TEST(conservative_slow_start_grows_by_a_quarter)
+{
+	uint32_t before = c.cwnd;
+
+	c.cubic.css_rounds = 1;
+	cc_cubic.acked(&c, 4 * MSS, MSS, true, 1, 1);
+	ck_assert_uint_eq(c.cwnd, before + MSS);
+}
+END_TEST
+
+START_TEST(algorithms_are_found_by_name)
+{
+	ck_assert_ptr_eq(cc_find("cubic"), &cc_cubic);
+	ck_assert_ptr_eq(cc_find("newreno"), &cc_newreno);
+	ck_assert_ptr_null(cc_find("vegas"));
+}
+END_TEST
+
+static void add(Suite *s, const char *name, const TTest *test)
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, test);
+	suite_add_tcase(s, tc);
+}
+#define ADD(test) add(s, #test, test)
+
+int main(void)
+{
+	Suite *s = suite_create("cubic");
+
+	ADD(slow_start_doubles_each_round);
+	ADD(loss_leaves_seven_tenths);
+	ADD(window_is_back_at_w_max_after_k);
+	ADD(second_loss_below_w_max_gives_way);
+	ADD(short_round_trips_grow_as_reno);
+	ADD(application_limited_does_not_grow);
+	ADD(rising_rtt_ends_slow_start_after_five_rounds);
+	ADD(rtt_that_falls_again_resumes_slow_start);
+	ADD(conservative_slow_start_grows_by_a_quarter);
+	ADD(algorithms_are_found_by_name);
+	return suite_run(s);
+}
