@@ -166,7 +166,7 @@ void pending_cancel_all(struct client *c); /* the client is gone */
 int control_get_tcb(struct request *q);   /* control_info.c */
 int control_get_stats(struct request *q);
 int control_get_status(struct request *q);
-int control_route_dump(struct request *q); /* control_route.c */
+int control_route_get(struct request *q); /* control_route.c */
 int diag_get(struct request *q);          /* diag.c */
 int diag_destroy(struct request *q);
 

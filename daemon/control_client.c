@@ -253,6 +253,12 @@ static void packet_refuse(struct client *c, const struct nlmsghdr *head, int lef
 		reply_error(c, &none, -EINVAL, "the packet ends inside a message header", 0);
 }
 
+/* iproute2 sends its whole buffer: zeros behind the message. */
+static bool packet_is_padding(const uint8_t *data, const struct nlmsghdr *head, int left)
+{
+	return (const uint8_t *)head != data && left >= (int)sizeof(*head) && head->nlmsg_len == 0;
+}
+
 /* Answers messages of a packet while *budget lasts; returns the bytes that are left for later. */
 static size_t packet_handle(struct client *c, const uint8_t *data, size_t len, unsigned *budget)
 {
@@ -264,6 +270,8 @@ static size_t packet_handle(struct client *c, const uint8_t *data, size_t len, u
 
 		if (*budget == 0 || !client_ready(c))
 			return (size_t)left;
+		if (packet_is_padding(data, head, left))
+			return 0;
 		bool whole = byway_message_ok(head, (size_t)left);
 		if (whole)
 			cost = request_handle(c, head);

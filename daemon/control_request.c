@@ -42,10 +42,10 @@ static const struct form forms[] = {
 	{BYWAY_GET_STATUS, "BYWAY_GET_STATUS", 0, 0, 0, 1, control_get_status},
 	{SOCK_DIAG_BY_FAMILY, "SOCK_DIAG_BY_FAMILY", sizeof(struct inet_diag_req_v2), 0, 0, CONTROL_TURN, diag_get},
 	{SOCK_DESTROY, "SOCK_DESTROY", sizeof(struct inet_diag_req_v2), 0, 0, CONTROL_TURN, diag_destroy},
-	{RTM_GETADDR, "RTM_GETADDR", sizeof(struct rtgenmsg), 0, 0, 1, control_route_dump},
-	{RTM_GETLINK, "RTM_GETLINK", sizeof(struct rtgenmsg), 0, 0, 1, control_route_dump},
-	{RTM_GETROUTE, "RTM_GETROUTE", sizeof(struct rtgenmsg), 0, 0, 1, control_route_dump},
-	{RTM_GETNEIGH, "RTM_GETNEIGH", sizeof(struct rtgenmsg), 0, 0, 1, control_route_dump},
+	{RTM_GETADDR, "RTM_GETADDR", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
+	{RTM_GETLINK, "RTM_GETLINK", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
+	{RTM_GETROUTE, "RTM_GETROUTE", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
+	{RTM_GETNEIGH, "RTM_GETNEIGH", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
 };
 
 /* Attributes that a request may carry: how they are called in an error text, and their size. */

@@ -53,10 +53,9 @@ static void put_link_stats(struct reply *r, const struct stack *s)
 	reply_put(r, IFLA_STATS64, sizeof(stats), &stats);
 }
 
-static bool link_step(struct client *c, struct reply *r)
+static void put_link(struct reply *r, const struct daemon *d)
 {
 	static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-	const struct daemon *d = c->control->daemon;
 	const uint8_t up = IF_OPER_UP;
 
 	struct ifinfomsg *m = reply_message(r, RTM_NEWLINK, sizeof(*m));
@@ -72,7 +71,35 @@ static bool link_step(struct client *c, struct reply *r)
 		reply_put(r, IFLA_BROADCAST, sizeof(broadcast), broadcast);
 	}
 	put_link_stats(r, d->stack);
+}
+
+static bool link_step(struct client *c, struct reply *r)
+{
+	put_link(r, c->control->daemon);
 	return false;
+}
+
+/* One link by its number or name, as `ip` asks when it wants the name of a number. */
+static int link_get(struct request *q)
+{
+	const struct ifinfomsg *m = mnl_nlmsg_get_payload(q->head);
+	const char *name = link_name(q->daemon->link);
+	const struct nlattr *a;
+	struct reply r;
+
+	if (mnl_nlmsg_get_payload_len(q->head) < sizeof(*m))
+		return request_fail(q, -EINVAL, "RTM_GETLINK is cut short");
+	a = mnl_nlmsg_get_payload_offset(q->head, sizeof(*m));
+	for (; mnl_attr_ok(a, (int)((const char *)q->head + q->head->nlmsg_len - (const char *)a)); a = mnl_attr_next(a))
+		if (mnl_attr_get_type(a) == IFLA_IFNAME &&
+		    (mnl_attr_validate(a, MNL_TYPE_NUL_STRING) < 0 || strcmp(mnl_attr_get_str(a), name) != 0))
+			return request_fail(q, -ENODEV, "there is one link, %s", name);
+	if (m->ifi_index != 0 && m->ifi_index != LINK_INDEX)
+		return request_fail(q, -ENODEV, "there is one link, number %d", LINK_INDEX);
+	reply_open(&r, q->client, q->head->nlmsg_seq, 0);
+	put_link(&r, q->daemon);
+	reply_send(&r, -1);
+	return 0;
 }
 
 /* ---- addresses ---- */
@@ -185,14 +212,16 @@ static bool nothing_step(struct client *c, struct reply *r)
 	return false;
 }
 
-int control_route_dump(struct request *q)
+int control_route_get(struct request *q)
 {
 	const struct rtgenmsg *m = mnl_nlmsg_get_payload(q->head);
 	bool (*step)(struct client *, struct reply *) = nothing_step;
 
-	if ((q->head->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP)
-		return request_fail(q, -EOPNOTSUPP, "addresses, links, routes and neighbours come as dumps "
-				    "(NLM_F_DUMP) only");
+	if ((q->head->nlmsg_flags & NLM_F_DUMP) != NLM_F_DUMP) {
+		if (q->head->nlmsg_type == RTM_GETLINK)
+			return link_get(q);
+		return request_fail(q, -EOPNOTSUPP, "addresses, routes and neighbours come as dumps (NLM_F_DUMP) only");
+	}
 	if (q->head->nlmsg_type == RTM_GETLINK)
 		step = link_step;
 	else if (m->rtgen_family != AF_UNSPEC && m->rtgen_family != AF_INET)

@@ -91,6 +91,7 @@ struct stack {
 
 	/* link and network */
 	struct address address[ADDRESS_MAX];
+	size_t address_top; /* none is used from here on */
 	struct route route[ROUTE_MAX];
 	struct neighbour *neighbours; /* arp.c: the last used of a ring */
 	struct neighbour *neighbour_bucket[NEIGHBOUR_BUCKETS];

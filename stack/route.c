@@ -47,7 +47,7 @@ bool address_is_loopback(const struct stack_addr *addr)
 /* The address of ours whose prefix has `addr` as its directed broadcast. /31 and /32 have none (RFC 3021). */
 static const struct address *directed_broadcast(const struct stack *s, const struct stack_addr *addr)
 {
-	for (size_t i = 0; i < ADDRESS_MAX; i++) {
+	for (size_t i = 0; i < s->address_top; i++) {
 		const struct address *a = &s->address[i];
 
 		if (a->used && a->prefix <= 30 && v4(addr) == (v4(&a->addr) | ~mask(a->prefix)))
@@ -63,7 +63,7 @@ bool address_is_broadcast(const struct stack *s, const struct stack_addr *addr)
 
 struct address *address_find(struct stack *s, const struct stack_addr *addr)
 {
-	for (size_t i = 0; i < ADDRESS_MAX; i++)
+	for (size_t i = 0; i < s->address_top; i++)
 		if (s->address[i].used && addr_eq(&s->address[i].addr, addr))
 			return &s->address[i];
 	return NULL;
@@ -73,7 +73,7 @@ bool address_is_ours(const struct stack *s, const struct stack_addr *addr, bool 
 {
 	if (loopback && address_is_loopback(addr))
 		return true;
-	for (size_t i = 0; i < ADDRESS_MAX; i++)
+	for (size_t i = 0; i < s->address_top; i++)
 		if (s->address[i].used && addr_eq(&s->address[i].addr, addr))
 			return !s->address[i].tentative;
 	return false;
@@ -83,7 +83,7 @@ bool address_is_ours(const struct stack *s, const struct stack_addr *addr, bool 
 
 static const struct address *first_address(const struct stack *s)
 {
-	for (size_t i = 0; i < ADDRESS_MAX; i++)
+	for (size_t i = 0; i < s->address_top; i++)
 		if (s->address[i].used && !s->address[i].tentative)
 			return &s->address[i];
 	return NULL;
@@ -177,7 +177,7 @@ static const struct address *connected_address(const struct stack *s, const stru
 {
 	const struct address *best = NULL;
 
-	for (size_t i = 0; i < ADDRESS_MAX; i++) {
+	for (size_t i = 0; i < s->address_top; i++) {
 		const struct address *a = &s->address[i];
 
 		if (a->used && in_prefix(neighbour, &a->addr, a->prefix) && (!best || a->prefix > best->prefix))
@@ -272,6 +272,7 @@ int stack_address_add(struct stack *s, stack_time now, const struct stack_addr *
 	if (route_insert(s, &connected) != 0)
 		return -ENOSPC;
 	*a = (struct address){.addr = *addr, .prefix = prefix, .used = true};
+	s->address_top = (size_t)max_u64(s->address_top, (uint64_t)(a - s->address) + 1);
 	a->timer.kind = TIMER_ADDRESS;
 	if (s->cfg.link == STACK_LINK_ETHERNET)
 		arp_address_start(s, a);

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -257,6 +258,7 @@ int main(int argc, char **argv)
 	const char *what = argc > 1 ? argv[1] : "";
 	double seconds = argc > 3 ? atof(argv[3]) : 3;
 
+	signal(SIGPIPE, SIG_IGN);
 	if (strcmp(what, "serve") == 0)
 		serve();
 	else if (argc > 2 && strcmp(what, "out") == 0)
