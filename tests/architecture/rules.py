@@ -25,13 +25,14 @@ FOLDERS = {
 
 # All that libstack.a may need from outside: memory, bytes, and the keyed hash.
 UNDEFINED_ALLOWED = {
-    "memcpy", "memset", "memmove", "memcmp", "strlen", "strcmp", "strstr",
+    "memcpy", "memset", "memmove", "memcmp", "bcmp", "strlen", "strcmp", "strstr",
     "malloc", "calloc", "free", "crypto_shorthash",
     "__popcountdi2", "_GLOBAL_OFFSET_TABLE_", "__stack_chk_fail",
 }
 # <string.h> and <stdlib.h> again as fortified or built-in variants.
 UNDEFINED_FORTIFIED = re.compile(r"__(memcpy|memset|memmove)_chk$")
-SANITIZER = re.compile(r"_*(asan|ubsan|sanitizer|lsan|tsan|msan|sancov|gcov|llvm_gcov|llvm_prf)_|"
+MEMBER = r"File: .*?([^/()\[\]]+)[)\]]?$"  # as readelf names an archive's files
+SANITIZER = re.compile(r"__unnamed_\d+$|_*(asan|ubsan|sanitizer|lsan|tsan|msan|sancov|gcov|llvm_gcov|llvm_prf)_|"
                        r"__asan|__ubsan|__sanitizer|__gcov|__odr_asan|__start___sancov|__stop___sancov|__emutls")
 
 # Addresses that tests and scripts may mention: for benchmarks, documentation, oneself, everybody.
@@ -174,7 +175,7 @@ def writable_sections(library):
     """(member, index) to (section, size) of what is mapped writable and not only for relocations."""
     found, member = {}, ""
     for line in run("readelf", "-SW", library).splitlines():
-        m = re.match(r"File: .*[(/]([^()/]+)\)?$", line)
+        m = re.match(MEMBER, line)
         member = m.group(1) if m else member
         m = re.match(r"\s*\[\s*(\d+)\] (\S+)\s+\S+\s+\S+\s+\S+\s+([0-9a-f]+)\s+\S+\s+(\S*)", line)
         if m and "W" in m.group(4) and "A" in m.group(4) and not m.group(2).startswith(".data.rel.ro"):
@@ -186,7 +187,7 @@ def rule_writable_symbols(library):
     def check(_project):
         sections, member = writable_sections(library), ""
         for line in run("readelf", "-sW", library).splitlines():
-            m = re.match(r"File: .*[(/]([^()/]+)\)?$", line)
+            m = re.match(MEMBER, line)
             member = m.group(1) if m else member
             fields = line.split()
             if len(fields) < 8 or fields[3] not in ("OBJECT", "COMMON", "TLS", "NOTYPE"):

@@ -102,23 +102,28 @@ static size_t add_segment(uint8_t *data, size_t size, size_t max_size, size_t at
 {
 	static const uint8_t flags[] = {0x10, 0x10, 0x18, 0x11, 0x02, 0x12, 0x04, 0x14, 0x30, 0x00, 0x13, 0xff};
 	static const int near[] = {0, 0, 0, 1, -1, 100, 1460, 65535, -65535, 0x7fffffff};
-	uint8_t r[RECORD_HEADER + 14 + 20 + 20 + 64] = {0x0f, (uint8_t)next_random(seed), 0x0a, 1};
-	size_t payload = next_random(seed) % 2 ? next_random(seed) % 64 : 0;
-	size_t headers = 20 + 20 + (data[0] & 1 ? 0 : 14), len = RECORD_HEADER + headers + payload;
-	uint8_t *ip = r + RECORD_HEADER + headers - 40, *tcp = ip + 20;
+	uint8_t r[RECORD_HEADER + 14 + 20 + 32 + 64] = {0x0f, (uint8_t)next_random(seed), 0x0a, 1};
+	size_t payload = next_random(seed) % 2 ? next_random(seed) % 64 : 0, sack = next_random(seed) % 3 ? 0 : 12;
+	size_t link = data[0] & 1 ? 0 : 14, headers = link + 20 + 20 + sack, len = RECORD_HEADER + headers + payload;
+	uint8_t *ip = r + RECORD_HEADER + link, *tcp = ip + 20;
 	uint32_t seq = (uint32_t)near[next_random(seed) % 10], ack = (uint32_t)near[next_random(seed) % 10];
+	uint32_t left = next_random(seed) % 8 * 730, right = left + next_random(seed) % 4 * 730;
 
 	if (size + len > max_size)
 		return size;
 	r[5] = (uint8_t)(len - RECORD_HEADER);
-	if (headers > 40)
+	if (link > 0)
 		memcpy(r + RECORD_HEADER, (const uint8_t[]){2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0}, 14);
 	memcpy(ip, (const uint8_t[]){0x45, 0, 0, 0, 0, 1, 0, 0, 64, 6}, 10);
 	for (int i = 0; i < 4; i++) {
 		tcp[4 + i] = (uint8_t)(seq >> (24 - 8 * i));
 		tcp[8 + i] = (uint8_t)(ack >> (24 - 8 * i));
+		tcp[24 + i] = (uint8_t)(left >> (24 - 8 * i));
+		tcp[28 + i] = (uint8_t)(right >> (24 - 8 * i));
 	}
-	tcp[12] = 0x50;
+	if (sack)
+		memcpy(tcp + 20, (const uint8_t[]){1, 1, 5, 10}, 4);
+	tcp[12] = (uint8_t)((20 + sack) << 2);
 	tcp[13] = flags[next_random(seed) % sizeof(flags)];
 	tcp[14] = (uint8_t)next_random(seed);
 	memmove(data + at + len, data + at, size - at);

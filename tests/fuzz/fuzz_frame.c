@@ -37,6 +37,20 @@ static bool find_headers(uint8_t *frame, size_t len, bool ethernet, struct layou
 	return true;
 }
 
+/* SACK blocks of a segment, counted from SND.UNA. */
+static void aim_sack(struct layout *l, uint32_t snd_una)
+{
+	size_t header = (l->transport[12] >> 4) * 4u, i = TCP_HEADER, len;
+
+	for (; i + 1 < header && header <= l->transport_len && l->transport[i] != 0; i += len) {
+		len = l->transport[i] == 1 ? 1 : l->transport[i + 1];
+		if (len == 0 || len > header - i)
+			return;
+		for (size_t block = 2; l->transport[i] == 5 && block + 4 <= len; block += 4)
+			store32(l->transport + i + block, load32(l->transport + i + block) + snd_una);
+	}
+}
+
 /* From `remote` to `local`, as the connection's next segment would come. */
 static void aim(struct layout *l, const struct stack_tcb_info *tcb, bool sequence)
 {
@@ -50,6 +64,7 @@ static void aim(struct layout *l, const struct stack_tcb_info *tcb, bool sequenc
 		return;
 	store32(l->transport + 4, load32(l->transport + 4) + tcb->rcv_nxt);
 	store32(l->transport + 8, load32(l->transport + 8) + tcb->snd_una);
+	aim_sack(l, tcb->snd_una);
 }
 
 /* The same of an ICMP error: what it quotes is a segment of ours. */

@@ -238,8 +238,15 @@ def receiving_seeds():
     yield "T6-options", world(*(packet(ip(tcp(SYN, 7, sport=300 + i, options=o), 6), FIX) for i, o in enumerate(
         (b"\2\4\0\0", b"\2\4\0\1", b"\2\4\0\x30", b"\2\0", b"\2\1", b"\2\x28\1\1", b"\3\3\xff", b"\x08\x0a\0", b"\5\2", b"\xfe\x02"))))
     yield "T6-data-offset", world(segment(ACK, 0, 0, words=4), segment(ACK, 0, 0, words=15), segment(ACK, 0, 0, data=b"ok"))
-    sack = b"\1\1\5\x0a" + struct.pack(">II", 9, 5)
-    yield "T7-sack", world(call(SEND, ESTABLISHED, 9000), *(segment(ACK, 0, 0, options=sack) for _ in range(5)))
+    blocks = (9, 5), (1, 2), (0xfffffff0, 9), (1460, 99999), (0, 1460), (730, 731), (2920, 4380), (1460, 2920), (7, 7)
+    sacks = [segment(ACK, 0, 0, options=b"\1\1\5\x0a" + struct.pack(">II", left, right)) for left, right in blocks]
+    yield "T7-sack", world(call(SEND, ESTABLISHED, 15000), *sacks, wait(1), *sacks, wait(9))
+    yield "T7-sack-tiny", world(call(SEND, ESTABLISHED, 15000), *(
+        segment(ACK, 0, 0, mode=LIVE | BATCH, options=b"\1\1\5\x0a" + struct.pack(">II", 2 * i, 2 * i + 1)) for i in range(1, 90)), wait(3))
+    yield "recovery", world(call(SEND, ESTABLISHED, 15000), segment(ACK, 0, 0, options=b"\1\1\5\x0a" + struct.pack(">II", 1448, 7000)),
+                            segment(ACK, 0, 1448), segment(ACK, 0, 9000), wait(1), segment(ACK, 0, 4000))
+    yield "recovery-without-sack", world(call(SEND, ESTABLISHED, 15000), *[segment(ACK, 0, 0)] * 5, segment(ACK, 0, 1448),
+                                         segment(ACK, 0, 9000), wait(1), b=96)
     yield "T8-one-byte", world(*(segment(ACK, 2 * i, 0, data=b"z", mode=LIVE | BATCH) for i in range(1, 120)),
                                segment(ACK, 0, 0, data=b"a" * 250), call(RECEIVE, ESTABLISHED, 1000))
     yield "T9-acks", world(call(SEND, ESTABLISHED, 19000), *(segment(ACK, 0, 0) for _ in range(6)), segment(ACK, 0, 1),

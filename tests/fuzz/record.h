@@ -15,7 +15,7 @@ enum record_mode {
 	RECORD_FIX_IP = 1 << 0,        /* destination MAC, version, total length, header checksum */
 	RECORD_FIX_TRANSPORT = 1 << 1, /* UDP length; TCP, UDP and ICMP checksum */
 	RECORD_AIM = 1 << 2,           /* addresses and ports of a connection */
-	RECORD_SEQUENCE = 1 << 3,      /* with AIM: SEQ is relative to RCV.NXT, ACK to SND.UNA */
+	RECORD_SEQUENCE = 1 << 3,      /* with AIM: SEQ is relative to RCV.NXT, ACK and SACK to SND.UNA */
 	RECORD_CSUM_GOOD = 1 << 4,     /* the link vouches for the checksum, and has merged segments */
 	RECORD_OWNER = 1 << 5,         /* not a frame but a call of an owner */
 	RECORD_BATCH = 1 << 6          /* the next record comes before the stack runs */

@@ -183,6 +183,8 @@ static void configure(struct world *w, uint8_t a, uint8_t b)
 	c->link = a & 1 ? STACK_LINK_IP : STACK_LINK_ETHERNET;
 	c->timestamps = !(a & 2);
 	c->window_scaling = !(a & 4);
+	c->sack = !(b & 32);
+	strcpy(c->congestion_control, b & 64 ? "newreno" : "cubic");
 	c->offload = a & 8 ? STACK_OFFLOAD_CSUM : 0;
 	c->offload |= (a & 24) == 24 ? STACK_OFFLOAD_TSO4 : 0;
 	c->mem_total = a & 32 ? 64u << 10 : 8u << 20;
@@ -219,6 +221,7 @@ static void peer_segment(struct world *w, uint8_t flags, uint32_t ack)
 	seg.opt.has_timestamp = w->config.timestamps;
 	seg.opt.ts_value = 1000;
 	seg.opt.has_mss = seg.opt.has_window_scale = flags & TCP_SYN;
+	seg.opt.sack_permitted = flags & TCP_SYN;
 	seg.opt.mss = 1460;
 	seg.opt.window_scale = 2;
 	memcpy(eth.dst, w->config.mac, 6);

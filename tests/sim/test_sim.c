@@ -453,9 +453,30 @@ static void zero_window(struct run *run)
 	struct conn *c;
 
 	two_nodes(run, 1500);
-	link_all(run, &(struct sim_link){.delay = 5 * MILLISECOND, .loss = 10 * PERCENT});
+	link_all(run, &(struct sim_link){.delay = 5 * MILLISECOND, .loss = 30 * PERCENT});
 	c = transfer(run, 200000, 0);
 	c->end[1].plan.read_gap = 100 * SIM_SECOND;
+	run_to_end(run);
+	expect_counted(run, "tcp.zero_window_probes");
+}
+
+/* The wire is cut while the reader takes what had closed the window: only probes can find out. */
+static void cut_while_reading(struct app *app)
+{
+	uint64_t since = app->sim->now - app->conn[0].start;
+
+	app->sim->node[1].off = since > 5 * SIM_SECOND && since < 60 * SIM_SECOND;
+}
+
+static void window_update_lost(struct run *run)
+{
+	struct conn *c;
+
+	two_nodes(run, 1500);
+	c = transfer(run, 150000, 0);
+	c->end[1].plan.read_gap = 1;
+	c->end[1].next_read = run->sim.now + 10 * SIM_SECOND;
+	run->app.hook = cut_while_reading;
 	run_to_end(run);
 	expect_counted(run, "tcp.zero_window_probes");
 }
@@ -565,6 +586,26 @@ static void close_with_unread_data_resets(struct run *run)
 		sim_fail(&run->sim, "the peer of a close with unread data sees %s", strerror(c->end[0].error));
 }
 
+/* Closed without a byte unread; what the peer sends then reaches nobody, and it must learn that. */
+static void data_after_close_resets(struct run *run)
+{
+	struct conn *c;
+
+	two_nodes(run, 1500);
+	c = transfer(run, 100000, 0);
+	c->may_fail = true;
+	c->end[1].plan.close = CLOSE_UNREAD;
+	c->end[1].plan.shut_at = run->sim.now + SIM_SECOND;
+	c->end[0].plan.close = CLOSE_NEVER;
+	c->end[0].plan.write_max = 1000;
+	c->end[0].plan.write_gap = 50 * MILLISECOND;
+	run_to_end(run);
+	if (c->end[0].error != ECONNRESET)
+		sim_fail(&run->sim, "who sends to a closed socket sees %s", strerror(c->end[0].error));
+	if (c->end[0].sent > 50000)
+		sim_fail(&run->sim, "who sends to a closed socket learns it late");
+}
+
 /* Half a minute without a frame in either direction. */
 static void outage_hook(struct app *app)
 {
@@ -581,6 +622,31 @@ static void outage(struct run *run)
 	run->app.hook = outage_hook;
 	run_to_end(run);
 	expect_counted(run, "tcp.timeouts");
+}
+
+/* The one that waits for the ACK of its FIN hears nothing for a while. */
+static void deaf_in_last_ack(struct app *app)
+{
+	uint64_t *until = app->hook_arg;
+
+	if (*until == 0 && end_state(&app->conn[0].end[1]) == TCP_LAST_ACK)
+		*until = app->sim->now + 100 * MILLISECOND;
+	app->sim->node[1].off = app->sim->now < *until;
+}
+
+static void last_ack_lost(struct run *run)
+{
+	uint64_t until = 0;
+
+	two_nodes(run, 1500);
+	link_all(run, &(struct sim_link){.delay = 5 * MILLISECOND, .jitter = 1});
+	transfer(run, 100, 100)->end[1].plan.close = CLOSE_AFTER_PEER;
+	run->app.hook = deaf_in_last_ack;
+	run->app.hook_arg = &until;
+	run_to_end(run);
+	expect_counted(run, "tcp.timeouts");
+	if (counter(&run->sim.node[0], "tcp.resets_out") > 0)
+		sim_fail(&run->sim, "TIME-WAIT answers the FIN that comes again with RST");
 }
 
 /* ---- a second connection with the ports of the first ---- */
@@ -895,12 +961,15 @@ static const struct scenario {
 	{"tiny_mtu", tiny_mtu, 8},
 	{"slow_reader", slow_reader, 8},
 	{"zero_window", zero_window, 8},
+	{"window_update_lost", window_update_lost, 4},
 	{"one_byte_writes", one_byte_writes, 4},
 	{"many_connections", many_connections, 8},
 	{"simultaneous_close", simultaneous_close, 8},
 	{"simultaneous_open", simultaneous_open, 8},
 	{"loopback", loopback, 4},
+	{"data_after_close_resets", data_after_close_resets, 8},
 	{"outage", outage, 8},
+	{"last_ack_lost", last_ack_lost, 8},
 	{"sequence_wrap", sequence_wrap, 16},
 	{"time_wait_reused", time_wait_reused, 8},
 	{"abort_reaches_the_peer", abort_reaches_the_peer, 8},

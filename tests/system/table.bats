@@ -91,7 +91,7 @@ some_sockets() {
 	[ "$status" -eq 0 ]
 	local word
 	for word in ISS SND.UNA SND.NXT SND.WND SND.WL1 SND.WL2 IRS RCV.NXT RCV.WND \
-		cwnd SRTT RTO NewReno "path MTU" "last state changes" \
+		cwnd SRTT RTO algorithm "path MTU" "last state changes" \
 		ESTABLISHED "LISTEN       -> SYN-RECEIVED" "SYN-RECEIVED -> ESTABLISHED"; do
 		contains "${output,,}" "${word,,}"
 	done
