@@ -111,6 +111,7 @@ struct stack {
 	uint32_t time_wait_count, half_open_count;
 	struct half_open *half_pool, *half_free; /* all of them, allocated by the first listener */
 	uint32_t half_pool_size;
+	stack_time cookie_sent; /* the last SYN cookie; 0: never */
 	struct limit rst_limit;
 	uint32_t port_counter;
 	const char *wrong; /* a defect of ours that was noticed; stack_check reports it */

@@ -94,7 +94,10 @@
 	X(tcp_aborts_timeout, "tcp.aborts_timeout", "connections given up: no answer") \
 	X(tcp_aborts_memory, "tcp.aborts_memory", "connections given up: no memory") \
 	X(tcp_aborts_unread, "tcp.aborts_unread", "connections reset: closed with data unread") \
-	X(tcp_half_open_full, "tcp.half_open_full", "SYNs dropped by a full half-open table") \
+	X(tcp_half_open_full, "tcp.half_open_full", "SYNs that met a full half-open table") \
+	X(tcp_cookies_sent, "tcp.cookies_sent", "SYN cookies sent (RFC 4987)") \
+	X(tcp_cookies_good, "tcp.cookies_good", "connections made by a SYN cookie") \
+	X(tcp_cookies_bad, "tcp.cookies_bad", "ACKs with a SYN cookie that is forged or too old") \
 	X(tcp_accept_full, "tcp.accept_queue_full", "handshakes held up by a full accept queue") \
 	X(tcp_time_wait, "tcp.time_wait", "connections that entered TIME-WAIT") \
 	X(tcp_time_wait_reused, "tcp.time_wait_reused", "TIME-WAIT reused by a new SYN (RFC 6191)") \

@@ -178,6 +178,7 @@ struct half_open {
 	uint8_t retries;
 	bool ts_on : 1, ws_on : 1, sack_ok : 1;
 	bool retransmitted : 1; /* Karn: no RTT sample from the handshake */
+	bool cookie : 1;        /* not in the table: a SYN cookie answers */
 	bool blocked : 1;       /* complete, but the accept queue was full */
 };
 
@@ -305,6 +306,15 @@ void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp
 seq32 tcp_isn(struct stack *s, const struct pcb *p);
 /* Of our timestamps (RFC 7323 5.4: they tell nobody our uptime). */
 uint32_t tcp_ts_offset(const struct stack *s, const struct pcb *p);
+
+/* ---- tcp_cookie.c ---- */
+/* Our initial sequence number for a handshake that is not kept. */
+seq32 cookie_make(struct stack *s, struct half_open *h);
+/* The timestamp of its SYN-ACK, which carries options; its offset depends on the connection alone. */
+uint32_t cookie_timestamp(const struct stack *s, const struct half_open *h);
+uint32_t cookie_ts_offset(const struct stack *s, const struct pcb *p);
+/* A final ACK that no half-open entry waits for: true, and *h as it would have been. */
+bool cookie_check(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg, struct half_open *h);
 
 /* ---- tcp_timewait.c ---- */
 /* Takes the tcb's place in the table; the tcb is freed, or stays with its holder, detached. */

@@ -6,6 +6,8 @@
  * accept queue. While that queue is full, SYNs are dropped and final ACKs wait, as on the host:
  * the peer sends again, and meets room or gives up (ETIMEDOUT).
  *
+ * When the pool is used up, SYN cookies take over (tcp_cookie.c).
+ *
  * A half-open entry finds its listener through the table; one whose listener has gone dies at
  * its next segment or timeout.
  */
@@ -165,7 +167,7 @@ static void half_open_reply(struct stack *s, const struct half_open *h, uint8_t 
 	}
 	if (h->ts_on) {
 		seg.opt.has_timestamp = true;
-		seg.opt.ts_value = ts_now(s, h->ts_offset);
+		seg.opt.ts_value = h->cookie ? cookie_timestamp(s, h) : ts_now(s, h->ts_offset);
 		seg.opt.ts_echo = h->ts_recent;
 	}
 	tcp_send_bare(s, &h->pcb, &seg);
@@ -194,15 +196,11 @@ void half_open_timer(struct stack *s, struct timer *timer)
 	half_open_arm(s, h);
 }
 
-static struct half_open *half_open_new(struct stack *s, const struct listener *l, const struct ip_info *ip,
-				       const struct tcp_segment *seg)
+/* What a SYN asks for, wherever it is kept. */
+static struct half_open from_syn(struct stack *s, const struct listener *l, const struct ip_info *ip,
+				 const struct tcp_segment *seg)
 {
-	struct half_open *h = s->half_free;
-
-	if (!h || s->half_open_count >= s->cfg.half_open_max)
-		return NULL;
-	s->half_free = h->pcb.hash_next ? CONTAINER_OF(h->pcb.hash_next, struct half_open, pcb) : NULL;
-	*h = (struct half_open){
+	struct half_open h = {
 		.pcb = {
 			.id = s->next_id++, .local = ip->dst, .remote = ip->src, .lport = seg->dport,
 			.rport = seg->sport, .owner = l->sock.pcb.owner, .kind = PCB_HALF,
@@ -219,26 +217,49 @@ static struct half_open *half_open_new(struct stack *s, const struct listener *l
 		.ws_on = seg->opt.has_window_scale && s->cfg.window_scaling,
 		.sack_ok = seg->opt.sack_permitted && s->cfg.sack,
 	};
-	h->ts_offset = tcp_ts_offset(s, &h->pcb);
+
+	h.ts_offset = cookie_ts_offset(s, &h.pcb);
+	return h;
+}
+
+static struct half_open *half_open_new(struct stack *s, const struct half_open *from)
+{
+	struct half_open *h = s->half_free;
+
+	if (!h || s->half_open_count >= s->cfg.half_open_max)
+		return NULL;
+	s->half_free = h->pcb.hash_next ? CONTAINER_OF(h->pcb.hash_next, struct half_open, pcb) : NULL;
+	*h = *from;
 	s->half_open_count++;
 	return h;
+}
+
+/* No room: the answer carries all that would have been kept. */
+static void answer_with_cookie(struct stack *s, struct half_open *h)
+{
+	COUNT(s, tcp_half_open_full);
+	h->iss = cookie_make(s, h);
+	if (!h->ts_on) /* there is nothing to carry them */
+		h->ws_on = h->sack_ok = false;
+	h->cookie = true;
+	half_open_reply(s, h, TCP_SYN);
 }
 
 void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg,
 		  bool floor_set, seq32 floor)
 {
 	struct stack *s = l->sock.stack;
-	struct half_open *h;
+	struct half_open syn, *h;
 
 	if (l->accept_length >= l->accept_limit) {
 		COUNT(s, tcp_accept_full);
 		l->refused++;
 		return;
 	}
-	h = half_open_new(s, l, ip, seg);
+	syn = from_syn(s, l, ip, seg);
+	h = half_open_new(s, &syn);
 	if (!h) {
-		COUNT(s, tcp_half_open_full);
-		l->refused++;
+		answer_with_cookie(s, &syn);
 		return;
 	}
 	h->iss = tcp_isn(s, &h->pcb);
@@ -250,28 +271,9 @@ void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp
 	half_open_arm(s, h);
 }
 
-/* RFC 9293 3.10.7.2, LISTEN: first RST, second ACK, third SYN, fourth anything else. */
-void listener_segment(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg)
-{
-	struct stack *s = l->sock.stack;
-
-	if (seg->flags & TCP_RST) {
-		COUNT(s, tcp_in_rst_ignored);
-		return;
-	}
-	if (seg->flags & TCP_ACK) {
-		tcp_refuse(s, ip, seg);
-		return;
-	}
-	if (!(seg->flags & TCP_SYN) || (seg->flags & TCP_FIN)) {
-		COUNT(s, tcp_in_bad);
-		return;
-	}
-	listener_syn(l, ip, seg, false, seq_make(0));
-}
-
-/* The handshake is complete: the full control block takes the entry's place. */
-static struct tcb *promote(struct stack *s, struct half_open *h, struct listener *l, const struct tcp_segment *seg)
+/* The handshake is complete: a full control block, in the accept queue; its place in the table is the caller's. */
+static struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h, struct listener *l,
+				      const struct tcp_segment *seg)
 {
 	struct tcb *t = sock_admit(s) ? tcb_new(s, h->pcb.owner, NULL) : NULL;
 
@@ -280,6 +282,7 @@ static struct tcb *promote(struct stack *s, struct half_open *h, struct listener
 	t->sock.pcb = h->pcb;
 	t->sock.pcb.kind = PCB_TCB;
 	t->sock.pcb.hash_next = NULL;
+	t->sock.pcb.hashed = false;
 	t->created = MILLISECONDS(h->created_ms);
 	t->iss = h->iss;
 	t->snd_nxt = t->snd_rtx = seq_add(h->iss, 1);
@@ -304,13 +307,69 @@ static struct tcb *promote(struct stack *s, struct half_open *h, struct listener
 	t->listener = l;
 	tcp_set_mss(t);
 	tcb_note(t, h->created_ms, TCP_LISTEN, TCP_SYN_RECEIVED, CAUSE_SYN_RECEIVED);
-	table_replace(&s->table, &h->pcb, &t->sock.pcb);
-	half_open_free(s, h);
 	*l->accept_tail = t;
 	l->accept_tail = &t->accept_next;
 	l->accept_length++;
-	tcb_established(t, CAUSE_ACK_OF_SYN);
 	return t;
+}
+
+static void handshake_done(struct listener *l, struct tcb *t, const struct ip_info *ip, struct tcp_segment *seg)
+{
+	struct stack *s = l->sock.stack;
+
+	tcb_established(t, CAUSE_ACK_OF_SYN);
+	COUNT(s, tcp_passive_opens);
+	sock_event(&l->sock, STACK_EVENT_ACCEPT);
+	tcp_segment_arrives(t, ip, seg);
+}
+
+/* An ACK to a listener: the last of a handshake that a cookie carried? */
+static bool accept_cookie(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg)
+{
+	struct stack *s = l->sock.stack;
+	struct tcp_segment copy = *seg;
+	struct half_open h;
+	struct tcb *t;
+
+	if (!cookie_check(s, ip, seg, &h))
+		return false;
+	h.pcb.id = s->next_id++;
+	h.pcb.owner = l->sock.pcb.owner;
+	if (l->accept_length >= l->accept_limit) {
+		COUNT(s, tcp_accept_full);
+		l->refused++;
+		return true; /* it will come again */
+	}
+	t = tcb_from_half_open(s, &h, l, seg);
+	if (!t) {
+		COUNT(s, tcp_aborts_memory);
+		return true;
+	}
+	table_insert(&s->table, &t->sock.pcb);
+	handshake_done(l, t, ip, &copy);
+	return true;
+}
+
+
+/* RFC 9293 3.10.7.2, LISTEN: first RST, second ACK, third SYN, fourth anything else. */
+void listener_segment(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg)
+{
+	struct stack *s = l->sock.stack;
+
+	if (seg->flags & TCP_RST) {
+		COUNT(s, tcp_in_rst_ignored);
+		return;
+	}
+	if (seg->flags & TCP_ACK) {
+		if ((seg->flags & TCP_SYN) || !accept_cookie(l, ip, seg))
+			tcp_refuse(s, ip, seg);
+		return;
+	}
+	if (!(seg->flags & TCP_SYN) || (seg->flags & TCP_FIN)) {
+		COUNT(s, tcp_in_bad);
+		return;
+	}
+	listener_syn(l, ip, seg, false, seq_make(0));
 }
 
 /* Checks one to four of 3.10.7.4 in SYN-RECEIVED; true: the segment may complete the handshake. */
@@ -373,12 +432,13 @@ void half_open_segment(struct stack *s, struct half_open *h, const struct ip_inf
 		h->blocked = true;
 		return;
 	}
-	t = promote(s, h, l, seg);
+	t = tcb_from_half_open(s, h, l, seg);
 	if (!t) {
 		COUNT(s, tcp_aborts_memory);
 		return;
 	}
-	COUNT(s, tcp_passive_opens);
-	sock_event(&l->sock, STACK_EVENT_ACCEPT);
-	tcp_segment_arrives(t, ip, seg);
+	t->sock.pcb.hashed = h->pcb.hashed;
+	table_replace(&s->table, &h->pcb, &t->sock.pcb);
+	half_open_free(s, h);
+	handshake_done(l, t, ip, seg);
 }

@@ -616,6 +616,124 @@ START_TEST(half_open_table_is_bounded)
 }
 END_TEST
 
+/* Fills the half-open table with four strangers, who never answer. */
+static void flood(void)
+{
+	for (uint8_t i = 10; i < 14; i++) {
+		f.peer.byte[15] = i;
+		feed(&f, TCP_SYN, 0, 0, 0);
+	}
+	f.peer.byte[15] = 2;
+	f.sent_read = f.sent_count = 0;
+}
+
+START_TEST(row_S1_past_the_half_open_table_cookies_make_connections)
+{
+	struct tcp_segment ack = {.seq = {PEER_ISS + 1}, .flags = TCP_ACK, .window = 5000};
+	size_t before;
+
+	restart(want_short_queues);
+	bring_to(&f, TCP_LISTEN);
+	flood();
+	before = f.s->mem.total;
+	for (unsigned i = 0; i < 1000; i++) {
+		f.sent_read = f.sent_count = 0;
+		feed(&f, TCP_SYN, 0, 0, 0);
+	}
+	ck_assert_uint_eq(f.s->mem.total, before);
+	ck_assert_uint_eq(f.s->half_open_count, 4);
+	ack.ack = seq_add(take(&f)->seg.seq, 1);
+	feed_segment(&f, &ack, 20);
+	f.sock = stack_accept(f.listener);
+	ck_assert_ptr_nonnull(f.sock);
+	ck_assert_int_eq(state_now(&f), TCP_ESTABLISHED);
+	ck_assert_uint_eq(tcb_now(&f)->mss, 1460);
+	ck_assert_uint_eq(tcb_now(&f)->rcvq.len, 20);
+}
+END_TEST
+
+static void want_cookies_with_options(struct stack_config *c)
+{
+	c->half_open_max = 4;
+	want_all_options(c);
+}
+
+START_TEST(row_S1_cookies_carry_options_in_timestamps)
+{
+	struct tcp_segment syn = {.seq = {PEER_ISS}, .flags = TCP_SYN, .window = 1000};
+	struct tcp_segment ack = {.seq = {PEER_ISS + 1}, .flags = TCP_ACK, .window = 1000};
+	struct captured *e;
+
+	restart(want_cookies_with_options);
+	bring_to(&f, TCP_LISTEN);
+	flood();
+	f.timestamps = true;
+	f.ts = 777;
+	syn.opt.has_mss = syn.opt.has_window_scale = syn.opt.sack_permitted = true;
+	syn.opt.mss = 1400;
+	syn.opt.window_scale = 9;
+	feed_segment(&f, &syn, 0);
+	e = take(&f);
+	ack.ack = seq_add(e->seg.seq, 1);
+	ack.opt.has_timestamp = true;
+	ack.opt.ts_value = 778;
+	ack.opt.ts_echo = e->seg.opt.ts_value;
+	feed_segment(&f, &ack, 0);
+	f.sock = stack_accept(f.listener);
+	ck_assert_ptr_nonnull(f.sock);
+	ck_assert_uint_eq(tcb_now(&f)->snd_scale, 9);
+	ck_assert_uint_eq(tcb_now(&f)->snd_wnd, 1000u << 9);
+	ck_assert(tcb_now(&f)->sack_on && tcb_now(&f)->ts_on && tcb_now(&f)->ws_on);
+	ck_assert_uint_eq(tcb_now(&f)->mss_peer, 1400);
+}
+END_TEST
+
+/* 0: forged; 1: another MSS in it; 2: another peer's; 3: too late; 4: the peer's ISN is another. */
+START_TEST(row_S4_bad_cookies_are_refused)
+{
+	struct tcp_segment ack = {.seq = {PEER_ISS + 1}, .flags = TCP_ACK, .window = 5000};
+
+	restart(want_short_queues);
+	bring_to(&f, TCP_LISTEN);
+	flood();
+	feed(&f, TCP_SYN, 0, 0, 0);
+	ack.ack = seq_add(take(&f)->seg.seq, 1);
+	switch (_i) {
+	case 0:
+		ack.ack = seq_add(ack.ack, 4711);
+		break;
+	case 1:
+		ack.ack = seq_add(ack.ack, 1u << 24);
+		break;
+	case 2:
+		f.peer.byte[15] = 77;
+		break;
+	case 3:
+		f.now += SECONDS(200);
+		break;
+	case 4:
+		ack.seq = seq_add(ack.seq, 1);
+		break;
+	}
+	run(&f);
+	f.sent_read = f.sent_count = 0;
+	feed_segment(&f, &ack, 0);
+	ck_assert_uint_eq(take(&f)->seg.flags & TCP_RST, TCP_RST);
+	ck_assert_ptr_null(stack_accept(f.listener));
+}
+END_TEST
+
+START_TEST(no_cookie_is_believed_when_none_was_sent)
+{
+	struct tcp_segment ack = {.seq = {PEER_ISS + 1}, .flags = TCP_ACK, .window = 5000, .ack = {12345}};
+
+	bring_to(&f, TCP_LISTEN);
+	feed_segment(&f, &ack, 0);
+	ck_assert_uint_eq(take(&f)->seg.flags & TCP_RST, TCP_RST);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_cookies_bad], 0);
+}
+END_TEST
+
 START_TEST(closing_a_listener_resets_what_nobody_accepted)
 {
 	bring_to(&f, TCP_LISTEN);
@@ -815,6 +933,10 @@ static void add_rest(Suite *s)
 	ADD(row_S5_full_accept_queue_makes_the_handshake_wait);
 	ADD(row_S5_final_ack_waits_for_room);
 	ADD(half_open_table_is_bounded);
+	ADD(row_S1_past_the_half_open_table_cookies_make_connections);
+	ADD(row_S1_cookies_carry_options_in_timestamps);
+	ADD_LOOP(row_S4_bad_cookies_are_refused, 5);
+	ADD(no_cookie_is_believed_when_none_was_sent);
 	ADD(closing_a_listener_resets_what_nobody_accepted);
 	ADD_LOOP(icmp_unreachable_ends_an_open_with_the_hosts_errno, 3);
 	ADD(row_C4_error_outside_what_is_in_flight_is_ignored);

@@ -1,0 +1,118 @@
+/*
+ * SYN cookies (RFC 4987 3.6): when the half-open table is full, our initial sequence number
+ * carries what the final ACK must bring back, and nothing is kept.
+ *
+ *   ISN = H1(connection) + (minute << 27 | MSS << 24 | H2(connection, peer's ISN, minute, MSS))
+ *
+ * with 5 bits of the minute, 3 bits of an index into a table of MSS values and 24 bits of a
+ * keyed hash, so that a cookie is good for its connection, its MSS and about two minutes
+ * (row S4). With timestamps, the low 6 bits of ours carry window scale and SACK; without
+ * them such a connection has neither.
+ */
+#include "tcp.h"
+
+#define MINUTE SECONDS(64)
+#define MINUTE_BITS 31u
+#define OPTION_BITS 0x3fu
+#define OPTION_SACK 0x10u
+#define OPTION_NO_SCALE 0x0fu
+
+static const uint16_t mss_values[8] = {128, 536, 1220, 1300, 1400, 1440, 1460, 8960};
+
+struct cookie_input {
+	struct stack_addr local, remote;
+	uint16_t lport, rport;
+	uint32_t irs, minute, mss;
+};
+
+static uint32_t hash(const struct stack *s, const struct pcb *p, seq32 irs, uint32_t minute, uint32_t mss)
+{
+	struct cookie_input in;
+
+	memset(&in, 0, sizeof(in));
+	in.local = p->local;
+	in.remote = p->remote;
+	in.lport = p->lport;
+	in.rport = p->rport;
+	in.irs = irs.v;
+	in.minute = minute;
+	in.mss = mss;
+	return (uint32_t)keyed_hash(s->key_isn, &in, sizeof(in));
+}
+
+static uint32_t minute_now(const struct stack *s)
+{
+	return (uint32_t)(s->now / MINUTE) + 1; /* 0 marks H1 */
+}
+
+static uint32_t value(const struct stack *s, const struct pcb *p, seq32 irs, uint32_t minute, uint32_t mss)
+{
+	return (minute & MINUTE_BITS) << 27 | mss << 24 | (hash(s, p, irs, minute, mss + 1) & 0xffffff);
+}
+
+seq32 cookie_make(struct stack *s, struct half_open *h)
+{
+	uint32_t mss = 0;
+
+	while (mss + 1 < ARRAY_SIZE(mss_values) && mss_values[mss + 1] <= h->mss)
+		mss++;
+	s->cookie_sent = s->now;
+	COUNT(s, tcp_cookies_sent);
+	return seq_make(hash(s, &h->pcb, seq_make(0), 0, 0) + value(s, &h->pcb, h->irs, minute_now(s), mss));
+}
+
+uint32_t cookie_timestamp(const struct stack *s, const struct half_open *h)
+{
+	uint32_t options = (h->ws_on ? h->snd_scale : OPTION_NO_SCALE) | (h->sack_ok ? OPTION_SACK : 0);
+	uint32_t ts = ts_now(s, h->ts_offset), carried = (ts & ~OPTION_BITS) | options;
+
+	return carried > ts ? carried - OPTION_BITS - 1 : carried; /* never ahead of the clock */
+}
+
+/* The MSS that the cookie carries, or 0: it is none of ours, or too old. */
+static uint16_t cookie_mss(const struct stack *s, const struct pcb *p, seq32 irs, seq32 isn)
+{
+	uint32_t carried = isn.v - hash(s, p, seq_make(0), 0, 0);
+	uint32_t mss = carried >> 24 & 7, age = (minute_now(s) - (carried >> 27)) & MINUTE_BITS;
+
+	if (age > 1 || value(s, p, irs, minute_now(s) - age, mss) != carried)
+		return 0;
+	return mss_values[mss];
+}
+
+bool cookie_check(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg, struct half_open *h)
+{
+	uint32_t options = seg->opt.ts_echo & OPTION_BITS;
+
+	if (s->cookie_sent == 0 || s->now - s->cookie_sent > 2 * MINUTE)
+		return false;
+	*h = (struct half_open){
+		.pcb = {
+			.local = ip->dst, .remote = ip->src, .lport = seg->dport, .rport = seg->sport,
+			.kind = PCB_HALF, .state = TCP_SYN_RECEIVED,
+		},
+		.iss = seq_sub(seg->ack, 1), .irs = seq_sub(seg->seq, 1),
+		.created_ms = to_ms(s->now), .window = seg->window,
+		.retransmitted = true, /* when the SYN-ACK went out is not known */
+	};
+	h->mss = cookie_mss(s, &h->pcb, h->irs, h->iss);
+	if (h->mss == 0) {
+		COUNT(s, tcp_cookies_bad);
+		return false;
+	}
+	if (seg->opt.has_timestamp && s->cfg.timestamps) {
+		h->ts_on = true;
+		h->ts_recent = seg->opt.ts_value;
+		h->ts_offset = cookie_ts_offset(s, &h->pcb);
+		h->sack_ok = (options & OPTION_SACK) && s->cfg.sack;
+		h->ws_on = (options & OPTION_NO_SCALE) != OPTION_NO_SCALE && s->cfg.window_scaling;
+		h->snd_scale = h->ws_on ? options & OPTION_NO_SCALE : 0;
+	}
+	COUNT(s, tcp_cookies_good);
+	return true;
+}
+
+uint32_t cookie_ts_offset(const struct stack *s, const struct pcb *p)
+{
+	return hash(s, p, seq_make(0), 0, 1);
+}
