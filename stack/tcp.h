@@ -310,9 +310,8 @@ uint32_t tcp_ts_offset(const struct stack *s, const struct pcb *p);
 /* ---- tcp_cookie.c ---- */
 /* Our initial sequence number for a handshake that is not kept. */
 seq32 cookie_make(struct stack *s, struct half_open *h);
-/* The timestamp of its SYN-ACK, which carries options; its offset depends on the connection alone. */
+/* The timestamp of its SYN-ACK, which carries options. */
 uint32_t cookie_timestamp(const struct stack *s, const struct half_open *h);
-uint32_t cookie_ts_offset(const struct stack *s, const struct pcb *p);
 /* A final ACK that no half-open entry waits for: true, and *h as it would have been. */
 bool cookie_check(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg, struct half_open *h);
 

@@ -103,16 +103,11 @@ bool cookie_check(struct stack *s, const struct ip_info *ip, const struct tcp_se
 	if (seg->opt.has_timestamp && s->cfg.timestamps) {
 		h->ts_on = true;
 		h->ts_recent = seg->opt.ts_value;
-		h->ts_offset = cookie_ts_offset(s, &h->pcb);
+		h->ts_offset = tcp_ts_offset(s, &h->pcb);
 		h->sack_ok = (options & OPTION_SACK) && s->cfg.sack;
 		h->ws_on = (options & OPTION_NO_SCALE) != OPTION_NO_SCALE && s->cfg.window_scaling;
 		h->snd_scale = h->ws_on ? options & OPTION_NO_SCALE : 0;
 	}
 	COUNT(s, tcp_cookies_good);
 	return true;
-}
-
-uint32_t cookie_ts_offset(const struct stack *s, const struct pcb *p)
-{
-	return hash(s, p, seq_make(0), 0, 1);
 }

@@ -218,7 +218,7 @@ static struct half_open from_syn(struct stack *s, const struct listener *l, cons
 		.sack_ok = seg->opt.sack_permitted && s->cfg.sack,
 	};
 
-	h.ts_offset = cookie_ts_offset(s, &h.pcb);
+	h.ts_offset = tcp_ts_offset(s, &h.pcb);
 	return h;
 }
 

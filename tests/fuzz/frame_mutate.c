@@ -71,7 +71,7 @@ static size_t mutate_header(uint8_t *data, size_t size, struct span s, unsigned 
 	if (s.len <= field)
 		return size;
 	if (field == 0)
-		data[s.at] ^= (uint8_t)(1u << next_random(seed) % 7);
+		data[s.at] ^= (uint8_t)(1u << next_random(seed) % 8);
 	else
 		data[s.at + field] = (uint8_t)next_random(seed);
 	return size;
@@ -111,6 +111,8 @@ static size_t add_segment(uint8_t *data, size_t size, size_t max_size, size_t at
 
 	if (size + len > max_size)
 		return size;
+	if (next_random(seed) % 8 == 0)
+		r[0] = 0x83; /* answers the last SYN-ACK */
 	r[5] = (uint8_t)(len - RECORD_HEADER);
 	if (link > 0)
 		memcpy(r + RECORD_HEADER, (const uint8_t[]){2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0}, 14);

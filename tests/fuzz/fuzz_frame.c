@@ -88,6 +88,23 @@ static void aim_quote(struct layout *l, const struct stack_tcb_info *tcb, bool s
 		store32(quoted.transport + 4, load32(quoted.transport + 4) + tcb->snd_una);
 }
 
+/* As the client that the last SYN-ACK went to; a timestamp option echoes that of the SYN-ACK. */
+static void answer_syn_ack(struct layout *l, const struct world *w)
+{
+	const struct tcp_segment *s = &w->syn_ack;
+
+	if (!w->has_syn_ack || l->fragment || l->ip[9] != IP_PROTO_TCP || l->transport_len < TCP_HEADER)
+		return;
+	memcpy(l->ip + 12, w->syn_ack_ip.dst.byte + 12, 4);
+	memcpy(l->ip + 16, w->syn_ack_ip.src.byte + 12, 4);
+	store16(l->transport, s->dport);
+	store16(l->transport + 2, s->sport);
+	store32(l->transport + 4, load32(l->transport + 4) + s->ack.v);
+	store32(l->transport + 8, load32(l->transport + 8) + s->seq.v + 1);
+	if (l->transport_len >= TCP_HEADER + 12 && memcmp(l->transport + TCP_HEADER, "\1\1\x08\x0a", 4) == 0)
+		store32(l->transport + TCP_HEADER + 8, load32(l->transport + TCP_HEADER + 8) + s->opt.ts_value);
+}
+
 static void repair_transport(struct layout *l)
 {
 	static const struct { uint8_t proto; uint16_t field, least; } sums[] = {
@@ -127,7 +144,9 @@ static void repair(struct world *w, const struct record *r, uint8_t *frame, size
 		memcpy(frame, w->config.mac, 6);
 	if (!find_headers(frame, len, w->ethernet, &l))
 		return;
-	if ((r->mode & RECORD_AIM) && world_connection(w, r->connection, &tcb)) {
+	if (r->mode & RECORD_ANSWER)
+		answer_syn_ack(&l, w);
+	else if ((r->mode & RECORD_AIM) && world_connection(w, r->connection, &tcb)) {
 		if (l.ip[9] == IP_PROTO_ICMP)
 			aim_quote(&l, &tcb, r->mode & RECORD_SEQUENCE);
 		else

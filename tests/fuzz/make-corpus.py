@@ -20,7 +20,7 @@ BROADCAST_MAC = b"\xff" * 6
 US, PEER, OTHER = "192.0.2.1", "192.0.2.2", "192.0.2.77"
 
 # record.h
-FIX_IP, FIX_TRANSPORT, AIM, SEQUENCE, CSUM_GOOD, OWNER, BATCH = (1 << i for i in range(7))
+FIX_IP, FIX_TRANSPORT, AIM, SEQUENCE, CSUM_GOOD, OWNER, BATCH, ANSWER = (1 << i for i in range(8))
 FIX = FIX_IP | FIX_TRANSPORT
 LIVE = FIX | AIM | SEQUENCE
 # world_owner.c
@@ -108,7 +108,7 @@ def call(act, slot=0, n=0, x=0, step=0):
     return record(OWNER, struct.pack(">BBHB", act, slot, n, x), step=step)
 
 
-MILLISECOND, SECOND = 10 << 8 | 1, 20 << 8 | 1  # about
+ROUND_TRIP = 14 << 8 | 2  # a step of 32 milliseconds
 
 
 def wait(seconds):
@@ -214,6 +214,12 @@ def icmp_seeds():
 def opening_seeds():
     yield "S1-syn-flood", world(*(packet(ip(tcp(SYN, i, sport=i), 6, src=f"198.51.100.{i}"), FIX | BATCH) for i in range(1, 60)),
                                 wait(60))
+    flood = b"".join(packet(ip(tcp(SYN, i, sport=i, options=timestamps(9) + b"\2\4\5\xb4\3\3\7\1\1\4\2"), 6), FIX) for i in range(1, 12))
+    answer = packet(ip(tcp(ACK, 0, 0, options=timestamps(10)), 6), FIX | ANSWER)
+    yield "S4-cookie", world(flood, answer, call(ACCEPT), segment(ACK, 0, 0, C_NEWEST, ts=11, data=b"in"), call(RECEIVE, 5, 10))
+    yield "S4-cookie-replayed", world(flood, answer, call(ACCEPT), call(ABORT, 5), answer, wait(200), answer)
+    yield "S4-cookie-forged", world(flood, packet(ip(tcp(ACK, 0, 1), 6), FIX | ANSWER), packet(ip(tcp(ACK, 5, 0), 6), FIX | ANSWER),
+                                    packet(ip(tcp(ACK | PSH, 0, 0, data=b"early"), 6), FIX | ANSWER), call(ACCEPT))
     kinds = (SYN | FIN, SYN | RST, 0, 0xff, FIN, RST, URG, SYN | FIN | RST | PSH | ACK | URG, ACK, SYN | ACK)
     for name, port in ("listener", 80), ("closed-port", 81):
         yield f"S2-{name}", world(*(packet(ip(tcp(f, 5, 6, sport=i + 100, dport=port), 6), FIX) for i, f in enumerate(kinds)))
@@ -239,14 +245,15 @@ def receiving_seeds():
         (b"\2\4\0\0", b"\2\4\0\1", b"\2\4\0\x30", b"\2\0", b"\2\1", b"\2\x28\1\1", b"\3\3\xff", b"\x08\x0a\0", b"\5\2", b"\xfe\x02"))))
     yield "T6-data-offset", world(segment(ACK, 0, 0, words=4), segment(ACK, 0, 0, words=15), segment(ACK, 0, 0, data=b"ok"))
     blocks = (9, 5), (1, 2), (0xfffffff0, 9), (1460, 99999), (0, 1460), (730, 731), (2920, 4380), (1460, 2920), (7, 7)
-    sacks = [segment(ACK, 0, 0, options=b"\1\1\5\x0a" + struct.pack(">II", left, right)) for left, right in blocks]
+    sacks = [segment(ACK, 0, 0, step=ROUND_TRIP, options=b"\1\1\5\x0a" + struct.pack(">II", left, right)) for left, right in blocks]
     yield "T7-sack", world(call(SEND, ESTABLISHED, 15000), *sacks, wait(1), *sacks, wait(9))
     yield "T7-sack-tiny", world(call(SEND, ESTABLISHED, 15000), *(
         segment(ACK, 0, 0, mode=LIVE | BATCH, options=b"\1\1\5\x0a" + struct.pack(">II", 2 * i, 2 * i + 1)) for i in range(1, 90)), wait(3))
-    yield "recovery", world(call(SEND, ESTABLISHED, 15000), segment(ACK, 0, 0, options=b"\1\1\5\x0a" + struct.pack(">II", 1448, 7000)),
-                            segment(ACK, 0, 1448), segment(ACK, 0, 9000), wait(1), segment(ACK, 0, 4000))
-    yield "recovery-without-sack", world(call(SEND, ESTABLISHED, 15000), *[segment(ACK, 0, 0)] * 5, segment(ACK, 0, 1448),
-                                         segment(ACK, 0, 9000), wait(1), b=96)
+    yield "recovery", world(call(SEND, ESTABLISHED, 15000), segment(
+        ACK, 0, 0, step=ROUND_TRIP, options=b"\1\1\5\x0a" + struct.pack(">II", 1448, 7000)),
+        segment(ACK, 0, 1448, step=ROUND_TRIP), segment(ACK, 0, 7000, step=ROUND_TRIP), wait(1), segment(ACK, 0, 2000))
+    yield "recovery-without-sack", world(call(SEND, ESTABLISHED, 15000), *[segment(ACK, 0, 0, step=ROUND_TRIP)] * 5,
+                                         segment(ACK, 0, 1448), segment(ACK, 0, 9000, step=ROUND_TRIP), wait(1), b=96)
     yield "T8-one-byte", world(*(segment(ACK, 2 * i, 0, data=b"z", mode=LIVE | BATCH) for i in range(1, 120)),
                                segment(ACK, 0, 0, data=b"a" * 250), call(RECEIVE, ESTABLISHED, 1000))
     yield "T9-acks", world(call(SEND, ESTABLISHED, 19000), *(segment(ACK, 0, 0) for _ in range(6)), segment(ACK, 0, 1),

@@ -18,7 +18,8 @@ enum record_mode {
 	RECORD_SEQUENCE = 1 << 3,      /* with AIM: SEQ is relative to RCV.NXT, ACK and SACK to SND.UNA */
 	RECORD_CSUM_GOOD = 1 << 4,     /* the link vouches for the checksum, and has merged segments */
 	RECORD_OWNER = 1 << 5,         /* not a frame but a call of an owner */
-	RECORD_BATCH = 1 << 6          /* the next record comes before the stack runs */
+	RECORD_BATCH = 1 << 6,         /* the next record comes before the stack runs */
+	RECORD_ANSWER = 1 << 7         /* answers the last SYN-ACK sent, of which there may be no state (cookies) */
 };
 
 #define RECORD_HEADER 6u

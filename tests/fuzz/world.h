@@ -30,6 +30,9 @@ struct world {
 	struct stack_config config;
 	struct slot slot[SLOTS];
 	bool was_ours[256];        /* 192.0.2.x was taken away: connections from it live on until they end */
+	bool has_syn_ack;
+	struct ip4_header syn_ack_ip; /* the last SYN-ACK that was sent */
+	struct tcp_segment syn_ack;
 	struct stack_addr wanted[ARP_WANTED]; /* ARP requests that the peer has to answer */
 	unsigned wanted_count;
 };

@@ -47,7 +47,7 @@ static void finish_checksum(uint8_t *frame, const struct stack_output *out)
 	store16(frame + out->csum_start + out->csum_offset, sum);
 }
 
-static void check_tcp(const struct ip4_header *ip, const uint8_t *p, size_t len)
+static void check_tcp(struct world *w, const struct ip4_header *ip, const uint8_t *p, size_t len)
 {
 	struct tcp_segment seg;
 	const char *wrong = tcp_parse(p, len, &ip->src, &ip->dst, false, &seg);
@@ -59,9 +59,15 @@ static void check_tcp(const struct ip4_header *ip, const uint8_t *p, size_t len)
 	FUZZ_CHECK(seg.flags & (TCP_SYN | TCP_ACK | TCP_RST), "flags %#x", seg.flags);
 	FUZZ_CHECK(seg.len == 0 || !(seg.flags & (TCP_SYN | TCP_RST)), "SYN or RST with %u bytes", seg.len);
 	FUZZ_CHECK(seg.sport != 0 && seg.dport != 0, "port 0");
+	if ((seg.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
+		w->has_syn_ack = true;
+		w->syn_ack_ip = *ip;
+		w->syn_ack = seg;
+		w->syn_ack.data = NULL;
+	}
 }
 
-static void check_transport(const struct ip4_header *ip, const uint8_t *p, size_t len)
+static void check_transport(struct world *w, const struct ip4_header *ip, const uint8_t *p, size_t len)
 {
 	const char *wrong = NULL;
 	struct icmp4_header icmp;
@@ -70,7 +76,7 @@ static void check_transport(const struct ip4_header *ip, const uint8_t *p, size_
 	if (ip->fragment_offset > 0 || ip->more_fragments)
 		return;
 	if (ip->proto == IP_PROTO_TCP) {
-		check_tcp(ip, p, len);
+		check_tcp(w, ip, p, len);
 	} else if (ip->proto == IP_PROTO_UDP) {
 		wrong = udp_parse(p, len, &ip->src, &ip->dst, false, &udp);
 	} else {
@@ -82,7 +88,7 @@ static void check_transport(const struct ip4_header *ip, const uint8_t *p, size_
 	FUZZ_CHECK(!wrong, "%s", wrong);
 }
 
-static void check_ip(const struct world *w, const uint8_t *p, size_t len, const struct stack_output *out)
+static void check_ip(struct world *w, const uint8_t *p, size_t len, const struct stack_output *out)
 {
 	struct ip4_header ip;
 	const char *wrong = ip4_parse(p, len, &ip);
@@ -98,7 +104,7 @@ static void check_ip(const struct world *w, const uint8_t *p, size_t len, const 
 		FUZZ_CHECK(len <= w->config.mtu, "%zu bytes are above the MTU", len);
 	}
 	FUZZ_CHECK(!out->csum_partial || (w->config.offload & STACK_OFFLOAD_CSUM), "left to a link that cannot");
-	check_transport(&ip, p + ip.header_len, len - ip.header_len);
+	check_transport(w, &ip, p + ip.header_len, len - ip.header_len);
 }
 
 static void check_arp(struct world *w, const uint8_t *p, size_t len)
