@@ -7,8 +7,11 @@
  *   load rr ADDRESS SECONDS        one byte to echo and back, TCP_NODELAY: p50 and p99
  *   load crr ADDRESS SECONDS N     connect to echo, one byte each way, close, N at once
  *
+ * out, in and rr go through the Byway stack when BYWAY_SOCKET names its control socket.
  * Prints one line: NAME VALUE UNIT [NAME VALUE UNIT]. Every run ends by itself.
  */
+#include "client/byway.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -53,10 +56,25 @@ static struct sockaddr_in address(const char *text, uint16_t port)
 	return a;
 }
 
+/* With BYWAY_SOCKET in the environment: a connection of the Byway stack, as its owner. */
+static int dial_owner(const struct sockaddr_in *a)
+{
+	struct byway *b = byway_open(NULL);
+	int fd = b ? byway_connect(b, (const struct sockaddr *)a, sizeof(*a), NULL, 0, BYWAY_NODELAY) : -1;
+
+	if (fd < 0)
+		die("byway_connect");
+	byway_close(b);
+	return fd;
+}
+
 static int dial(const struct sockaddr_in *a)
 {
-	int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+	int fd, one = 1;
 
+	if (getenv("BYWAY_SOCKET"))
+		return dial_owner(a);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0)
 		die("connect");
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));

@@ -302,6 +302,7 @@ def ending_seeds():
     yield "address-removed", world(call(ADDRESS, 0, 0, 1), call(SEND, ESTABLISHED, 50), wait(9), call(ADDRESS, 0, 1, 1),
                                    call(ADDRESS, 0, 1, 9), call(ROUTE, 0, 1, 24), call(ROUTE, 0, 0, 24))
     yield "reconfigured", world(call(RECONFIGURE, 0, 300), handshake(700), call(RECONFIGURE, 0, 1), call(SEND, ESTABLISHED, 9000))
+    yield "stopped-while-resolving", world(a=128, b=1)
     yield "stopped", world(call(SEND, ESTABLISHED, 9000), segment(ACK, 100, 0, data=b"x"), a=128)
 
 
