@@ -312,8 +312,14 @@ uint32_t tcp_ts_offset(const struct stack *s, const struct pcb *p);
 seq32 cookie_make(struct stack *s, struct half_open *h);
 /* The timestamp of its SYN-ACK, which carries options. */
 uint32_t cookie_timestamp(const struct stack *s, const struct half_open *h);
-/* A final ACK that no half-open entry waits for: true, and *h as it would have been. */
-bool cookie_check(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg, struct half_open *h);
+enum cookie_verdict {
+	COOKIE_BAD,           /* forged, too old, or none at all */
+	COOKIE_GOOD,
+	COOKIE_LATER_SEGMENT  /* of a good one, but not the segment that completes the handshake */
+};
+/* An ACK that no half-open entry waits for. COOKIE_GOOD: *h is as the entry would have been. */
+enum cookie_verdict cookie_check(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg,
+				 struct half_open *h);
 
 /* ---- tcp_timewait.c ---- */
 /* Takes the tcb's place in the table; the tcb is freed, or stays with its holder, detached. */

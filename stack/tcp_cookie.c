@@ -2,17 +2,20 @@
  * SYN cookies (RFC 4987 3.6): when the half-open table is full, our initial sequence number
  * carries what the final ACK must bring back, and nothing is kept.
  *
- *   ISN = H1(connection) + (minute << 27 | MSS << 24 | H2(connection, peer's ISN, minute, MSS))
+ *   ISN = H1(connection) + (minute << 27 | MSS << 24 | H3(connection, peer's ISN, minute, MSS) << 12
+ *                            | H2(connection, minute, MSS))
  *
- * with 5 bits of the minute, 3 bits of an index into a table of MSS values and 24 bits of a
+ * with 5 bits of the minute, 3 bits of an index into a table of MSS values and 12 bits of each
  * keyed hash, so that a cookie is good for its connection, its MSS and about two minutes
- * (row S4). With timestamps, the low 6 bits of ours carry window scale and SACK; without
+ * (row S4). H2 alone tells a later segment of a connection whose first ones were lost: that
+ * is dropped and not reset, because only the first one tells the peer's ISN. With timestamps, the low 6 bits of ours carry window scale and SACK; without
  * them such a connection has neither.
  */
 #include "tcp.h"
 
 #define MINUTE SECONDS(64)
 #define MINUTE_BITS 31u
+#define HASH_BITS 0xfffu
 #define OPTION_BITS 0x3fu
 #define OPTION_SACK 0x10u
 #define OPTION_NO_SCALE 0x0fu
@@ -47,7 +50,10 @@ static uint32_t minute_now(const struct stack *s)
 
 static uint32_t value(const struct stack *s, const struct pcb *p, seq32 irs, uint32_t minute, uint32_t mss)
 {
-	return (minute & MINUTE_BITS) << 27 | mss << 24 | (hash(s, p, irs, minute, mss + 1) & 0xffffff);
+	uint32_t first = hash(s, p, irs, minute, mss + 1) & HASH_BITS;
+	uint32_t any = hash(s, p, seq_make(0), minute, mss + 1 + ARRAY_SIZE(mss_values)) & HASH_BITS;
+
+	return (minute & MINUTE_BITS) << 27 | mss << 24 | first << 12 | any;
 }
 
 seq32 cookie_make(struct stack *s, struct half_open *h)
@@ -69,23 +75,27 @@ uint32_t cookie_timestamp(const struct stack *s, const struct half_open *h)
 	return carried > ts ? carried - OPTION_BITS - 1 : carried; /* never ahead of the clock */
 }
 
-/* The MSS that the cookie carries, or 0: it is none of ours, or too old. */
-static uint16_t cookie_mss(const struct stack *s, const struct pcb *p, seq32 irs, seq32 isn)
+/* What the acknowledged ISN is; *mss: what it carries. */
+static enum cookie_verdict verdict(const struct stack *s, const struct pcb *p, seq32 irs, seq32 isn, uint16_t *mss)
 {
 	uint32_t carried = isn.v - hash(s, p, seq_make(0), 0, 0);
-	uint32_t mss = carried >> 24 & 7, age = (minute_now(s) - (carried >> 27)) & MINUTE_BITS;
+	uint32_t index = carried >> 24 & 7, age = (minute_now(s) - (carried >> 27)) & MINUTE_BITS;
+	uint32_t differs = value(s, p, irs, minute_now(s) - age, index) ^ carried;
 
-	if (age > 1 || value(s, p, irs, minute_now(s) - age, mss) != carried)
-		return 0;
-	return mss_values[mss];
+	*mss = mss_values[index];
+	if (age > 1 || (differs & HASH_BITS))
+		return COOKIE_BAD;
+	return differs ? COOKIE_LATER_SEGMENT : COOKIE_GOOD;
 }
 
-bool cookie_check(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg, struct half_open *h)
+enum cookie_verdict cookie_check(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg,
+				 struct half_open *h)
 {
 	uint32_t options = seg->opt.ts_echo & OPTION_BITS;
+	enum cookie_verdict v;
 
 	if (s->cookie_sent == 0 || s->now - s->cookie_sent > 2 * MINUTE)
-		return false;
+		return COOKIE_BAD;
 	*h = (struct half_open){
 		.pcb = {
 			.local = ip->dst, .remote = ip->src, .lport = seg->dport, .rport = seg->sport,
@@ -95,10 +105,10 @@ bool cookie_check(struct stack *s, const struct ip_info *ip, const struct tcp_se
 		.created_ms = to_ms(s->now), .window = seg->window,
 		.retransmitted = true, /* when the SYN-ACK went out is not known */
 	};
-	h->mss = cookie_mss(s, &h->pcb, h->irs, h->iss);
-	if (h->mss == 0) {
+	v = verdict(s, &h->pcb, h->irs, h->iss, &h->mss);
+	if (v != COOKIE_GOOD) {
 		COUNT(s, tcp_cookies_bad);
-		return false;
+		return v;
 	}
 	if (seg->opt.has_timestamp && s->cfg.timestamps) {
 		h->ts_on = true;
@@ -109,5 +119,5 @@ bool cookie_check(struct stack *s, const struct ip_info *ip, const struct tcp_se
 		h->snd_scale = h->ws_on ? options & OPTION_NO_SCALE : 0;
 	}
 	COUNT(s, tcp_cookies_good);
-	return true;
+	return COOKIE_GOOD;
 }

@@ -323,7 +323,7 @@ static void handshake_done(struct listener *l, struct tcb *t, const struct ip_in
 	tcp_segment_arrives(t, ip, seg);
 }
 
-/* An ACK to a listener: the last of a handshake that a cookie carried? */
+/* An ACK to a listener: the last of a handshake that a cookie carried? True: dealt with. */
 static bool accept_cookie(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg)
 {
 	struct stack *s = l->sock.stack;
@@ -331,8 +331,14 @@ static bool accept_cookie(struct listener *l, const struct ip_info *ip, const st
 	struct half_open h;
 	struct tcb *t;
 
-	if (!cookie_check(s, ip, seg, &h))
+	switch (cookie_check(s, ip, seg, &h)) {
+	case COOKIE_BAD:
 		return false;
+	case COOKIE_LATER_SEGMENT:
+		return true; /* the first will come again */
+	case COOKIE_GOOD:
+		break;
+	}
 	h.pcb.id = s->next_id++;
 	h.pcb.owner = l->sock.pcb.owner;
 	if (l->accept_length >= l->accept_limit) {

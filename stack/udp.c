@@ -143,16 +143,23 @@ void udp_error(struct stack *s, const struct stack_endpoint *local, const struct
 	if (!p || e->error == EMSGSIZE)
 		return;
 	sock = CONTAINER_OF(p, struct sock, pcb);
+	if (sock->error == ECONNABORTED) /* killed, which its holder still has to hear */
+		return;
 	sock->error = e->error; /* RFC 1122 4.1.3.3: all errors are passed up */
 	sock_event(sock, STACK_EVENT_ERROR);
 }
 
-/* A pending error, once; negative errno or 0. */
+/* A pending error, once: no event tells it afterwards. Negative errno or 0. */
 static int take_error(struct sock *sock)
 {
 	int error = sock->error;
 
+	if (error == 0 || error == ECONNABORTED) /* that one is for the event: the holder must close */
+		return 0;
 	sock->error = 0;
+	sock->events &= ~STACK_EVENT_ERROR;
+	if (sock->events == 0)
+		sock_event_cancel(sock);
 	return -error;
 }
 

@@ -1,48 +1,55 @@
 #!/usr/bin/env python3
-"""Counts what ran, from meson's JUnit reports: `N passed, N failed, N skipped`.
+"""Counts what ran, from meson's logs (testlog.json): `N passed, N failed, N skipped`.
 
-Each subtest of a TAP program counts once; a program that failed without saying which subtest
-counts as one failure. Skipped tests are listed with their reasons.
+Each subtest of a TAP program counts once; any other program counts once as a whole. A program
+that failed without saying which subtest counts as one failure. Skipped tests are listed with
+their reasons.
 """
+import json
+import re
 import sys
-import xml.etree.ElementTree as xml
+
+TAP_LINE = re.compile(r"^(not )?ok\b *(\d*) *-? *([^#]*)(?:# *(SKIP|TODO)\b *(.*))?$", re.IGNORECASE)
 
 
-def outcome(case):
-    if case.find("failure") is not None or case.find("error") is not None:
-        return "failed"
-    if case.find("skipped") is not None:
-        return "skipped"
-    return "passed"
+def tap_results(text):
+    """(name, outcome, reason) of each line of a TAP stream."""
+    for line in text.splitlines():
+        match = TAP_LINE.match(line)
+        if match:
+            failed, number, name, directive, reason = match.groups()
+            outcome = "failed" if failed else "passed"
+            if directive and directive.upper() == "SKIP":
+                outcome = "skipped"
+            yield (name.strip() or number, outcome, (reason or "").strip())
+        elif line.startswith("1..0"):
+            yield ("all of it", "skipped", line.partition("#")[2].replace("SKIP", "").strip())
 
 
-def name_of(suite, case):
-    return f"{suite.get('name')}: {case.get('name')}"
+def results(test):
+    """The results of one program, its own one added when its subtests do not explain it."""
+    found = list(tap_results(test.get("stdout") or ""))
+    outcome = {"OK": "passed", "SKIP": "skipped"}.get(test["result"], "failed")
+    if not found or (outcome == "failed" and all(result != "failed" for _, result, _ in found)):
+        found.append(("the program", outcome, test["result"]))
+    return found
 
 
-def main(reports):
+def main(logs):
     counts = {"passed": 0, "failed": 0, "skipped": 0}
-    for report in reports:
+    for log in logs:
         try:
-            root = xml.parse(report).getroot()
-        except (OSError, xml.ParseError) as error:
-            print(f"{report}: {error}")
+            with open(log, encoding="utf-8", errors="replace") as lines:
+                tests = [json.loads(line) for line in lines]
+        except (OSError, ValueError) as error:
+            print(f"FAILED {log}: {error}")
             counts["failed"] += 1
             continue
-        for suite in root.iter("testsuite"):
-            results = [(case, outcome(case)) for case in suite.iter("testcase")]
-            declared = int(suite.get("failures") or 0) + int(suite.get("errors") or 0)
-            if declared and not any(result == "failed" for _, result in results):
-                counts["failed"] += 1
-                print(f"FAILED {suite.get('name')}: the program failed outside its tests")
-            for case, result in results:
-                counts[result] += 1
-                if result == "failed":
-                    print(f"FAILED {name_of(suite, case)}")
-                if result == "skipped":
-                    skipped = case.find("skipped")
-                    reason = skipped.get("message") or skipped.text or "no reason given"
-                    print(f"SKIPPED {name_of(suite, case)}: {reason}")
+        for test in tests:
+            for name, outcome, reason in results(test):
+                counts[outcome] += 1
+                if outcome != "passed":
+                    print(f"{outcome.upper()} {test['name']}: {name}" + (f": {reason}" if reason else ""))
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 1 if counts["failed"] else 0
 

@@ -688,7 +688,7 @@ START_TEST(row_S1_cookies_carry_options_in_timestamps)
 }
 END_TEST
 
-/* 0: forged; 1: another MSS in it; 2: another peer's; 3: too late; 4: the peer's ISN is another. */
+/* 0: forged; 1: another MSS in it; 2: another peer's; 3: too late. */
 START_TEST(row_S4_bad_cookies_are_refused)
 {
 	struct tcp_segment ack = {.seq = {PEER_ISS + 1}, .flags = TCP_ACK, .window = 5000};
@@ -711,15 +711,31 @@ START_TEST(row_S4_bad_cookies_are_refused)
 	case 3:
 		f.now += SECONDS(200);
 		break;
-	case 4:
-		ack.seq = seq_add(ack.seq, 1);
-		break;
 	}
 	run(&f);
 	f.sent_read = f.sent_count = 0;
 	feed_segment(&f, &ack, 0);
 	ck_assert_uint_eq(take(&f)->seg.flags & TCP_RST, TCP_RST);
 	ck_assert_ptr_null(stack_accept(f.listener));
+}
+END_TEST
+
+START_TEST(row_S4_cookie_with_a_later_segment_makes_nothing_and_resets_nothing)
+{
+	struct tcp_segment later = {.seq = {PEER_ISS + 1461}, .flags = TCP_ACK, .window = 5000};
+
+	restart(want_short_queues);
+	bring_to(&f, TCP_LISTEN);
+	flood();
+	feed(&f, TCP_SYN, 0, 0, 0);
+	later.ack = seq_add(take(&f)->seg.seq, 1);
+	feed_segment(&f, &later, 100);
+	expect_nothing(&f);
+	ck_assert_ptr_null(stack_accept(f.listener));
+	later.seq = seq_make(PEER_ISS + 1);
+	feed_segment(&f, &later, 100);
+	f.sock = stack_accept(f.listener);
+	ck_assert_ptr_nonnull(f.sock);
 }
 END_TEST
 
@@ -935,7 +951,8 @@ static void add_rest(Suite *s)
 	ADD(half_open_table_is_bounded);
 	ADD(row_S1_past_the_half_open_table_cookies_make_connections);
 	ADD(row_S1_cookies_carry_options_in_timestamps);
-	ADD_LOOP(row_S4_bad_cookies_are_refused, 5);
+	ADD_LOOP(row_S4_bad_cookies_are_refused, 4);
+	ADD(row_S4_cookie_with_a_later_segment_makes_nothing_and_resets_nothing);
 	ADD(no_cookie_is_believed_when_none_was_sent);
 	ADD(closing_a_listener_resets_what_nobody_accepted);
 	ADD_LOOP(icmp_unreachable_ends_an_open_with_the_hosts_errno, 3);

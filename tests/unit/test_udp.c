@@ -465,6 +465,34 @@ START_TEST(errors_between_ourselves)
 }
 END_TEST
 
+/* An error that a call has returned is not told by an event too; that the socket was killed, always. */
+START_TEST(errors_and_events_agree)
+{
+	struct stack_endpoint to;
+	const struct capture *c;
+	struct sock *sock;
+	int error = 0;
+
+	net_start(&net, NULL);
+	know_peer(&net);
+	to = at(&net.peer, 9);
+	sock = udp_bound(&net, 7000);
+	ck_assert_int_eq(stack_connect(&sock, net.now, &to), 0);
+	ck_assert_int_eq(stack_sendto(sock, net.now, NULL, "x", 1), 1);
+	c = take_frame(&net);
+	feed_error(&net, c, ICMP_UNREACHABLE, ICMP_PORT_UNREACHABLE);
+	ck_assert_int_eq(stack_recvfrom(sock, data, 1, NULL), -ECONNREFUSED);
+	ck_assert_uint_eq(events_of(&net, sock, NULL), 0);
+	ck_assert_int_eq(stack_destroy(net.s, net.now, stack_id(sock)), 0);
+	feed_error(&net, c, ICMP_UNREACHABLE, ICMP_PORT_UNREACHABLE);
+	ck_assert_int_eq(stack_recvfrom(sock, data, 1, NULL), -EAGAIN);
+	ck_assert_uint_eq(events_of(&net, sock, &error), STACK_EVENT_ERROR);
+	ck_assert_int_eq(error, ECONNABORTED);
+	stack_close(sock, net.now);
+	net_end(&net);
+}
+END_TEST
+
 static void few_sockets(struct stack_config *c)
 {
 	c->sockets_max = 3;
@@ -504,6 +532,7 @@ int main(void)
 	suite_add(s, "errors reach a connected socket", errors_reach_a_connected_socket);
 	suite_add(s, "errors that do not fit are ignored", errors_that_do_not_fit_are_ignored);
 	suite_add(s, "errors between ourselves", errors_between_ourselves);
+	suite_add(s, "errors and events agree", errors_and_events_agree);
 	suite_add(s, "sockets are bounded", sockets_are_bounded);
 	return suite_run(s);
 }
