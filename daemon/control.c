@@ -74,8 +74,22 @@ static int on_stall(sd_event_source *source, uint64_t when, void *arg)
 				   c->owner.comm, (int)c->owner.pid, c->owner.uid);
 		client_hang_up(c);
 	}
-	sd_event_source_set_time_relative(source, STALL_PERIOD);
+	for (struct client *c = k->clients; c; c = c->next)
+		if (client_busy(c))
+			control_watch(k);
+	(void)source;
 	return 0;
+}
+
+/* Only while somebody's answers wait: an idle daemon sleeps. */
+void control_watch(struct control *k)
+{
+	int enabled;
+
+	if (sd_event_source_get_enabled(k->stall, &enabled) < 0 || enabled != SD_EVENT_OFF)
+		return;
+	sd_event_source_set_time_relative(k->stall, STALL_PERIOD);
+	sd_event_source_set_enabled(k->stall, SD_EVENT_ONESHOT);
 }
 
 /* ---- opening ---- */
@@ -200,7 +214,7 @@ static int control_add_sources(struct control *k)
 		error = sd_event_add_time_relative(loop, &k->stall, CLOCK_MONOTONIC, STALL_PERIOD, STALL_PERIOD,
 						   on_stall, k);
 	if (error >= 0)
-		error = sd_event_source_set_enabled(k->stall, SD_EVENT_ON);
+		error = sd_event_source_set_enabled(k->stall, SD_EVENT_OFF);
 	return error < 0 ? error : 0;
 }
 

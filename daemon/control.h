@@ -104,6 +104,8 @@ void client_new(struct control *k, int fd);
 void client_free(struct client *c);
 /* There is work for it, as soon as it reads. */
 bool client_busy(const struct client *c);
+/* Looks in a while whether anybody leaves answers unread. */
+void control_watch(struct control *k);
 /* The next turn of the loop frees it. */
 void client_hang_up(struct client *c);
 

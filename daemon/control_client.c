@@ -87,7 +87,11 @@ bool client_busy(const struct client *c)
 /* What a client is waited for. Idle: its next request. Otherwise: room for the rest of the work. */
 static void client_wait(struct client *c)
 {
-	sd_event_source_set_io_events(c->source, client_busy(c) ? EPOLLOUT : EPOLLIN);
+	bool busy = client_busy(c);
+
+	sd_event_source_set_io_events(c->source, busy ? EPOLLOUT : EPOLLIN);
+	if (busy)
+		control_watch(c->control);
 }
 
 static void client_send(struct client *c, const void *data, size_t len, int fd)
