@@ -8,8 +8,10 @@
  * with 5 bits of the minute, 3 bits of an index into a table of MSS values and 12 bits of each
  * keyed hash, so that a cookie is good for its connection, its MSS and about two minutes
  * (row S4). H2 alone tells a later segment of a connection whose first ones were lost: that
- * is dropped and not reset, because only the first one tells the peer's ISN. With timestamps, the low 6 bits of ours carry window scale, SACK and ECN; without
- * them such a connection has none of them.
+ * is dropped and not reset, because only the first one tells the peer's ISN.
+ *
+ * With timestamps, the low 6 bits of ours carry window scale, SACK and ECN; without them such
+ * a connection has none of these.
  */
 #include "tcp.h"
 
