@@ -115,6 +115,7 @@ struct tcb {
 	uint32_t prr_delivered, prr_out, prr_flight; /* bytes since recovery began; flight when it did */
 	struct cc undo_cc;    /* before recovery */
 	uint32_t undo_ts;     /* our timestamp when it first sent something again */
+	uint32_t probe_flight; /* bytes in flight when the loss probe went out */
 	seq32 probe_end;      /* SND.NXT when the loss probe went out */
 	seq32 reorder_until;  /* the reordering window stays wide until this is acknowledged */
 	uint8_t reorder_steps; /* quarters of the least RTT (RFC 8985 6.2, step 4) */

@@ -105,7 +105,7 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 	t->snd_una = t->snd_small = t->snd_up = seq_add(t->iss, 1);
 	t->snd_rtx = t->snd_nxt;
 	t->recover = t->iss;
-	t->round_end = t->ecn_point = t->snd_nxt;
+	t->round_end = t->ecn_point = t->reorder_until = t->snd_nxt;
 	t->retries = 0;
 	tcb_timer_stop(t, TCB_REXMT);
 	if (t->rtt_timing)
@@ -228,6 +228,8 @@ static enum verdict check_sequence(struct tcb *t, struct tcp_segment *seg)
 	/* Both opened at once, and the peer has not heard our SYN: an ACK alone would tell it nothing. */
 	if (tcb_state(t) == TCP_SYN_RECEIVED && (seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
 		tcp_send_syn(t);
+	else if (tcp_seg_len(seg) == 0)
+		tcp_challenge_ack(t); /* limited: two sides that disagree must not answer each other for ever */
 	else
 		tcp_send_ack(t);
 	return DROPPED;
