@@ -42,13 +42,14 @@ static void cubic_init(struct cc *c, uint32_t mss)
 /* RFC 9406 4.2: at a round's end in conservative slow start, at a sample otherwise. */
 static void cubic_sample(struct cc *c, uint32_t rtt, bool round)
 {
-	if (c->cwnd >= c->ssthresh)
+	if (c->ssthresh != CC_SSTHRESH_NONE) /* RFC 9406 4.3: the first slow start only */
 		return;
 	if (round) {
 		c->cubic.rtt_last = c->cubic.rtt_now;
 		round_reset(c);
 		if (c->cubic.css_rounds > 0 && ++c->cubic.css_rounds > CSS_ROUNDS) {
 			c->ssthresh = c->cwnd;
+			c->cubic.css_rounds = 0;
 			return;
 		}
 	}
@@ -191,6 +192,7 @@ static void cubic_timed_out(struct cc *c, uint32_t flight, uint32_t mss, bool fi
 	(void)now;
 	if (first)
 		reduce(c, flight, mss);
+	c->cubic.w_max = 0; /* RFC 9438 4.8: K = 0, and the plateau is where slow start ends */
 	c->cubic.epoch = 0;
 	c->cwnd = mss;
 }

@@ -49,6 +49,7 @@ void stack_config_default(struct stack_config *c)
 		.timestamps = true,
 		.window_scaling = true,
 		.sack = true,
+		.ecn = STACK_ECN_ACCEPT,
 		.icmp_rate = 1000,
 		.icmp_burst = 200,
 		.rst_rate = 1000,

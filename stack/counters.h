@@ -82,6 +82,8 @@
 	X(tcp_retransmissions, "tcp.retransmissions", "segments sent again") \
 	X(tcp_fast_retransmits, "tcp.fast_retransmits", "losses found by duplicate ACKs or SACK") \
 	X(tcp_loss_probes, "tcp.loss_probes", "probes for a lost tail (RFC 8985)") \
+	X(tcp_ecn_ce_in, "tcp.ecn_marks_in", "data segments marked by a router on their way (RFC 3168)") \
+	X(tcp_ecn_reductions, "tcp.ecn_reductions", "windows reduced because the peer reported marks") \
 	X(tcp_undos, "tcp.spurious_recoveries", "recoveries undone: nothing was lost") \
 	X(tcp_dsacks_in, "tcp.dsacks_in", "duplicates that the peer reported (RFC 2883)") \
 	X(tcp_timeouts, "tcp.timeouts", "retransmission timeouts") \

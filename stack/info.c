@@ -221,6 +221,7 @@ static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_in
 	out->opt_timestamps = t->ts_on;
 	out->opt_window_scaling = t->ws_on;
 	out->opt_sack = t->sack_on;
+	out->opt_ecn = t->ecn_on;
 	out->nodelay = t->nodelay;
 	out->keepalive = t->keepalive;
 	out->fin_sent = t->fin_sent;

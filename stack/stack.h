@@ -58,6 +58,13 @@ enum stack_probe {
 	STACK_PROBE_STRICT      /* RFC 5227 2.1.1: not used before the probes went unanswered */
 };
 
+/* Explicit congestion notification (RFC 3168). */
+enum stack_ecn {
+	STACK_ECN_OFF,
+	STACK_ECN_ACCEPT, /* when the peer asks for it */
+	STACK_ECN_ASK     /* in our own connects too */
+};
+
 #define STACK_IOV_MAX 12
 #define STACK_TCP_PAYLOAD_MAX 65160u /* most payload in one TCP segment inside the stack */
 
@@ -124,6 +131,7 @@ struct stack_config {
 	stack_time keepalive_idle, keepalive_interval;
 	uint8_t keepalive_probes;
 	bool timestamps, window_scaling, sack;
+	enum stack_ecn ecn;
 	char congestion_control[16]; /* "cubic", "newreno" */
 
 	/* rate limits: events in a second, and burst */
@@ -378,7 +386,7 @@ struct stack_tcb_info {
 	uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
 	uint64_t segments_in, segments_out, retransmissions, dupacks_in, ooo_in;
 	/* options */
-	bool opt_timestamps, opt_window_scaling, opt_sack, nodelay, keepalive;
+	bool opt_timestamps, opt_window_scaling, opt_sack, opt_ecn, nodelay, keepalive;
 	bool fin_sent, fin_received, user_closed;
 	int error;
 	struct stack_change history[STACK_HISTORY]; /* oldest first */

@@ -97,6 +97,7 @@ struct tcb {
 	const struct cc_ops *cc_ops;
 	struct cc cc;
 	struct rtt rtt;
+	seq32 ecn_point; /* no further reduction for marks until this is acknowledged */
 	seq32 snd_small; /* end of the last segment sent that was not full (Nagle, as Minshall has it) */
 	seq32 round_end; /* a round trip of the congestion control ends when this is acknowledged */
 	seq32 rtt_seq;  /* sample ends when this is acknowledged; valid while rtt_timing */
@@ -114,6 +115,7 @@ struct tcb {
 	uint32_t prr_delivered, prr_out, prr_flight; /* bytes since recovery began; flight when it did */
 	struct cc undo_cc;    /* before recovery */
 	uint32_t undo_ts;     /* our timestamp when it first sent something again */
+	uint32_t probe_flight; /* bytes in flight when the loss probe went out */
 	seq32 probe_end;      /* SND.NXT when the loss probe went out */
 	seq32 reorder_until;  /* the reordering window stays wide until this is acknowledged */
 	uint8_t reorder_steps; /* quarters of the least RTT (RFC 8985 6.2, step 4) */
@@ -140,7 +142,9 @@ struct tcb {
 	bool rtt_timing : 1;
 	bool nodelay : 1;
 	bool keepalive : 1;
-	bool ts_on : 1, ws_on : 1, sack_on : 1;
+	bool ts_on : 1, ws_on : 1, sack_on : 1, ecn_on : 1;
+	bool ecn_echo : 1;    /* we saw a mark: ECE on every ACK until the peer says CWR */
+	bool ecn_cwr : 1;     /* we have reduced: CWR goes with the next new data */
 	bool want_write : 1;  /* the writer found no room: tell it when there is */
 	bool reordering : 1;  /* seen on this connection */
 	bool probe_out : 1;   /* a loss probe is unanswered ... */
@@ -176,7 +180,7 @@ struct half_open {
 	uint16_t mss, window; /* the peer's */
 	uint8_t snd_scale;
 	uint8_t retries;
-	bool ts_on : 1, ws_on : 1, sack_ok : 1;
+	bool ts_on : 1, ws_on : 1, sack_ok : 1, ecn_ok : 1;
 	bool retransmitted : 1; /* Karn: no RTT sample from the handshake */
 	bool cookie : 1;        /* not in the table: a SYN cookie answers */
 	bool blocked : 1;       /* complete, but the accept queue was full */
@@ -254,6 +258,15 @@ void sack_probe_timeout(struct tcb *t);
 void sack_schedule_probe(struct tcb *t);
 /* The SACK option for a segment that goes out now. */
 void sack_fill(struct tcb *t, struct tcp_options *o);
+
+/* ---- tcp_ecn.c (RFC 3168) ---- */
+#define IP_ECN_MASK 3u
+#define IP_ECT0 2u
+#define IP_CE 3u
+/* A segment of a connection that uses ECN has come in. */
+void ecn_input(struct tcb *t, const struct ip_info *ip, const struct tcp_segment *seg);
+/* Flags for an outgoing segment; new_data: carries payload for the first time. Returns the IP ECN field. */
+uint8_t ecn_output(struct tcb *t, struct tcp_segment *seg, bool new_data);
 
 /* ---- tcp_data.c: the receive side ---- */
 void tcp_receive_text(struct tcb *t, struct tcp_segment *seg);

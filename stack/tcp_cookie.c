@@ -8,8 +8,10 @@
  * with 5 bits of the minute, 3 bits of an index into a table of MSS values and 12 bits of each
  * keyed hash, so that a cookie is good for its connection, its MSS and about two minutes
  * (row S4). H2 alone tells a later segment of a connection whose first ones were lost: that
- * is dropped and not reset, because only the first one tells the peer's ISN. With timestamps, the low 6 bits of ours carry window scale and SACK; without
- * them such a connection has neither.
+ * is dropped and not reset, because only the first one tells the peer's ISN.
+ *
+ * With timestamps, the low 6 bits of ours carry window scale, SACK and ECN; without them such
+ * a connection has none of these.
  */
 #include "tcp.h"
 
@@ -18,6 +20,7 @@
 #define HASH_BITS 0xfffu
 #define OPTION_BITS 0x3fu
 #define OPTION_SACK 0x10u
+#define OPTION_ECN 0x20u
 #define OPTION_NO_SCALE 0x0fu
 
 static const uint16_t mss_values[8] = {128, 536, 1220, 1300, 1400, 1440, 1460, 8960};
@@ -69,7 +72,8 @@ seq32 cookie_make(struct stack *s, struct half_open *h)
 
 uint32_t cookie_timestamp(const struct stack *s, const struct half_open *h)
 {
-	uint32_t options = (h->ws_on ? h->snd_scale : OPTION_NO_SCALE) | (h->sack_ok ? OPTION_SACK : 0);
+	uint32_t options = (h->ws_on ? h->snd_scale : OPTION_NO_SCALE) | (h->sack_ok ? OPTION_SACK : 0) |
+			   (h->ecn_ok ? OPTION_ECN : 0);
 	uint32_t ts = ts_now(s, h->ts_offset), carried = (ts & ~OPTION_BITS) | options;
 
 	return carried > ts ? carried - OPTION_BITS - 1 : carried; /* never ahead of the clock */
@@ -115,6 +119,7 @@ enum cookie_verdict cookie_check(struct stack *s, const struct ip_info *ip, cons
 		h->ts_recent = seg->opt.ts_value;
 		h->ts_offset = tcp_ts_offset(s, &h->pcb);
 		h->sack_ok = (options & OPTION_SACK) && s->cfg.sack;
+		h->ecn_ok = (options & OPTION_ECN) && s->cfg.ecn != STACK_ECN_OFF;
 		h->ws_on = (options & OPTION_NO_SCALE) != OPTION_NO_SCALE && s->cfg.window_scaling;
 		h->snd_scale = h->ws_on ? options & OPTION_NO_SCALE : 0;
 	}

@@ -60,6 +60,8 @@ static void take_syn(struct tcb *t, const struct tcp_segment *seg)
 	if (!t->ws_on)
 		t->rcv_scale = 0;
 	t->sack_on = o->sack_permitted && s->cfg.sack;
+	t->ecn_on = (seg->flags & (TCP_ECE | TCP_CWR)) == (seg->flags & TCP_ACK ? TCP_ECE : TCP_ECE | TCP_CWR) &&
+		    (seg->flags & TCP_ACK ? s->cfg.ecn == STACK_ECN_ASK : s->cfg.ecn != STACK_ECN_OFF);
 	t->ts_on = o->has_timestamp && s->cfg.timestamps;
 	t->ts_recent = o->ts_value;
 	t->ts_recent_ms = to_ms(s->now);
@@ -103,7 +105,7 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 	t->snd_una = t->snd_small = t->snd_up = seq_add(t->iss, 1);
 	t->snd_rtx = t->snd_nxt;
 	t->recover = t->iss;
-	t->round_end = t->snd_nxt;
+	t->round_end = t->ecn_point = t->reorder_until = t->snd_nxt;
 	t->retries = 0;
 	tcb_timer_stop(t, TCB_REXMT);
 	if (t->rtt_timing)
@@ -226,6 +228,8 @@ static enum verdict check_sequence(struct tcb *t, struct tcp_segment *seg)
 	/* Both opened at once, and the peer has not heard our SYN: an ACK alone would tell it nothing. */
 	if (tcb_state(t) == TCP_SYN_RECEIVED && (seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
 		tcp_send_syn(t);
+	else if (tcp_seg_len(seg) == 0)
+		tcp_challenge_ack(t); /* limited: two sides that disagree must not answer each other for ever */
 	else
 		tcp_send_ack(t);
 	return DROPPED;
@@ -393,7 +397,6 @@ void tcp_segment_arrives(struct tcb *t, const struct ip_info *ip, struct tcp_seg
 {
 	struct stack *s = tcb_stack(t);
 
-	(void)ip;
 	t->segments_in++;
 	t->last_received = s->now;
 	t->keepalive_sent = 0;
@@ -401,6 +404,8 @@ void tcp_segment_arrives(struct tcb *t, const struct ip_info *ip, struct tcp_seg
 		return;
 	if (check_rst(t, seg) == DROPPED || check_syn(t, seg) == DROPPED)
 		return;
+	if (t->ecn_on)
+		ecn_input(t, ip, seg);
 	cut_to_window(t, seg);
 	if (check_ack(t, seg) == DROPPED)
 		return;

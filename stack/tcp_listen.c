@@ -159,6 +159,7 @@ static void half_open_reply(struct stack *s, const struct half_open *h, uint8_t 
 	};
 
 	if (syn) {
+		seg.flags |= h->ecn_ok ? TCP_ECE : 0;
 		seg.opt.has_mss = true;
 		seg.opt.mss = (uint16_t)(max_u32(s->cfg.mtu, 128) - IP4_HEADER - TCP_HEADER);
 		seg.opt.sack_permitted = h->sack_ok;
@@ -216,6 +217,7 @@ static struct half_open from_syn(struct stack *s, const struct listener *l, cons
 		.ts_on = seg->opt.has_timestamp && s->cfg.timestamps,
 		.ws_on = seg->opt.has_window_scale && s->cfg.window_scaling,
 		.sack_ok = seg->opt.sack_permitted && s->cfg.sack,
+		.ecn_ok = (seg->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR) && s->cfg.ecn != STACK_ECN_OFF,
 	};
 
 	h.ts_offset = tcp_ts_offset(s, &h.pcb);
@@ -240,7 +242,7 @@ static void answer_with_cookie(struct stack *s, struct half_open *h)
 	COUNT(s, tcp_half_open_full);
 	h->iss = cookie_make(s, h);
 	if (!h->ts_on) /* there is nothing to carry them */
-		h->ws_on = h->sack_ok = false;
+		h->ws_on = h->sack_ok = h->ecn_ok = false;
 	h->cookie = true;
 	half_open_reply(s, h, TCP_SYN);
 }
@@ -296,6 +298,7 @@ static struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h
 	t->ts_offset = h->ts_offset;
 	t->ws_on = h->ws_on;
 	t->sack_on = h->sack_ok;
+	t->ecn_on = h->ecn_ok;
 	t->snd_scale = h->ws_on ? h->snd_scale : 0;
 	t->rcv_scale = h->ws_on ? tcp_window_scale(s->cfg.recv_buffer) : 0;
 	t->snd_wnd = t->max_snd_wnd = (uint32_t)seg->window << t->snd_scale;

@@ -20,12 +20,13 @@ static void set_timestamp(const struct stack *s, struct tcp_segment *seg, uint32
 }
 
 /* Pushes the header on a packet whose payload is in place, with the pseudo header's sum for the link to go on from. */
-static int push_and_send(struct stack *s, struct tx *tx, const struct pcb *p, const struct tcp_segment *seg)
+static int push_and_send(struct stack *s, struct tx *tx, const struct pcb *p, const struct tcp_segment *seg,
+			 uint8_t tos)
 {
 	size_t header = tcp_header_size(seg);
 	struct ip_params params = {
 		.src = p->local, .dst = p->remote, .proto = IP_PROTO_TCP,
-		.ttl = s->cfg.ttl, .dont_fragment = true,
+		.ttl = s->cfg.ttl, .tos = tos, .dont_fragment = true,
 	};
 	uint64_t sum = checksum_pseudo(&p->local, &p->remote, IP_PROTO_TCP, header + tx->data_len);
 
@@ -46,7 +47,7 @@ int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *s
 	seg->dport = from->rport;
 	if (seg->flags & TCP_RST)
 		COUNT(s, tcp_out_rst);
-	return push_and_send(s, &tx, from, seg);
+	return push_and_send(s, &tx, from, seg, 0);
 }
 
 void tcp_refuse(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg)
@@ -90,14 +91,16 @@ static void ack_sent(struct tcb *t)
 	tcb_timer_stop(t, TCB_DELACK);
 }
 
-static int send_segment(struct tcb *t, struct tx *tx, struct tcp_segment *seg)
+static int send_segment(struct tcb *t, struct tx *tx, struct tcp_segment *seg, bool new_data)
 {
+	uint8_t tos = ecn_output(t, seg, new_data);
+
 	fill_ack(t, seg);
 	if (t->sack_on && tx->data_len + TCP_OPTIONS_MAX <= t->mss) /* where it does not make the segment too long */
 		sack_fill(t, &seg->opt);
 	ack_sent(t);
 	t->segments_out++;
-	return push_and_send(tcb_stack(t), tx, &t->sock.pcb, seg);
+	return push_and_send(tcb_stack(t), tx, &t->sock.pcb, seg, tos);
 }
 
 static void send_empty(struct tcb *t, seq32 seq)
@@ -106,7 +109,7 @@ static void send_empty(struct tcb *t, seq32 seq)
 	struct tx tx;
 
 	tx_init(&tx);
-	send_segment(t, &tx, &seg);
+	send_segment(t, &tx, &seg, false);
 }
 
 void tcp_send_ack(struct tcb *t)
@@ -186,6 +189,9 @@ void tcp_send_syn(struct tcb *t)
 	}
 	seg.opt.has_mss = true;
 	seg.opt.mss = tcp_mss_for(t);
+	/* RFC 3168 6.1.1; a SYN sent again asks no more: something on the path may drop it for that (6.1.1.1) */
+	if (answer ? t->ecn_on : s->cfg.ecn == STACK_ECN_ASK && t->retries == 0)
+		seg.flags |= answer ? TCP_ECE : TCP_ECE | TCP_CWR;
 	seg.opt.sack_permitted = answer ? t->sack_on : s->cfg.sack;
 	seg.opt.has_window_scale = answer ? t->ws_on : s->cfg.window_scaling;
 	seg.opt.window_scale = t->rcv_scale;
@@ -289,7 +295,7 @@ static void plan_new(const struct tcb *t, struct plan *p)
 	uint32_t room = min_u32(congestion_room(t), t->snd_wnd > flight ? t->snd_wnd - flight : 0);
 
 	p->seq = t->snd_nxt;
-	p->len = min_u32(min_u32(queued, room), STACK_TCP_PAYLOAD_MAX);
+	p->len = min_u32(min_u32(queued, room), t->ecn_cwr ? t->mss : STACK_TCP_PAYLOAD_MAX); /* CWR on one segment only */
 	p->fin = t->fin_queued && !t->fin_sent && p->len == queued && room > p->len;
 	if (p->len > t->mss && !(p->len == queued && small_allowed(t, p->len, queued, p->fin))) {
 		p->len -= p->len % t->mss;
@@ -389,7 +395,7 @@ static void send_plan(struct tcb *t, struct plan *p)
 	tcb_timer_stop(t, TCB_PERSIST);
 	if (t->deadline[TCB_REXMT] == STACK_NEVER)
 		tcb_rexmt_start(t);
-	send_segment(t, &tx, &seg);
+	send_segment(t, &tx, &seg, p->len > 0 && !p->again);
 }
 
 void tcp_retransmit_head(struct tcb *t)

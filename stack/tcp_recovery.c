@@ -10,7 +10,7 @@
 
 #define DUPACK_THRESHOLD 3u      /* RFC 8985 6.2, step 4 */
 #define REORDER_STEPS_MAX 32u
-#define PROBE_MIN MILLISECONDS(2) /* no probe sooner: the wheel and the peer have their grain */
+#define PROBE_MIN MILLISECONDS(5) /* no probe sooner: the wheel and the peer have their grain */
 
 /* ---- the receiver's side: blocks to report ---- */
 
@@ -216,7 +216,7 @@ static void probe_answered(struct tcb *t, const struct tcp_segment *seg, bool ds
 	t->probe_out = false;
 	if (!t->probe_again || dsack || early || t->recovery != RECOVERY_OPEN)
 		return;
-	t->cc_ops->lost(&t->cc, t->probe_end.v - t->snd_una.v + t->mss, t->mss, tcb_stack(t)->now);
+	t->cc_ops->lost(&t->cc, t->probe_flight, t->mss, tcb_stack(t)->now);
 	t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
 }
 
@@ -247,6 +247,7 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 {
 	struct stack *s = tcb_stack(t);
 	struct delivery d = {0};
+	bool probing = t->probe_out; /* a duplicate is our probe's doing then, not reordering's */
 	uint32_t lost;
 	bool dsack;
 
@@ -256,7 +257,7 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 	probe_answered(t, seg, dsack);
 	if (acked > 0)
 		undo(t, seg);
-	rack_update(t, &d, dsack);
+	rack_update(t, &d, dsack && !probing);
 	if (t->recovery != RECOVERY_OPEN && seq_geq(t->snd_una, t->recover)) {
 		leave(t);
 		acked = 0; /* this ACK ended the recovery; the window grows from the next */
@@ -316,6 +317,7 @@ void sack_probe_timeout(struct tcb *t)
 	t->probe_out = true;
 	t->probe_again = true;
 	t->probe_end = t->snd_nxt;
+	t->probe_flight = tcb_flight(t);
 	t->undo_ts = ts_now(tcb_stack(t), t->ts_offset);
 	tcp_send_loss_probe(t);
 	tcb_rexmt_start(t);

@@ -116,7 +116,7 @@ void feed_segment(struct fixture *f, struct tcp_segment *seg, uint32_t len)
 {
 	static uint8_t packet[70000];
 	size_t header;
-	struct ip4_header ip = {.src = f->peer, .dst = f->us, .header_len = 20, .ttl = 64, .proto = IP_PROTO_TCP};
+	struct ip4_header ip = {.src = f->peer, .dst = f->us, .header_len = 20, .ttl = 64, .proto = IP_PROTO_TCP, .tos = f->tos};
 
 	if (f->timestamps && !seg->opt.has_timestamp) {
 		seg->opt.has_timestamp = true;

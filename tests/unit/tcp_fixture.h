@@ -34,6 +34,7 @@ struct fixture {
 	size_t reader_took;
 	bool timestamps;    /* the peer uses them */
 	uint32_t ts;
+	uint8_t tos;        /* of the packets fed */
 };
 
 void fixture_start(struct fixture *f, void (*change)(struct stack_config *c));

@@ -115,6 +115,33 @@ START_TEST(rtt_that_falls_again_resumes_slow_start)
 }
 END_TEST
 
+START_TEST(after_hystart_an_idle_restart_slow_starts_in_full)
+{
+	for (unsigned i = 0; i < 2; i++)
+		round_of(20000);
+	for (unsigned i = 0; i < 7; i++)
+		round_of(31000);
+	c.ssthresh = 100 * MSS;
+	cc_cubic.idle(&c, MSS);
+	for (unsigned i = 0; i < 3; i++)
+		round_of(31000);
+	ck_assert_uint_eq(c.ssthresh, 100 * MSS);
+	cc_cubic.acked(&c, MSS, MSS, true, 1, 1);
+	ck_assert_uint_eq(c.cwnd, 11 * MSS);
+}
+END_TEST
+
+START_TEST(after_a_timeout_the_curve_starts_at_the_window)
+{
+	c.cwnd = 1000 * MSS;
+	cc_cubic.timed_out(&c, 1000 * MSS, MSS, true, SECOND);
+	c.cwnd = c.ssthresh;
+	grow(2 * SECOND, 3 * SECOND, SECOND / 10);
+	ck_assert_uint_eq(c.cubic.k_ms, 0);
+	ck_assert_uint_lt(c.cwnd, 720 * MSS);
+}
+END_TEST
+
 START_TEST(conservative_slow_start_grows_by_a_quarter)
 {
 	uint32_t before = c.cwnd;
@@ -156,6 +183,8 @@ int main(void)
 	ADD(rising_rtt_ends_slow_start_after_five_rounds);
 	ADD(rtt_that_falls_again_resumes_slow_start);
 	ADD(conservative_slow_start_grows_by_a_quarter);
+	ADD(after_hystart_an_idle_restart_slow_starts_in_full);
+	ADD(after_a_timeout_the_curve_starts_at_the_window);
 	ADD(algorithms_are_found_by_name);
 	return suite_run(s);
 }

@@ -151,6 +151,42 @@ START_TEST(lost_tail_is_probed_long_before_the_timeout)
 }
 END_TEST
 
+START_TEST(probe_that_repaired_a_loss_halves_the_window_and_no_more)
+{
+	start(10);
+	feed_sack(6, 0, 0);
+	f.sent_read = f.sent_count = 0;
+	for (unsigned i = 0; i < 100 && f.sent_count == 0; i++) {
+		f.now = max_u64(stack_deadline(f.s), f.now);
+		run(&f);
+	}
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_loss_probes], 1);
+	f.now += MILLISECONDS(10);
+	feed_sack(10, 0, 0);
+	ck_assert_uint_eq(tcb_now(&f)->cc.ssthresh, 2 * MSS); /* half of the four in flight */
+	ck_assert_uint_le(tcb_now(&f)->cc.cwnd, 3 * MSS);
+	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, 2 * MSS);
+}
+END_TEST
+
+START_TEST(duplicates_widen_the_reordering_window_at_any_sequence_number)
+{
+	struct tcp_segment seg = {.flags = TCP_ACK, .window = PEER_WINDOW};
+
+	start(4);
+	feed_sack(4, 0, 0);
+	seg.seq = tcb_now(&f)->rcv_nxt;
+	seg.ack = tcb_now(&f)->snd_una;
+	seg.opt.sack_count = 1;
+	seg.opt.sack[0].left = seq_sub(seg.ack, MSS);
+	seg.opt.sack[0].right = seg.ack;
+	feed_segment(&f, &seg, 0);
+	ck_assert_uint_eq(tcb_now(&f)->reorder_steps, 2);
+	feed_segment(&f, &seg, 0);
+	ck_assert_uint_le(tcb_now(&f)->reorder_steps, 3);
+}
+END_TEST
+
 START_TEST(timeout_sends_again_only_what_was_not_sacked)
 {
 	start(10);
@@ -271,6 +307,8 @@ int main(void)
 	ADD(only_the_holes_go_again);
 	ADD(prr_does_not_burst);
 	ADD(lost_tail_is_probed_long_before_the_timeout);
+	ADD(probe_that_repaired_a_loss_halves_the_window_and_no_more);
+	ADD(duplicates_widen_the_reordering_window_at_any_sequence_number);
 	ADD(timeout_sends_again_only_what_was_not_sacked);
 	ADD(spurious_timeout_is_undone_by_timestamps);
 	ADD(row_T7_bad_blocks_are_ignored);
