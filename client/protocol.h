@@ -212,6 +212,7 @@ struct byway_change {
 	X(OPT_TIMESTAMPS, "timestamps", "timestamps", OPTIONS, BOOL) \
 	X(OPT_WINDOW_SCALING, "window-scaling", "window scaling", OPTIONS, BOOL) \
 	X(OPT_SACK, "sack", "SACK", OPTIONS, BOOL) \
+	X(OPT_ECN, "ecn", "ECN", OPTIONS, BOOL) \
 	X(NODELAY, "nodelay", "no delay (Nagle off)", OPTIONS, BOOL) \
 	X(KEEPALIVE, "keepalive", "keepalive", OPTIONS, BOOL) \
 	X(CHANGE, "history", "last state changes", HISTORY, CHANGE)

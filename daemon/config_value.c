@@ -316,6 +316,15 @@ const char *config_congestion_control(struct config *c, const struct config_key 
 	return NULL;
 }
 
+/* One of the names; its place in the list, or -1. */
+static int choose(const char *text, const char *const *name, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(text, name[i]) == 0)
+			return (int)i;
+	return -1;
+}
+
 const char *config_probe(struct config *c, const struct config_key *key, const char *text, bool first)
 {
 	static const char *const name[] = {
@@ -323,15 +332,31 @@ const char *config_probe(struct config *c, const struct config_key *key, const c
 		[STACK_PROBE_OPTIMISTIC] = "optimistic",
 		[STACK_PROBE_STRICT] = "strict",
 	};
+	int chosen = choose(text, name, COUNT_OF(name));
 
 	(void)key;
 	(void)first;
-	for (unsigned i = 0; i < COUNT_OF(name); i++)
-		if (strcmp(text, name[i]) == 0) {
-			c->stack.probe = (enum stack_probe)i;
-			return NULL;
-		}
-	return "is no way of probing";
+	if (chosen < 0)
+		return "is no way of probing";
+	c->stack.probe = (enum stack_probe)chosen;
+	return NULL;
+}
+
+const char *config_ecn(struct config *c, const struct config_key *key, const char *text, bool first)
+{
+	static const char *const name[] = {
+		[STACK_ECN_OFF] = "off",
+		[STACK_ECN_ACCEPT] = "accept",
+		[STACK_ECN_ASK] = "ask",
+	};
+	int chosen = choose(text, name, COUNT_OF(name));
+
+	(void)key;
+	(void)first;
+	if (chosen < 0)
+		return "is not a use of ECN";
+	c->stack.ecn = (enum stack_ecn)chosen;
+	return NULL;
 }
 
 const char *config_ports(struct config *c, const struct config_key *key, const char *text, bool first)

@@ -98,6 +98,7 @@ static const struct field fields[] = {
 	FIELD(OPT_TIMESTAMPS, opt_timestamps, FULL),
 	FIELD(OPT_WINDOW_SCALING, opt_window_scaling, FULL),
 	FIELD(OPT_SACK, opt_sack, FULL),
+	FIELD(OPT_ECN, opt_ecn, FULL),
 	FIELD(NODELAY, nodelay, FULL),
 	FIELD(KEEPALIVE, keepalive, FULL),
 };

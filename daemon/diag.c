@@ -115,6 +115,7 @@ static void fill_timer(struct inet_diag_msg *m, const struct stack_tcb_info *t, 
 static uint8_t info_options(const struct stack_tcb_info *t)
 {
 	return (uint8_t)((t->opt_timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (t->opt_sack ? TCPI_OPT_SACK : 0) |
+			 (t->opt_ecn ? TCPI_OPT_ECN : 0) |
 			 (t->opt_window_scaling ? TCPI_OPT_WSCALE : 0));
 }
 
