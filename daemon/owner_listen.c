@@ -83,15 +83,14 @@ static void listener_end(struct listener *l, bool unread)
 
 /* ---- handing connections over ---- */
 
-static struct byway_accepted message_about(struct daemon *d, struct sock *sock)
+static struct byway_accepted message_about(struct sock *sock)
 {
 	struct byway_accepted m = {.id = stack_id(sock)};
 	struct stack_sock_info info;
 
-	if (stack_find(d->stack, m.id, &info)) {
-		m.local = owner_address(&info.local);
-		m.remote = owner_address(&info.remote);
-	}
+	stack_info(sock, &info);
+	m.local = owner_address(&info.local);
+	m.remote = owner_address(&info.remote);
 	return m;
 }
 
@@ -113,7 +112,7 @@ static bool send_message(int fd, struct byway_accepted *m, int descriptor)
 /* The owner's end of `s`, which holds a connection, goes into the pair. */
 static void hand_over(struct listener *l, struct stream *s, struct sock *sock)
 {
-	struct byway_accepted m = message_about(l->endpoint.daemon, sock);
+	struct byway_accepted m = message_about(sock);
 
 	stream_attach(s, sock);
 	s->connected = true;
@@ -131,7 +130,8 @@ static bool connection_waits(struct listener *l)
 {
 	struct stack_sock_info info;
 
-	return stack_find(l->endpoint.daemon->stack, stack_id(l->endpoint.sock), &info) && info.recv_q > 0;
+	stack_info(l->endpoint.sock, &info);
+	return info.recv_q > 0;
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *arg);

@@ -92,9 +92,12 @@ static void derive_keys(struct stack *s, uint8_t table_key[16])
 
 static void set_budgets(struct stack *s)
 {
-	const struct stack_config *c = &s->cfg;
+	struct stack_config *c = &s->cfg;
 	struct mem *m = &s->mem;
 
+	/* What strangers can fill most easily is never all of it. */
+	c->mem_ooo = min_size(c->mem_ooo, c->mem_total / 4);
+	c->mem_fragments = min_size(c->mem_fragments, c->mem_total / 4);
 	m->total_limit = c->mem_total;
 	m->limit[MEM_OOO] = c->mem_ooo;
 	m->limit[MEM_FRAGMENT] = c->mem_fragments;

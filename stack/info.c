@@ -129,12 +129,6 @@ static const char *recovery_name(enum tcp_recovery recovery)
 	return "?";
 }
 
-/* Milliseconds of 32 bits, as the history keeps them, to the time they mean: not after now. */
-static stack_time from_ms(stack_time now, uint32_t ms)
-{
-	return now - MILLISECONDS((uint32_t)(to_ms(now) - ms));
-}
-
 static void tcb_history(const struct tcb *t, stack_time now, struct stack_tcb_info *out)
 {
 	unsigned first = ((unsigned)t->history_next + STACK_HISTORY - t->history_count) % STACK_HISTORY;

@@ -49,6 +49,13 @@ void mem_free(struct mem *m, enum mem_class class, void *p, size_t size)
 	free(p);
 }
 
+size_t mem_share(const struct mem *m, size_t held)
+{
+	size_t spare = m->total_limit > m->total ? m->total_limit - m->total : 0;
+
+	return spare > held ? (spare - held) / 2 : 0;
+}
+
 void mem_move(struct mem *m, enum mem_class from, enum mem_class to, size_t size)
 {
 	m->used[from] -= size;

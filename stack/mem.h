@@ -38,6 +38,12 @@ void *mem_alloc_raw(struct mem *m, enum mem_class class, size_t size);
 void mem_free(struct mem *m, enum mem_class class, void *p, size_t size);
 /* Books memory that stays where it is to another class (never refused). */
 void mem_move(struct mem *m, enum mem_class from, enum mem_class to, size_t size);
+/*
+ * How many bytes a queue that holds `held` of them may still grow by: it may be as long as what
+ * is left for all others, and no longer. So however many queues stand still (rows T13, U3), there
+ * is room for one more.
+ */
+size_t mem_share(const struct mem *m, size_t held);
 const char *mem_class_name(enum mem_class class);
 
 #endif

@@ -22,11 +22,16 @@ static void chunk_free(struct chunk *c, struct mem *m, enum mem_class class)
 	mem_free(m, class, c, sizeof(*c) + c->size);
 }
 
-/* `bytes` header included; halved until the budget allows it. NULL: not even a small one fits. */
+/*
+ * `bytes` header included; halved until the budget allows it, and near its end so that nobody
+ * holds much more memory than bytes. NULL: not even a small one fits.
+ */
 static struct chunk *chunk_new(struct mem *m, enum mem_class class, size_t bytes)
 {
 	struct chunk *c;
 
+	while (bytes > CHUNK_SMALL && bytes > mem_share(m, 0) / 4)
+		bytes = bytes / 2 > CHUNK_SMALL ? bytes / 2 : CHUNK_SMALL;
 	while (!(c = mem_alloc_raw(m, class, bytes)))
 		if ((bytes /= 2) < CHUNK_SMALL)
 			return NULL;
@@ -195,12 +200,33 @@ void byteq_consume(struct byteq *q, struct mem *m, enum mem_class class, size_t 
 	}
 }
 
+/*
+ * What arrives a few bytes at a time, last byte first, would cost a chunk for each piece (row T8):
+ * a small first piece of `from` goes into the free end of `to` instead.
+ */
+static void splice_small_piece(struct byteq *to, struct byteq *from, enum mem_class from_class, struct mem *m)
+{
+	const struct chunk *c = from->head;
+	uint32_t n = c->end - c->start;
+
+	if (!to->tail || n > CHUNK_SMALL || n > chunk_free_space(to->tail))
+		return;
+	memcpy(to->tail->data + to->tail->end, c->data + c->start, n);
+	to->tail->end += n;
+	to->len += n;
+	byteq_consume(from, m, from_class, n);
+}
+
 void byteq_splice(struct byteq *to, enum mem_class to_class, struct byteq *from, enum mem_class from_class,
 		  struct mem *m)
 {
 	if (!from->head)
 		return;
-	mem_move(m, from_class, to_class, byteq_memory(from));
+	splice_small_piece(to, from, from_class, m);
+	if (!from->head)
+		return;
+	if (from_class != to_class)
+		mem_move(m, from_class, to_class, byteq_memory(from));
 	if (to->tail)
 		to->tail->next = from->head;
 	else

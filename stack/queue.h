@@ -43,7 +43,7 @@ size_t byteq_gather(const struct byteq *q, size_t offset, size_t n, struct iovec
 size_t byteq_copy(const struct byteq *q, size_t offset, void *out, size_t n);
 /* Drops the first n bytes (n <= len), frees chunks as they empty. */
 void byteq_consume(struct byteq *q, struct mem *m, enum mem_class class, size_t n);
-/* Moves all of `from` behind `to`, without copying; its memory is rebooked. */
+/* Moves all of `from` behind `to`, without copying more than a few bytes; its memory is rebooked. */
 void byteq_splice(struct byteq *to, enum mem_class to_class, struct byteq *from,
 		  enum mem_class from_class, struct mem *m);
 void byteq_clear(struct byteq *q, struct mem *m, enum mem_class class);

@@ -8,8 +8,8 @@
  * Memory: all within MEM_FRAGMENT. Sources hash, keyed, to slots; a slot uses at most a quarter
  * of the budget and of the datagrams, so that a source crowds out only itself, and a search
  * looks at no more than SLOT_DATAGRAMS datagrams and FRAGMENTS_MAX fragments however many are
- * held (row I5). When the whole budget is out the oldest datagram of the slot that uses most
- * goes: a datagram that completes does so long before it is the oldest.
+ * held (row I5). When all bytes or datagrams are out, the oldest datagram of the slot that uses
+ * most of them goes: a datagram that completes does so long before it is the oldest.
  */
 #include "net.h"
 
@@ -109,15 +109,26 @@ static struct reassembly *oldest_but(const struct reasm_slot *slot, const struct
 	return slot->oldest && slot->oldest == keep ? keep->next : slot->oldest;
 }
 
+static size_t bytes_of(const struct reasm_slot *slot)
+{
+	return slot->bytes;
+}
+
+static size_t datagrams_of(const struct reasm_slot *slot)
+{
+	return slot->count;
+}
+
 /* The oldest datagram of the slot that uses most, `keep` left out, or NULL. */
-static struct reassembly *victim(struct stack *s, const struct reassembly *keep)
+static struct reassembly *victim(struct stack *s, const struct reassembly *keep,
+				 size_t (*use)(const struct reasm_slot *slot))
 {
 	struct reassembly *best = NULL;
 
 	for (size_t i = 0; i < REASM_SLOTS; i++) {
 		struct reassembly *r = oldest_but(&s->reasm_slot[i], keep);
 
-		if (r && (!best || r->slot->bytes > best->slot->bytes))
+		if (r && (!best || use(r->slot) > use(best->slot)))
 			best = r;
 	}
 	return best;
@@ -131,7 +142,7 @@ static void *take(struct stack *s, size_t size, const struct reassembly *keep)
 
 	if (size > s->cfg.mem_fragments)
 		return NULL;
-	while (!(p = mem_alloc_raw(&s->mem, MEM_FRAGMENT, size)) && (r = victim(s, keep)))
+	while (!(p = mem_alloc_raw(&s->mem, MEM_FRAGMENT, size)) && (r = victim(s, keep, bytes_of)))
 		evict(s, r);
 	return p;
 }
@@ -162,7 +173,7 @@ static struct reassembly *start(struct stack *s, struct reasm_slot *slot, const 
 	if (slot->count >= SLOT_DATAGRAMS)
 		evict(s, slot->oldest);
 	else if (s->reassembly_count >= DATAGRAMS_MAX)
-		evict(s, victim(s, NULL));
+		evict(s, victim(s, NULL, datagrams_of));
 	r = slot_take(s, slot, sizeof(*r), NULL);
 	if (!r)
 		return NULL;

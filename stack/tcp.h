@@ -97,7 +97,7 @@ struct tcb {
 	const struct cc_ops *cc_ops;
 	struct cc cc;
 	struct rtt rtt;
-	seq32 ecn_point; /* no further reduction for marks until this is acknowledged */
+	seq32 ecn_point; /* no further reduction for marks until more than this is acknowledged */
 	seq32 snd_small; /* end of the last segment sent that was not full (Nagle, as Minshall has it) */
 	seq32 round_end; /* a round trip of the congestion control ends when this is acknowledged */
 	seq32 rtt_seq;  /* sample ends when this is acknowledged; valid while rtt_timing */
@@ -147,8 +147,7 @@ struct tcb {
 	bool ecn_cwr : 1;     /* we have reduced: CWR goes with the next new data */
 	bool want_write : 1;  /* the writer found no room: tell it when there is */
 	bool reordering : 1;  /* seen on this connection */
-	bool probe_out : 1;   /* a loss probe is unanswered ... */
-	bool probe_again : 1; /* ... and it was a retransmission */
+	bool probe_out : 1;   /* a loss probe is unanswered */
 	bool undo_possible : 1; /* undo_* are valid */
 	bool detached : 1;    /* a struct time_wait has taken its place in the table */
 	bool override : 1;    /* the persist timer is the sender's SWS override, not for a probe */
@@ -203,9 +202,13 @@ static inline struct stack *tcb_stack(const struct tcb *t) { return t->sock.stac
 static inline struct stack_endpoint pcb_local(const struct pcb *p) { return (struct stack_endpoint){p->local, p->lport}; }
 static inline struct stack_endpoint pcb_remote(const struct pcb *p) { return (struct stack_endpoint){p->remote, p->rport}; }
 static inline uint32_t to_ms(stack_time t) { return (uint32_t)(t / 1000); }
+/* Milliseconds of 32 bits, as small records keep them, to the time that they mean: not after now. */
+static inline stack_time from_ms(stack_time now, uint32_t ms) { return now - MILLISECONDS((uint32_t)(to_ms(now) - ms)); }
 /* Our timestamp clock: milliseconds. */
 static inline uint32_t ts_now(const struct stack *s, uint32_t offset) { return to_ms(s->now) + offset; }
 static inline uint32_t tcb_flight(const struct tcb *t) { return t->snd_nxt.v - t->snd_una.v; }
+/* SND.UNA < seq =< SND.NXT: what ends at seq awaits its ACK. Any other mark is past, be it by more than 2^31. */
+static inline bool tcb_awaited(const struct tcb *t, seq32 seq) { return seq_in(seq, seq_add(t->snd_una, 1), tcb_flight(t)); }
 /* The sequence number of the send queue's first byte. */
 static inline seq32 tcb_queue_seq(const struct tcb *t) { return t->syn_acked ? t->snd_una : seq_add(t->iss, 1); }
 
@@ -217,12 +220,13 @@ void tcb_note(struct tcb *t, uint32_t ms, enum tcp_state from, enum tcp_state to
 /* The connection has ended with an error (positive errno; 0: in order): tells the owner, or frees it. */
 void tcb_end(struct tcb *t, int error, enum tcp_cause cause);
 void tcb_free(struct tcb *t);
+/* Tells the holder; of a connection that nobody holds no event speaks. */
+void tcb_event(struct tcb *t, unsigned events);
 /* Something may be sent: tcp_output at the end of the batch. */
 void tcb_dirty(struct tcb *t);
 void tcb_clean(struct tcb *t);
-/* May data still arrive, be sent? */
+/* May data still arrive? */
 bool tcp_state_receives(enum tcp_state state);
-bool tcp_state_sends(enum tcp_state state);
 
 /* ---- tcp_timer.c ---- */
 void tcb_timer_set(struct tcb *t, enum tcb_timer which, stack_time at);
@@ -265,6 +269,8 @@ void sack_fill(struct tcb *t, struct tcp_options *o);
 #define IP_CE 3u
 /* A segment of a connection that uses ECN has come in. */
 void ecn_input(struct tcb *t, const struct ip_info *ip, const struct tcp_segment *seg);
+/* The congestion window was reduced, for whatever reason (6.1.2): marks of the same window are answered with it. */
+void ecn_reduced(struct tcb *t);
 /* Flags for an outgoing segment; new_data: carries payload for the first time. Returns the IP ECN field. */
 uint8_t ecn_output(struct tcb *t, struct tcp_segment *seg, bool new_data);
 

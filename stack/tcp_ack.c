@@ -37,7 +37,7 @@ void tcp_wake_writer(struct tcb *t)
 	if (!t->want_write || t->sndq.len > t->send_limit / 4 * 3)
 		return;
 	t->want_write = false;
-	sock_event(&t->sock, STACK_EVENT_WRITABLE);
+	tcb_event(t, STACK_EVENT_WRITABLE);
 }
 
 /* SND.UNA < SEG.ACK =< SND.NXT (RFC 9293 3.10.7.4, fifth). Returns the bytes acknowledged. */
@@ -101,8 +101,11 @@ void tcp_update_window(struct tcb *t, const struct tcp_segment *seg)
 	if (window == 0)
 		t->retries = 0; /* it answers: a closed window is no reason to give up (RFC 9293 3.8.6.1) */
 	if (window > t->snd_wnd) {
-		if (t->snd_wnd == 0)
+		if (t->snd_wnd == 0) {
 			rtt_reset_backoff(&t->rtt);
+			if (t->sndq.len > 0) /* no more probes; output decides what to wait for */
+				tcb_timer_stop(t, TCB_PERSIST);
+		}
 		tcb_dirty(t);
 	}
 	t->snd_wnd = window;

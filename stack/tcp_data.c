@@ -10,12 +10,9 @@
 
 uint32_t tcp_receive_space(const struct tcb *t)
 {
-	const struct mem *m = &tcb_stack(t)->mem;
 	uint32_t space = t->recv_limit > t->rcvq.len ? t->recv_limit - t->rcvq.len : 0;
-	size_t spare = m->total_limit > m->total ? m->total_limit - m->total : 0;
 
-	/* Near the stack's budget nobody is promised more than half of what is left. */
-	return (uint32_t)min_size(space, spare / 2);
+	return (uint32_t)min_size(space, mem_share(&tcb_stack(t)->mem, t->rcvq.len));
 }
 
 static uint32_t right_edge_room(const struct tcb *t)
@@ -183,6 +180,10 @@ static void ooo_store(struct tcb *t, seq32 seq, const uint8_t *data, uint32_t le
 	t->ooo_in++;
 	t->ooo_recent = seq;
 	COUNT(s, tcp_in_out_of_order);
+	if (len > mem_share(&s->mem, t->ooo_bytes)) {
+		COUNT(s, tcp_in_ooo_dropped);
+		return;
+	}
 	while (len > 0) {
 		uint32_t n = ooo_store_piece(t, seq, data, len);
 
@@ -212,7 +213,7 @@ static void ooo_deliver(struct tcb *t)
 		COUNT_ADD(tcb_stack(t), tcp_in_bytes, r->data.len);
 		if (r->data.len > 0) {
 			byteq_splice(&t->rcvq, MEM_RECV, &r->data, MEM_OOO, m);
-			sock_event(&t->sock, STACK_EVENT_READABLE);
+			tcb_event(t, STACK_EVENT_READABLE);
 		}
 		range_free(t, r);
 	}
@@ -232,7 +233,7 @@ static uint32_t deliver(struct tcb *t, const uint8_t *data, uint32_t len)
 		return taken;
 	stored = (uint32_t)byteq_append(&t->rcvq, &s->mem, MEM_RECV, data + taken, len - taken);
 	if (stored > 0)
-		sock_event(&t->sock, STACK_EVENT_READABLE);
+		tcb_event(t, STACK_EVENT_READABLE);
 	if (taken + stored < len)
 		COUNT(s, tcp_in_no_memory);
 	return taken + stored;

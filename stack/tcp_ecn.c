@@ -12,9 +12,21 @@ static void receive_mark(struct tcb *t, const struct ip_info *ip, const struct t
 	if (seg->len > 0 && (ip->tos & IP_ECN_MASK) == IP_CE) {
 		COUNT(tcb_stack(t), tcp_ecn_ce_in);
 		t->ecn_echo = true;
-		t->ack_now = true; /* RFC 8511 and RFC 5681: congestion is not news to sit on */
+		t->ack_now = true; /* congestion is not news to sit on */
 		tcb_dirty(t);
 	}
+}
+
+void ecn_reduced(struct tcb *t)
+{
+	t->ecn_point = t->snd_nxt;
+	t->ecn_cwr = t->ecn_on;
+}
+
+/* An echo of a mark that the last reduction has answered: nothing is acknowledged that was sent after it. */
+static bool answered_already(const struct tcb *t, seq32 ack)
+{
+	return t->ecn_point.v - t->snd_una.v <= tcb_flight(t) && seq_leq(ack, t->ecn_point);
 }
 
 /* 6.1.2: the sender reacts as to one lost packet, once a window. */
@@ -22,13 +34,12 @@ static void receive_echo(struct tcb *t, const struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
 
-	if (!(seg->flags & TCP_ECE) || t->recovery != RECOVERY_OPEN || seq_lt(seg->ack, t->ecn_point))
+	if (!(seg->flags & TCP_ECE) || t->recovery != RECOVERY_OPEN || answered_already(t, seg->ack))
 		return;
 	COUNT(s, tcp_ecn_reductions);
 	t->cc_ops->lost(&t->cc, tcb_flight(t), t->mss, s->now);
 	t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
-	t->ecn_point = t->snd_nxt;
-	t->ecn_cwr = true;
+	ecn_reduced(t);
 }
 
 void ecn_input(struct tcb *t, const struct ip_info *ip, const struct tcp_segment *seg)

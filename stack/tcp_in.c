@@ -117,8 +117,7 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 	if (lost)
 		t->cc.cwnd = t->mss; /* RFC 5681 3.1: a lost SYN */
 	tcb_keepalive_start(t);
-	if (!t->listener)
-		sock_event(&t->sock, STACK_EVENT_CONNECTED | STACK_EVENT_WRITABLE);
+	tcb_event(t, STACK_EVENT_CONNECTED | STACK_EVENT_WRITABLE);
 	if (t->fin_queued)
 		tcb_set_state(t, TCP_FIN_WAIT_1, t->user_closed ? CAUSE_CLOSE : CAUSE_SHUTDOWN);
 	tcb_dirty(t);
@@ -126,7 +125,7 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 
 /* ---- 3.10.7.4: the synchronized states ---- */
 
-/* RFC 7323 5.3 R1 to R3. */
+/* RFC 7323 5.3 R1. */
 static enum verdict check_timestamp(struct tcb *t, const struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
@@ -144,12 +143,16 @@ static enum verdict check_timestamp(struct tcb *t, const struct tcp_segment *seg
 		tcp_send_ack(t);
 		return DROPPED;
 	}
-	if (seq_leq(seg->seq, t->last_ack_sent) &&
-	    seq_geq(seq_add(seg->seq, tcp_seg_len(seg)), t->last_ack_sent)) {
-		t->ts_recent = seg->opt.ts_value;
-		t->ts_recent_ms = to_ms(s->now);
-	}
 	return GO_ON;
+}
+
+/* RFC 7323 5.3 R3, for a segment that is in the window (R2). */
+static void take_timestamp(struct tcb *t, const struct tcp_segment *seg)
+{
+	if (!t->ts_on || (seg->flags & TCP_RST) || seq_gt(seg->seq, t->last_ack_sent))
+		return;
+	t->ts_recent = seg->opt.ts_value;
+	t->ts_recent_ms = to_ms(tcb_stack(t)->now);
 }
 
 /*
@@ -182,10 +185,6 @@ static void cut_to_window(struct tcb *t, struct tcp_segment *seg)
 	if (seq_lt(seg->seq, t->rcv_nxt)) {
 		uint32_t old = t->rcv_nxt.v - seg->seq.v;
 
-		if (seg->flags & TCP_SYN) {
-			seg->flags = (uint8_t)(seg->flags & ~TCP_SYN);
-			old--;
-		}
 		old = min_u32(old, seg->len);
 		if (old > 0)
 			duplicate_came(t, seg->seq, t->rcv_nxt);
@@ -375,7 +374,7 @@ static void take_fin(struct tcb *t, const struct tcp_segment *seg)
 	tcp_ooo_clear(t);
 	t->ack_now = true;
 	tcb_dirty(t);
-	sock_event(&t->sock, STACK_EVENT_EOF);
+	tcb_event(t, STACK_EVENT_EOF);
 	switch (tcb_state(t)) {
 	case TCP_ESTABLISHED:
 		tcb_set_state(t, TCP_CLOSE_WAIT, CAUSE_FIN_RECEIVED);
@@ -402,6 +401,7 @@ void tcp_segment_arrives(struct tcb *t, const struct ip_info *ip, struct tcp_seg
 	t->keepalive_sent = 0;
 	if (check_timestamp(t, seg) == DROPPED || check_sequence(t, seg) == DROPPED)
 		return;
+	take_timestamp(t, seg);
 	if (check_rst(t, seg) == DROPPED || check_syn(t, seg) == DROPPED)
 		return;
 	if (t->ecn_on)

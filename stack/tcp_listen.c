@@ -285,7 +285,7 @@ static struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h
 	t->sock.pcb.kind = PCB_TCB;
 	t->sock.pcb.hash_next = NULL;
 	t->sock.pcb.hashed = false;
-	t->created = MILLISECONDS(h->created_ms);
+	t->created = from_ms(s->now, h->created_ms);
 	t->iss = h->iss;
 	t->snd_nxt = t->snd_rtx = seq_add(h->iss, 1);
 	t->irs = h->irs;

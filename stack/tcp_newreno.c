@@ -41,6 +41,7 @@ bool newreno_ack(struct tcb *t, uint32_t acked, bool limited)
 		t->dupacks = 0;
 		return true;
 	case RECOVERY_OPEN:
+		t->recover = seq_sub(t->snd_una, 1); /* it is past, and must not fall 2^31 behind */
 		t->cc_ops->acked(&t->cc, acked, t->mss, limited, s->now, t->rtt.srtt / 8);
 		t->dupacks = 0;
 		return true;
@@ -64,6 +65,7 @@ void newreno_duplicate(struct tcb *t)
 		return;
 	COUNT(s, tcp_fast_retransmits);
 	t->cc_ops->lost(&t->cc, tcb_flight(t), t->mss, s->now);
+	ecn_reduced(t);
 	t->recover = t->snd_nxt;
 	t->recovery = RECOVERY_FAST;
 	t->rtt_timing = false;

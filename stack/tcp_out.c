@@ -121,7 +121,7 @@ void tcp_challenge_ack(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
 
-	if ((int32_t)(t->challenge_ms - to_ms(s->now)) > 0) {
+	if (t->challenge_ms - to_ms(s->now) - 1 < 2 * CHALLENGE_MS) { /* it is soon to come, not long past */
 		COUNT(s, tcp_challenges_limited);
 		return;
 	}
@@ -237,7 +237,7 @@ static bool small_allowed(const struct tcb *t, uint32_t len, uint32_t queued, bo
 	if (t->push_all)
 		return true;
 	if (len == queued) /* all there is: Nagle's question */
-		return t->nodelay || fin || seq_geq(t->snd_una, t->snd_small);
+		return t->nodelay || fin || !tcb_awaited(t, t->snd_small);
 	return len >= t->max_snd_wnd / 2 && len > 0;
 }
 

@@ -98,7 +98,7 @@ static void rack_update(struct tcb *t, const struct delivery *d, bool dsack)
 		t->rack_rtt = (uint32_t)min_u64(tcb_stack(t)->now - d->at, UINT32_MAX);
 		tcp_cc_sample(t, t->rack_rtt);
 	}
-	if (dsack && seq_geq(t->snd_una, t->reorder_until)) { /* once a round trip */
+	if (dsack && !tcb_awaited(t, t->reorder_until)) { /* once a round trip */
 		t->reorder_steps = (uint8_t)min_u32(t->reorder_steps + 1u, REORDER_STEPS_MAX);
 		t->reorder_until = t->snd_nxt;
 	}
@@ -151,6 +151,7 @@ static void enter_recovery(struct tcb *t)
 	t->prr_flight = max_u32(tcb_flight(t), 1);
 	t->prr_delivered = t->prr_out = 0;
 	t->cc_ops->lost(&t->cc, tcb_flight(t), t->mss, s->now);
+	ecn_reduced(t);
 	t->recover = t->snd_nxt;
 	t->recovery = RECOVERY_FAST;
 	t->rtt_timing = false;
@@ -207,16 +208,20 @@ static bool undo(struct tcb *t, const struct tcp_segment *seg)
 }
 
 /* RFC 8985 7.4: the answer to a loss probe. Had it repaired a loss, the window must shrink for it. */
-static void probe_answered(struct tcb *t, const struct tcp_segment *seg, bool dsack)
+static void probe_answered(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool dsack)
 {
-	bool early = seg->opt.ts_echo != 0 && (int32_t)(seg->opt.ts_echo - t->undo_ts) < 0;
+	bool stamped = t->ts_on && seg->opt.ts_echo != 0;
+	bool early = stamped && (int32_t)(seg->opt.ts_echo - t->undo_ts) < 0;
 
 	if (!t->probe_out || seq_lt(t->snd_una, t->probe_end))
 		return;
+	if (acked > 0 && !stamped && !dsack && seq_eq(t->snd_una, t->probe_end))
+		return; /* the ACK of the probe or one that was on its way: what comes next tells */
 	t->probe_out = false;
-	if (!t->probe_again || dsack || early || t->recovery != RECOVERY_OPEN)
+	if (acked == 0 || dsack || early || t->recovery != RECOVERY_OPEN)
 		return;
 	t->cc_ops->lost(&t->cc, t->probe_flight, t->mss, tcb_stack(t)->now);
+	ecn_reduced(t);
 	t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
 }
 
@@ -254,7 +259,7 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 	if (acked > 0)
 		scoreboard_acked(&t->board, &s->mem, t->snd_una, s->now, rtt_least(t), &d);
 	dsack = take_blocks(t, seg, &d);
-	probe_answered(t, seg, dsack);
+	probe_answered(t, seg, acked, dsack);
 	if (acked > 0)
 		undo(t, seg);
 	rack_update(t, &d, dsack && !probing);
@@ -269,7 +274,7 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 
 /* ---- timers ---- */
 
-/* RFC 8985 6.3: all that is in flight counts as lost. */
+/* All that is in flight counts as lost: more than RFC 8985 6.3 has, as without SACK (RFC 5681 3.1). */
 void sack_timeout(struct tcb *t)
 {
 	remember(t);
@@ -315,7 +320,6 @@ void sack_probe_timeout(struct tcb *t)
 		return;
 	COUNT(tcb_stack(t), tcp_loss_probes);
 	t->probe_out = true;
-	t->probe_again = true;
 	t->probe_end = t->snd_nxt;
 	t->probe_flight = tcb_flight(t);
 	t->undo_ts = ts_now(tcb_stack(t), t->ts_offset);

@@ -53,12 +53,6 @@ bool tcp_state_receives(enum tcp_state state)
 	return state == TCP_ESTABLISHED || state == TCP_FIN_WAIT_1 || state == TCP_FIN_WAIT_2;
 }
 
-bool tcp_state_sends(enum tcp_state state)
-{
-	return state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT || state == TCP_FIN_WAIT_1 ||
-	       state == TCP_CLOSING || state == TCP_LAST_ACK;
-}
-
 struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
 {
 	struct tcb *t = mem_alloc(&s->mem, MEM_SOCKET, sizeof(*t));
@@ -112,6 +106,12 @@ void tcb_free(struct tcb *t)
 	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
 	s->sockets--;
 	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
+}
+
+void tcb_event(struct tcb *t, unsigned events)
+{
+	if (t->held)
+		sock_event(&t->sock, events);
 }
 
 /* Leaves the table's place to others; the handle stays good, data not yet read too. */

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#define SHED_BACKOFF 3u /* doublings of the timeout: the peer has let that much time pass */
+
 void tcb_timer_set(struct tcb *t, enum tcb_timer which, stack_time at)
 {
 	t->deadline[which] = at;
@@ -59,6 +61,22 @@ static unsigned retry_limit(const struct tcb *t)
 	return t->user_closed ? c->orphan_retries : c->data_retries;
 }
 
+/*
+ * Row T13: with most of the stack's memory out, a connection that stands still and holds more
+ * than its share of it is ended, so that those that move can go on. True: it is gone.
+ */
+static bool shed(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+	size_t limit = s->mem.total_limit, held = byteq_memory(&t->sndq) + byteq_memory(&t->rcvq);
+
+	if (s->mem.total < limit / 8 * 7 || t->rtt.backoff < SHED_BACKOFF || held <= limit / (s->sockets + 1))
+		return false;
+	COUNT(s, tcp_aborts_memory);
+	tcp_abort(t, CAUSE_NO_MEMORY, ENOBUFS);
+	return true;
+}
+
 /* RFC 6298 5.4 to 5.7 and RFC 5681 3.1. */
 static void rexmt_timeout(struct tcb *t)
 {
@@ -68,6 +86,8 @@ static void rexmt_timeout(struct tcb *t)
 		give_up(t);
 		return;
 	}
+	if (shed(t))
+		return;
 	t->retries++;
 	COUNT(s, tcp_timeouts);
 	rtt_back_off(&t->rtt);
@@ -80,6 +100,7 @@ static void rexmt_timeout(struct tcb *t)
 	else
 		newreno_timeout(t);
 	t->cc_ops->timed_out(&t->cc, tcb_flight(t), t->mss, t->recovery != RECOVERY_LOSS, s->now);
+	ecn_reduced(t);
 	if (t->recovery != RECOVERY_LOSS || seq_gt(t->snd_nxt, t->recover))
 		t->recover = t->snd_nxt;
 	t->recovery = RECOVERY_LOSS;
@@ -93,7 +114,7 @@ static void persist_timeout(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
 
-	if (t->sndq.len == 0 && t->want_write) { /* there was no memory for the writer: it tries again */
+	if (t->sndq.len == 0 && t->want_write && !t->fin_queued) { /* there was no memory for the writer: it tries again */
 		tcp_wake_writer(t);
 		return;
 	}
@@ -106,6 +127,8 @@ static void persist_timeout(struct tcb *t)
 		give_up(t);
 		return;
 	}
+	if (shed(t))
+		return;
 	t->retries++;
 	rtt_back_off(&t->rtt);
 	COUNT(s, tcp_zero_window_probes);

@@ -93,7 +93,10 @@ void time_wait_enter(struct tcb *t)
 	struct stack *s = tcb_stack(t);
 	struct time_wait *w;
 
-	tcp_send_ack(t);
+	if (t->ack_now)
+		tcp_send_ack(t);
+	if (t->listener)
+		listener_unqueue(t);
 	w = time_wait_new(s);
 	if (w)
 		hand_over(t, w);

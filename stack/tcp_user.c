@@ -71,14 +71,15 @@ static bool may_send(const struct tcb *t)
 size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsigned *iov_count)
 {
 	struct tcb *t = tcb_of(sock);
-	size_t room, lent;
+	size_t room, share, lent;
 
 	if (sock->pcb.kind != PCB_TCB || !may_send(t)) {
 		*iov_count = 0;
 		return 0;
 	}
 	room = t->send_limit > t->sndq.len ? t->send_limit - t->sndq.len : 0;
-	lent = byteq_lend(&t->sndq, &sock->stack->mem, MEM_SEND, min_size(want, room), iov, iov_count);
+	share = mem_share(&sock->stack->mem, t->sndq.len);
+	lent = byteq_lend(&t->sndq, &sock->stack->mem, MEM_SEND, min_size(want, min_size(room, share)), iov, iov_count);
 	if (lent < want)
 		t->want_write = true;
 	/* No memory, and no ACK will come that could wake the writer: a timer does. */
@@ -196,8 +197,11 @@ void tcp_abort(struct tcb *t, enum tcp_cause cause, int error)
 	case TCP_CLOSE_WAIT:
 		tcp_send_rst(t);
 		break;
-	case TCP_CLOSED: case TCP_LISTEN: case TCP_SYN_SENT: case TCP_CLOSING: case TCP_LAST_ACK:
-	case TCP_TIME_WAIT:
+	case TCP_CLOSING: case TCP_LAST_ACK: /* in the RFC these have sent all there is */
+		if (!t->fin_sent)
+			tcp_send_rst(t);
+		break;
+	case TCP_CLOSED: case TCP_LISTEN: case TCP_SYN_SENT: case TCP_TIME_WAIT:
 		break;
 	}
 	tcb_end(t, error, cause);
@@ -216,7 +220,8 @@ void tcp_close(struct tcb *t)
 		tcb_end(t, 0, CAUSE_CLOSE);
 	} else if (t->rcvq.len > 0) { /* RFC 9293 3.6.1: the peer must learn that its data was lost */
 		COUNT(tcb_stack(t), tcp_aborts_unread);
-		tcp_abort(t, CAUSE_CLOSE, 0);
+		tcp_send_rst(t);
+		tcb_end(t, 0, CAUSE_CLOSE);
 	} else if (state == TCP_FIN_WAIT_2) {
 		tcb_timer_set(t, TCB_FIN_WAIT_2, tcb_stack(t)->now + tcb_stack(t)->cfg.fin_wait_2);
 	} else {

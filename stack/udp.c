@@ -49,7 +49,8 @@ static bool enqueue(struct stack *s, struct udp_sock *u, const struct stack_endp
 	size_t size = datagram_size(len);
 	struct datagram *d;
 
-	if (u->queued + size > u->limit || !(d = mem_alloc_raw(&s->mem, MEM_RECV, size))) {
+	if (u->queued + size > u->limit || size > mem_share(&s->mem, u->queued) ||
+	    !(d = mem_alloc_raw(&s->mem, MEM_RECV, size))) {
 		COUNT(s, udp_in_full);
 		u->drops++;
 		return false;

@@ -144,16 +144,19 @@ const char *tcp_parse(const uint8_t *p, size_t len, const struct stack_addr *src
 	return NULL;
 }
 
-/* ---- writing: each option is padded with NOPs in front to a multiple of 4 ---- */
+/*
+ * ---- writing: each option is padded with NOPs in front to a multiple of 4, and in the order
+ * that Linux has; SACK-permitted takes the place of the padding of the timestamps after it ----
+ */
 
 static size_t fixed_options_size(const struct tcp_options *o)
 {
 	size_t size = 0;
 
 	size += o->has_mss ? LEN_MSS : 0;
-	size += o->has_window_scale ? 1 + LEN_WINDOW_SCALE : 0;
-	size += o->sack_permitted ? 2 + LEN_SACK_PERMITTED : 0;
 	size += o->has_timestamp ? 2 + LEN_TIMESTAMP : 0;
+	size += o->sack_permitted && !o->has_timestamp ? 2 + LEN_SACK_PERMITTED : 0;
+	size += o->has_window_scale ? 1 + LEN_WINDOW_SCALE : 0;
 	return size;
 }
 
@@ -175,14 +178,20 @@ size_t tcp_header_size(const struct tcp_segment *s)
 	return TCP_HEADER + fixed_options_size(&s->opt) + sack;
 }
 
-/* Pads to a multiple of 4 and writes kind and length; returns where the value goes. */
+/* Kind and length; returns where the value goes. */
+static uint8_t *option_head(uint8_t *p, uint8_t kind, size_t len)
+{
+	*p++ = kind;
+	*p++ = (uint8_t)len;
+	return p;
+}
+
+/* The same, padded to a multiple of 4. */
 static uint8_t *option_begin(uint8_t *p, uint8_t kind, size_t len)
 {
 	for (size_t pad = (4 - len % 4) % 4; pad > 0; pad--)
 		*p++ = OPT_NOP;
-	*p++ = kind;
-	*p++ = (uint8_t)len;
-	return p;
+	return option_head(p, kind, len);
 }
 
 static void sack_write(uint8_t *p, const struct tcp_options *o)
@@ -205,17 +214,21 @@ static void options_write(uint8_t *p, const struct tcp_options *o)
 		store16(p, o->mss);
 		p += 2;
 	}
-	if (o->has_window_scale) {
-		p = option_begin(p, OPT_WINDOW_SCALE, LEN_WINDOW_SCALE);
-		*p++ = o->window_scale;
-	}
-	if (o->sack_permitted)
+	if (o->sack_permitted && !o->has_timestamp)
 		p = option_begin(p, OPT_SACK_PERMITTED, LEN_SACK_PERMITTED);
 	if (o->has_timestamp) {
-		p = option_begin(p, OPT_TIMESTAMP, LEN_TIMESTAMP);
+		if (o->sack_permitted)
+			p = option_head(option_head(p, OPT_SACK_PERMITTED, LEN_SACK_PERMITTED),
+					OPT_TIMESTAMP, LEN_TIMESTAMP);
+		else
+			p = option_begin(p, OPT_TIMESTAMP, LEN_TIMESTAMP);
 		store32(p, o->ts_value);
 		store32(p + 4, o->ts_echo);
 		p += 8;
+	}
+	if (o->has_window_scale) {
+		p = option_begin(p, OPT_WINDOW_SCALE, LEN_WINDOW_SCALE);
+		*p++ = o->window_scale;
 	}
 	sack_write(p, o);
 }

@@ -16,6 +16,18 @@ static inline void suite_add(Suite *s, const char *name, const TTest *test)
 	suite_add_tcase(s, tc);
 }
 
+/* The same with a fixture around each run; _i counts 0 to runs - 1. */
+static inline void suite_add_fixture(Suite *s, const char *name, const TTest *test, int runs,
+				     SFun setup, SFun teardown)
+{
+	TCase *tc = tcase_create(name);
+
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, test, 0, runs);
+	suite_add_tcase(s, tc);
+}
+
 static inline int suite_run(Suite *s)
 {
 	SRunner *sr = srunner_create(s);

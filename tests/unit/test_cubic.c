@@ -160,15 +160,7 @@ START_TEST(algorithms_are_found_by_name)
 }
 END_TEST
 
-static void add(Suite *s, const char *name, const TTest *test)
-{
-	TCase *tc = tcase_create(name);
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, test);
-	suite_add_tcase(s, tc);
-}
-#define ADD(test) add(s, #test, test)
+#define ADD(test) suite_add_fixture(s, #test, test, 1, setup, teardown)
 
 int main(void)
 {

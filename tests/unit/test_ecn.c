@@ -121,15 +121,50 @@ START_TEST(an_echo_reduces_once_a_window_and_cwr_says_so)
 }
 END_TEST
 
-static void add(Suite *s, const char *name, const TTest *test)
+/* The peer goes on echoing in what it sends, while we have nothing to send that could say CWR. */
+START_TEST(an_echo_of_the_same_mark_does_not_reduce_again)
 {
-	TCase *tc = tcase_create(name);
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, test);
-	suite_add_tcase(s, tc);
+	accept_connection();
+	send(14600);
+	feed(&f, TCP_ACK | TCP_ECE, 1, 14601, 0);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_ecn_reductions], 1);
+	for (uint32_t i = 0; i < 3; i++)
+		feed(&f, TCP_ACK | TCP_ECE, 1 + i * 100, 14601, 100);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_ecn_reductions], 1);
 }
-#define ADD(test) add(s, #test, test)
+END_TEST
+
+START_TEST(a_mark_after_gigabytes_without_one_counts)
+{
+	accept_connection();
+	tcb_now(&f)->ecn_point = seq_add(tcb_now(&f)->snd_una, 0x7fffff00u); /* long ago */
+	send(14600);
+	feed(&f, TCP_ACK | TCP_ECE, 1, 1461, 0);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_ecn_reductions], 1);
+}
+END_TEST
+
+/* RFC 3168 6.1.2: CWR for any reduction, so that marks of the same congestion are not answered again. */
+START_TEST(a_reduction_for_a_loss_says_cwr_too)
+{
+	accept_connection();
+	send(14600);
+	feed(&f, TCP_ACK, 1, 1461, 0);
+	f.sent_read = f.sent_count = 0;
+	for (unsigned i = 0; i < 3; i++)
+		feed(&f, TCP_ACK, 1, 1461, 0);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_FAST);
+	ck_assert_uint_eq(take(&f)->seg.flags & TCP_CWR, 0); /* not on what is sent again */
+	feed(&f, TCP_ACK | TCP_ECE, 1, 14601, 0);
+	feed(&f, TCP_ACK | TCP_ECE, 1, 14601, 100);
+	f.sent_read = f.sent_count = 0;
+	send(1000);
+	ck_assert_uint_eq(take(&f)->seg.flags & TCP_CWR, TCP_CWR);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_ecn_reductions], 0);
+}
+END_TEST
+
+#define ADD(test) suite_add_fixture(s, #test, test, 1, setup, teardown)
 
 int main(void)
 {
@@ -141,5 +176,8 @@ int main(void)
 	ADD(only_new_data_is_marked_capable);
 	ADD(a_mark_is_echoed_until_the_peer_has_reduced);
 	ADD(an_echo_reduces_once_a_window_and_cwr_says_so);
+	ADD(an_echo_of_the_same_mark_does_not_reduce_again);
+	ADD(a_mark_after_gigabytes_without_one_counts);
+	ADD(a_reduction_for_a_loss_says_cwr_too);
 	return suite_run(s);
 }

@@ -120,6 +120,22 @@ START_TEST(every_class_has_its_own_name)
 }
 END_TEST
 
+/* A queue may be as long as what is left for all others: with what it may still take, it is just that. */
+START_TEST(share_is_as_much_as_is_left_for_others)
+{
+	struct mem m = make(1000);
+	void *p = mem_alloc(&m, MEM_SEND, 200);
+
+	ck_assert_uint_eq(mem_share(&m, 0), 400);
+	ck_assert_uint_eq(mem_share(&m, 200), 300);
+	ck_assert_uint_eq(mem_share(&m, 800), 0);
+	ck_assert_uint_eq(mem_share(&m, 2000), 0);
+	m.total_limit = 100;
+	ck_assert_uint_eq(mem_share(&m, 0), 0);
+	mem_free(&m, MEM_SEND, p, 200);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("mem");
@@ -132,5 +148,6 @@ int main(void)
 	suite_add(s, "lowered_limit_refuses", lowered_limit_refuses);
 	suite_add(s, "free_null_is_fine", free_null_is_fine);
 	suite_add(s, "every_class_has_its_own_name", every_class_has_its_own_name);
+	suite_add(s, "share_is_as_much_as_is_left_for_others", share_is_as_much_as_is_left_for_others);
 	return suite_run(s);
 }

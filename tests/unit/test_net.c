@@ -658,6 +658,33 @@ START_TEST(row_I5_the_largest_user_pays)
 }
 END_TEST
 
+/* A large datagram whose pieces take their time, among small ones of many sources that never complete. */
+START_TEST(row_I5_small_datagrams_spare_a_large_one)
+{
+	struct sock *sock;
+	size_t total, at = 0;
+
+	net_start(&net, NULL);
+	sock = udp_bound(&net, 7000);
+	total = make_datagram(&net, whole, 14800 - UDP_HEADER);
+	for (uint16_t i = 0; i < 1000; i++) {
+		struct cut c = {addr_of((uint8_t)(1 + i % 200), (uint8_t)(i / 200)), i, IP_PROTO_UDP};
+
+		feed_fragment_of(&net, c, whole, 8, 8, true);
+		if (i >= 900 && i % 10 == 0) {
+			feed_fragment_of(&net, (struct cut){net.peer, 9999, IP_PROTO_UDP}, whole + at, at, 1480,
+					 at + 1480 < total);
+			at += 1480;
+		}
+	}
+	ck_assert_uint_gt(count_of(&net, "ip4.fragments_dropped"), 700);
+	expect_datagram(sock, whole, 14800 - UDP_HEADER);
+	forget(&net);
+	stack_close(sock, net.now);
+	net_end(&net);
+}
+END_TEST
+
 /* ---- I6 ---- */
 
 START_TEST(row_I6_unknown_protocols)
@@ -1418,6 +1445,7 @@ static void add_fragments(Suite *s)
 	suite_add(s, "I5 many sources are bounded", row_I5_many_sources_are_bounded);
 	suite_add(s, "I5 small budget holds", row_I5_small_budget_holds);
 	suite_add(s, "I5 the largest user pays", row_I5_the_largest_user_pays);
+	suite_add(s, "I5 small datagrams spare a large one", row_I5_small_datagrams_spare_a_large_one);
 }
 
 static void add_icmp(Suite *s)

@@ -291,6 +291,31 @@ START_TEST(splice_moves_bytes_and_booking)
 }
 END_TEST
 
+/* Bytes that come one by one, the last first, cost about as much memory as bytes that come in order. */
+START_TEST(row_T8_single_bytes_last_first_share_chunks)
+{
+	struct byteq q = {0};
+	struct mem m = {.total_limit = SIZE_MAX};
+	uint8_t out[5000];
+
+	for (uint32_t i = 0; i < sizeof(out); i++) {
+		struct byteq first = {0};
+
+		append_value(&first, &m, MEM_OOO, (uint8_t)i, 1);
+		byteq_splice(&first, MEM_OOO, &q, MEM_OOO, &m);
+		q = first;
+		ck_assert_ptr_null((const void *)byteq_check(&q));
+	}
+	ck_assert_uint_le(m.used[MEM_OOO], 2 * sizeof(out));
+	ck_assert_uint_eq(m.used[MEM_OOO], byteq_memory(&q));
+	ck_assert_uint_eq(byteq_copy(&q, 0, out, sizeof(out)), sizeof(out));
+	for (uint32_t i = 0; i < sizeof(out); i++)
+		ck_assert_uint_eq(out[i], (uint8_t)(sizeof(out) - 1 - i));
+	byteq_clear(&q, &m, MEM_OOO);
+	ck_assert_uint_eq(m.total, 0);
+}
+END_TEST
+
 START_TEST(check_finds_what_is_wrong)
 {
 	struct byteq q = {0};
@@ -330,6 +355,7 @@ int main(void)
 	suite_add(s, "trickle_needs_few_chunks", trickle_needs_few_chunks);
 	suite_add(s, "pieces_point_into_the_queue", pieces_point_into_the_queue);
 	suite_add(s, "splice_moves_bytes_and_booking", splice_moves_bytes_and_booking);
+	suite_add(s, "row_T8_single_bytes_last_first_share_chunks", row_T8_single_bytes_last_first_share_chunks);
 	suite_add(s, "check_finds_what_is_wrong", check_finds_what_is_wrong);
 	return suite_run(s);
 }

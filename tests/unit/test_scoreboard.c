@@ -205,15 +205,7 @@ START_TEST(random_operations_agree_with_a_model)
 }
 END_TEST
 
-static void add(Suite *s, const char *name, const TTest *test, int runs)
-{
-	TCase *tc = tcase_create(name);
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, test, 0, runs);
-	suite_add_tcase(s, tc);
-}
-#define ADD(test, runs) add(s, #test, test, runs)
+#define ADD(test, runs) suite_add_fixture(s, #test, test, runs, setup, teardown)
 
 int main(void)
 {

@@ -244,6 +244,29 @@ START_TEST(row_T13_zero_window_is_probed_for_ever_with_backoff)
 }
 END_TEST
 
+/* As long as there is memory a closed window may stay closed; then who holds most of it ends. */
+START_TEST(row_T13_zero_window_ends_when_memory_runs_out)
+{
+	static const uint8_t block[1000];
+	int error = 0;
+
+	bring_to(&f, TCP_ESTABLISHED);
+	feed_window(1, 0);
+	while (stack_send(f.sock, f.now, block, sizeof(block)) > 0)
+		;
+	for (unsigned i = 0; i < 5; i++) {
+		until_sent(&f);
+		feed_window(1, 0);
+	}
+	ck_assert_int_eq(state_now(&f), TCP_ESTABLISHED);
+	f.s->mem.total_limit = f.s->mem.total;
+	until_sent(&f);
+	ck_assert(take(&f)->seg.flags & TCP_RST);
+	ck_assert_uint_eq(events_now(&f, &error) & STACK_EVENT_ERROR, STACK_EVENT_ERROR);
+	ck_assert_int_eq(error, ENOBUFS);
+}
+END_TEST
+
 START_TEST(zero_window_probes_that_nobody_answers_end_it)
 {
 	int error = 0;
@@ -423,6 +446,18 @@ START_TEST(row_T11_segment_outside_the_window_never_updates_ts_recent)
 	f.ts = 100000;
 	feed(&f, TCP_ACK, 3000000, 1, 100);
 	ck_assert_uint_eq(tcb_now(&f)->ts_recent, 5000);
+}
+END_TEST
+
+START_TEST(row_T11_old_data_sent_again_never_updates_ts_recent)
+{
+	handshake_with_options(0);
+	f.ts = 6000;
+	feed(&f, TCP_ACK, 1, 1, 100);
+	pass(&f, SECONDS(1)); /* the delayed ACK goes out */
+	f.ts = 100000;
+	feed(&f, TCP_ACK, 1, 1, 100);
+	ck_assert_uint_eq(tcb_now(&f)->ts_recent, 6000);
 }
 END_TEST
 
@@ -763,6 +798,152 @@ START_TEST(closing_a_listener_resets_what_nobody_accepted)
 }
 END_TEST
 
+/* ---- what only a long or an odd life shows ---- */
+
+#define DAYS(n) (SECONDS(86400) * (n))
+
+START_TEST(handshake_on_a_machine_that_is_up_for_long)
+{
+	bring_to(&f, TCP_LISTEN);
+	f.now += DAYS(60); /* more milliseconds than 32 bits hold */
+	feed(&f, TCP_SYN, 0, 0, 0);
+	f.now += MILLISECONDS(10);
+	feed(&f, TCP_ACK, 1, 1, 0);
+	f.sock = stack_accept(f.listener);
+	ck_assert_ptr_nonnull(f.sock);
+	ck_assert_uint_le(tcb_now(&f)->rtt.srtt / 8, MILLISECONDS(11));
+	ck_assert_uint_le(f.now - tcb_now(&f)->created, MILLISECONDS(11));
+}
+END_TEST
+
+START_TEST(challenge_after_a_month_of_silence)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	f.now += DAYS(30);
+	run(&f);
+	feed(&f, TCP_SYN, 1, 0, 0);
+	expect(&f, TCP_ACK, 1, 1, 0);
+}
+END_TEST
+
+START_TEST(small_segment_after_gigabytes_of_full_ones_does_not_wait)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	tcb_now(&f)->snd_small = seq_sub(tcb_now(&f)->snd_una, 0x80000100u);
+	stack_send(f.sock, f.now, "a", 1);
+	run(&f);
+	expect(&f, TCP_ACK, 1, 1, 1);
+}
+END_TEST
+
+START_TEST(fast_retransmit_after_gigabytes_without_a_loss)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	tcb_now(&f)->recover = seq_sub(tcb_now(&f)->snd_una, 0x80000100u);
+	fill_window(&f, 14600);
+	feed(&f, TCP_ACK, 1, 1461, 0);
+	f.sent_read = f.sent_count = 0;
+	for (unsigned i = 0; i < 3; i++)
+		feed(&f, TCP_ACK, 1, 1461, 0);
+	expect(&f, TCP_ACK, 1461, 1, 1460);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_FAST);
+}
+END_TEST
+
+START_TEST(zero_window_that_opens_a_crack_is_used_at_the_override)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	feed_window(1, 0);
+	fill_window(&f, 5000);
+	for (unsigned i = 0; i < 6; i++) { /* the probes are far apart by now */
+		until_sent(&f);
+		f.sent_read = f.sent_count = 0;
+		feed_window(1, 0);
+	}
+	feed_window(1, 100);
+	about(until_sent(&f), MILLISECONDS(200));
+	expect(&f, TCP_ACK, 1, 1, 100);
+}
+END_TEST
+
+START_TEST(fin_at_a_zero_window_is_probed_for_a_writer_that_had_waited)
+{
+	struct iovec iov[8];
+	unsigned count = ARRAY_SIZE(iov);
+
+	bring_to(&f, TCP_ESTABLISHED);
+	feed_window(1, 0);
+	stack_send_space(f.sock, 1000000, iov, &count); /* more than there is: it waits */
+	stack_send_commit(f.sock, f.now, 0);
+	stack_shutdown(f.sock, f.now);
+	run(&f);
+	for (unsigned i = 0; i < 3; i++) {
+		until_sent(&f);
+		expect(&f, TCP_ACK, 0, 1, 0);
+	}
+}
+END_TEST
+
+START_TEST(connection_that_ends_before_it_is_accepted_leaves_the_queue)
+{
+	bring_to(&f, TCP_LISTEN);
+	feed(&f, TCP_SYN, 0, 0, 0);
+	feed(&f, TCP_ACK, 1, 1, 0);
+	stack_shutdown_all(f.s, f.now, false);
+	run(&f);
+	feed(&f, TCP_FIN | TCP_ACK, 1, 2, 0);
+	ck_assert_int_eq(state_now(&f), TCP_TIME_WAIT);
+	ck_assert_ptr_null(stack_accept(f.listener));
+}
+END_TEST
+
+START_TEST(abort_in_last_ack_with_data_unsent_resets)
+{
+	struct tcp_segment fin = {.flags = TCP_FIN | TCP_ACK, .window = 0};
+
+	bring_to(&f, TCP_ESTABLISHED);
+	fin.seq = tcb_now(&f)->rcv_nxt;
+	fin.ack = tcb_now(&f)->snd_nxt;
+	feed_segment(&f, &fin, 0);
+	stack_send(f.sock, f.now, "hello", 5);
+	stack_shutdown(f.sock, f.now);
+	run(&f);
+	ck_assert_int_eq(state_now(&f), TCP_LAST_ACK);
+	f.sent_read = f.sent_count = 0;
+	stack_abort(f.sock, f.now);
+	f.sock = NULL;
+	ck_assert_uint_eq(take(&f)->seg.flags & TCP_RST, TCP_RST);
+}
+END_TEST
+
+START_TEST(close_in_last_ack_with_data_unread_resets)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	feed(&f, TCP_FIN | TCP_ACK, 1, 1, 50);
+	stack_shutdown(f.sock, f.now);
+	run(&f);
+	ck_assert_int_eq(state_now(&f), TCP_LAST_ACK);
+	f.sent_read = f.sent_count = 0;
+	stack_close(f.sock, f.now);
+	f.sock = NULL;
+	ck_assert_uint_eq(take(&f)->seg.flags & TCP_RST, TCP_RST);
+}
+END_TEST
+
+START_TEST(closed_handle_is_in_no_event)
+{
+	struct stack_event e;
+
+	bring_to(&f, TCP_ESTABLISHED);
+	stack_close(f.sock, f.now);
+	f.sock = NULL;
+	run(&f);
+	feed(&f, TCP_FIN | TCP_ACK, 1, 1, 0);
+	ck_assert_int_eq(state_now(&f), TCP_CLOSING);
+	ck_assert(!stack_next_event(f.s, &e));
+}
+END_TEST
+
 /* ---- ICMP ---- */
 
 static void icmp_about_us(uint8_t type, uint8_t code, uint32_t rest, uint32_t seq_rel)
@@ -894,19 +1075,8 @@ START_TEST(bind_refuses_what_is_taken_or_not_ours)
 }
 END_TEST
 
-static void add(Suite *s, const char *name, const TTest *test, int runs)
-{
-	TCase *tc = tcase_create(name);
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	if (runs > 1)
-		tcase_add_loop_test(tc, test, 0, runs);
-	else
-		tcase_add_test(tc, test);
-	suite_add_tcase(s, tc);
-}
-#define ADD(test) add(s, #test, test, 1)
-#define ADD_LOOP(test, runs) add(s, #test, test, runs)
+#define ADD(test) suite_add_fixture(s, #test, test, 1, setup, teardown)
+#define ADD_LOOP(test, runs) suite_add_fixture(s, #test, test, runs, setup, teardown)
 
 static void add_time(Suite *s)
 {
@@ -920,6 +1090,7 @@ static void add_time(Suite *s)
 	ADD(nodelay_sends_small_segments_at_once);
 	ADD(silly_window_is_not_used_until_the_override);
 	ADD(row_T13_zero_window_is_probed_for_ever_with_backoff);
+	ADD(row_T13_zero_window_ends_when_memory_runs_out);
 	ADD(zero_window_probes_that_nobody_answers_end_it);
 	ADD(row_T10_window_shrunk_below_what_is_in_flight);
 	ADD(receiver_opens_the_window_in_large_steps_only);
@@ -945,6 +1116,7 @@ static void add_rest(Suite *s)
 	ADD(row_T10_window_scale_above_14_is_14);
 	ADD(row_T11_old_timestamp_is_dropped_with_an_ack);
 	ADD(row_T11_segment_outside_the_window_never_updates_ts_recent);
+	ADD(row_T11_old_data_sent_again_never_updates_ts_recent);
 	ADD(row_T9_ack_division_does_not_inflate_the_window);
 	ADD(row_S5_full_accept_queue_makes_the_handshake_wait);
 	ADD(row_S5_final_ack_waits_for_room);
@@ -965,11 +1137,26 @@ static void add_rest(Suite *s)
 	ADD(bind_refuses_what_is_taken_or_not_ours);
 }
 
+static void add_life(Suite *s)
+{
+	ADD(handshake_on_a_machine_that_is_up_for_long);
+	ADD(challenge_after_a_month_of_silence);
+	ADD(small_segment_after_gigabytes_of_full_ones_does_not_wait);
+	ADD(fast_retransmit_after_gigabytes_without_a_loss);
+	ADD(zero_window_that_opens_a_crack_is_used_at_the_override);
+	ADD(fin_at_a_zero_window_is_probed_for_a_writer_that_had_waited);
+	ADD(connection_that_ends_before_it_is_accepted_leaves_the_queue);
+	ADD(abort_in_last_ack_with_data_unsent_resets);
+	ADD(close_in_last_ack_with_data_unread_resets);
+	ADD(closed_handle_is_in_no_event);
+}
+
 int main(void)
 {
 	Suite *s = suite_create("tcp-flow");
 
 	add_time(s);
 	add_rest(s);
+	add_life(s);
 	return suite_run(s);
 }

@@ -52,6 +52,18 @@ static void feed_sack(uint32_t ack, uint32_t left, uint32_t right)
 	feed_segment(&f, &seg, 0);
 }
 
+/* What is acknowledged already came once more: the last segment before SND.UNA. */
+static void feed_dsack(void)
+{
+	struct tcp_segment seg = {.seq = tcb_now(&f)->rcv_nxt, .flags = TCP_ACK, .window = PEER_WINDOW};
+
+	seg.ack = tcb_now(&f)->snd_una;
+	seg.opt.sack_count = 1;
+	seg.opt.sack[0].left = seq_sub(seg.ack, MSS);
+	seg.opt.sack[0].right = seg.ack;
+	feed_segment(&f, &seg, 0);
+}
+
 START_TEST(three_segments_sacked_mean_a_loss_at_once)
 {
 	start(10);
@@ -171,18 +183,11 @@ END_TEST
 
 START_TEST(duplicates_widen_the_reordering_window_at_any_sequence_number)
 {
-	struct tcp_segment seg = {.flags = TCP_ACK, .window = PEER_WINDOW};
-
 	start(4);
 	feed_sack(4, 0, 0);
-	seg.seq = tcb_now(&f)->rcv_nxt;
-	seg.ack = tcb_now(&f)->snd_una;
-	seg.opt.sack_count = 1;
-	seg.opt.sack[0].left = seq_sub(seg.ack, MSS);
-	seg.opt.sack[0].right = seg.ack;
-	feed_segment(&f, &seg, 0);
+	feed_dsack();
 	ck_assert_uint_eq(tcb_now(&f)->reorder_steps, 2);
-	feed_segment(&f, &seg, 0);
+	feed_dsack();
 	ck_assert_uint_le(tcb_now(&f)->reorder_steps, 3);
 }
 END_TEST
@@ -287,15 +292,61 @@ START_TEST(duplicate_is_reported_once)
 }
 END_TEST
 
-static void add(Suite *s, const char *name, const TTest *test)
+START_TEST(probe_that_repaired_a_loss_halves_the_window_once)
 {
-	TCase *tc = tcase_create(name);
+	static const uint8_t more[10 * MSS];
+	uint32_t cwnd;
 
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, test);
-	suite_add_tcase(s, tc);
+	start(4);
+	feed_sack(3, 0, 0);
+	pass(&f, MILLISECONDS(100));
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_loss_probes], 1);
+	cwnd = tcb_now(&f)->cc.cwnd;
+	stack_send(f.sock, f.now, more, sizeof(more));
+	run(&f);
+	f.now += MILLISECONDS(10);
+	feed_sack(8, 0, 0); /* beyond what was out when the probe went */
+	ck_assert_uint_lt(tcb_now(&f)->cc.cwnd, cwnd);
+	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, 2 * MSS);
+	cwnd = tcb_now(&f)->cc.cwnd;
+	feed_sack(14, 0, 0);
+	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, cwnd);
 }
-#define ADD(test) add(s, #test, test)
+END_TEST
+
+/* RFC 8985 7.4: an ACK of no more than was out may have been on its way already. */
+START_TEST(without_timestamps_only_later_data_tells_what_a_probe_did)
+{
+	uint32_t cwnd;
+
+	start(4);
+	tcb_now(&f)->ts_on = f.timestamps = false;
+	feed_sack(3, 0, 0);
+	pass(&f, MILLISECONDS(100));
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_loss_probes], 1);
+	cwnd = tcb_now(&f)->cc.cwnd;
+	feed_sack(4, 0, 0);
+	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, cwnd);
+	ck_assert(tcb_now(&f)->probe_out);
+	feed_dsack(); /* the probe was not needed, says the receiver */
+	ck_assert(!tcb_now(&f)->probe_out);
+	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, cwnd);
+}
+END_TEST
+
+START_TEST(duplicates_widen_the_reordering_window_after_gigabytes_too)
+{
+	start(4);
+	feed_sack(2, 0, 0);
+	tcb_now(&f)->reorder_until = seq_add(tcb_now(&f)->snd_una, 0x7fffff00u);
+	feed_dsack();
+	ck_assert_uint_eq(tcb_now(&f)->reorder_steps, 2);
+	feed_dsack(); /* once a round trip */
+	ck_assert_uint_eq(tcb_now(&f)->reorder_steps, 2);
+}
+END_TEST
+
+#define ADD(test) suite_add_fixture(s, #test, test, 1, setup, teardown)
 
 int main(void)
 {
@@ -314,5 +365,8 @@ int main(void)
 	ADD(row_T7_bad_blocks_are_ignored);
 	ADD(our_blocks_begin_with_the_latest_segment);
 	ADD(duplicate_is_reported_once);
+	ADD(probe_that_repaired_a_loss_halves_the_window_once);
+	ADD(without_timestamps_only_later_data_tells_what_a_probe_did);
+	ADD(duplicates_widen_the_reordering_window_after_gigabytes_too);
 	return suite_run(s);
 }

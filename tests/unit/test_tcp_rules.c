@@ -391,6 +391,7 @@ START_TEST(ack_of_fin_in_closing_enters_time_wait)
 	bring_to(&f, TCP_CLOSING);
 	feed(&f, TCP_ACK, 2, 2, 0);
 	ck_assert_int_eq(state_now(&f), TCP_TIME_WAIT);
+	expect_nothing(&f); /* an ACK is not acknowledged */
 }
 END_TEST
 
@@ -597,19 +598,8 @@ START_TEST(fin_out_of_order_waits)
 }
 END_TEST
 
-static void add(Suite *s, const char *name, const TTest *test, int runs)
-{
-	TCase *tc = tcase_create(name);
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	if (runs > 1)
-		tcase_add_loop_test(tc, test, 0, runs);
-	else
-		tcase_add_test(tc, test);
-	suite_add_tcase(s, tc);
-}
-#define ADD(test) add(s, #test, test, 1)
-#define ADD_LOOP(test, runs) add(s, #test, test, runs)
+#define ADD(test) suite_add_fixture(s, #test, test, 1, setup, teardown)
+#define ADD_LOOP(test, runs) suite_add_fixture(s, #test, test, runs, setup, teardown)
 
 int main(void)
 {

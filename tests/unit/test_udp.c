@@ -121,6 +121,32 @@ START_TEST(row_U3_faster_than_the_reader)
 }
 END_TEST
 
+static void one_megabyte(struct stack_config *c)
+{
+	c->mem_total = 1u << 20;
+}
+
+/* Each of these sockets may hold as much as the whole stack has: another still gets its datagrams. */
+START_TEST(row_U3_a_full_queue_leaves_memory_to_others)
+{
+	struct sock *slow[4], *other;
+
+	net_start(&net, one_megabyte);
+	for (uint16_t i = 0; i < ARRAY_SIZE(slow); i++)
+		slow[i] = udp_bound(&net, (uint16_t)(7000 + i));
+	other = udp_bound(&net, 8000);
+	for (uint16_t i = 0; i < ARRAY_SIZE(slow); i++)
+		for (unsigned n = 0; n < 2000; n++)
+			feed_udp(&net, &net.peer, &net.us, (uint16_t)(7000 + i), data, 1000);
+	feed_udp(&net, &net.peer, &net.us, 8000, data, 1400);
+	ck_assert_int_eq(stack_recvfrom(other, data, sizeof(data), NULL), 1400);
+	for (uint16_t i = 0; i < ARRAY_SIZE(slow); i++)
+		stack_close(slow[i], net.now);
+	stack_close(other, net.now);
+	net_end(&net);
+}
+END_TEST
+
 START_TEST(row_U3_empty_datagrams_cost_too)
 {
 	struct sock *sock;
@@ -521,6 +547,7 @@ int main(void)
 	suite_add(s, "U1 lengths and checksums", row_U1_lengths_and_checksums);
 	suite_add(s, "U2 closed port", row_U2_closed_port);
 	suite_add(s, "U3 faster than the reader", row_U3_faster_than_the_reader);
+	suite_add(s, "U3 a full queue leaves memory to others", row_U3_a_full_queue_leaves_memory_to_others);
 	suite_add(s, "U3 empty datagrams cost too", row_U3_empty_datagrams_cost_too);
 	suite_add(s, "order and sender are kept", order_and_sender_are_kept);
 	suite_add(s, "the most exact socket gets it", the_most_exact_socket_gets_it);

@@ -1,0 +1,791 @@
+/*
+ * The shared object that lets packetdrill run its scripts against libstack:
+ *
+ *      packetdrill --so_filename=libbyway-packetdrill.so --local_ip=192.168.0.1 SCRIPT
+ *
+ * packetdrill loads it, calls packetdrill_interface_init, and from then on makes its system
+ * calls through the table it got. The table's layout is packetdrill's; everything else is ours.
+ *
+ * Code in a script's %{ }% and packetdrill's cleaning up call getsockopt and close of the C
+ * library on our descriptors. When this object is preloaded as well (LD_PRELOAD), those calls
+ * come here too; without, such scripts fail and close() closes a descriptor on /dev/null.
+ */
+#include "tests/packetdrill/calls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <linux/sockios.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define SETTINGS_MAX 16384
+
+/* packetdrill's table of functions, in its order. Each gets `userdata` first. */
+struct packetdrill_interface {
+	void *userdata;
+	void (*free)(void *w);
+	int (*socket)(void *w, int domain, int type, int protocol);
+	int (*bind)(void *w, int fd, const struct sockaddr *addr, socklen_t len);
+	int (*listen)(void *w, int fd, int backlog);
+	int (*accept)(void *w, int fd, struct sockaddr *addr, socklen_t *len);
+	int (*connect)(void *w, int fd, const struct sockaddr *addr, socklen_t len);
+	ssize_t (*read)(void *w, int fd, void *data, size_t len);
+	ssize_t (*readv)(void *w, int fd, const struct iovec *iov, int count);
+	ssize_t (*recv)(void *w, int fd, void *data, size_t len, int flags);
+	ssize_t (*recvfrom)(void *w, int fd, void *data, size_t len, int flags, struct sockaddr *from, socklen_t *from_len);
+	ssize_t (*recvmsg)(void *w, int fd, struct msghdr *msg, int flags);
+	ssize_t (*write)(void *w, int fd, const void *data, size_t len);
+	ssize_t (*writev)(void *w, int fd, const struct iovec *iov, int count);
+	ssize_t (*send)(void *w, int fd, const void *data, size_t len, int flags);
+	ssize_t (*sendto)(void *w, int fd, const void *data, size_t len, int flags, const struct sockaddr *to, socklen_t to_len);
+	ssize_t (*sendmsg)(void *w, int fd, const struct msghdr *msg, int flags);
+	int (*fcntl)(void *w, int fd, int command, ...);
+	int (*ioctl)(void *w, int fd, unsigned long request, ...);
+	int (*close)(void *w, int fd);
+	int (*shutdown)(void *w, int fd, int how);
+	int (*getsockopt)(void *w, int fd, int level, int name, void *value, socklen_t *len);
+	int (*setsockopt)(void *w, int fd, int level, int name, const void *value, socklen_t len);
+	int (*poll)(void *w, struct pollfd *fds, nfds_t count, int timeout);
+	int (*netdev_send)(void *w, const void *data, size_t len);
+	int (*netdev_receive)(void *w, void *data, size_t *len, long long *microseconds);
+	int (*usleep)(void *w, useconds_t microseconds);
+	int (*gettimeofday)(void *w, struct timeval *tv, struct timezone *tz);
+	int (*epoll_create)(void *w, int size);
+	int (*epoll_ctl)(void *w, int epfd, int op, int fd, struct epoll_event *event);
+	int (*epoll_wait)(void *w, int epfd, struct epoll_event *events, int count, int timeout);
+	int (*pipe)(void *w, int fds[2]);
+	int (*splice)(void *w, int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsigned flags);
+};
+
+EXPORT void packetdrill_interface_init(const char *flags, struct packetdrill_interface *table);
+
+/* For the preloaded functions, which get no context. One process runs one script. */
+static struct world *the_world;
+
+/* ---- the frame of a call ---- */
+
+ptrdiff_t call_result(ptrdiff_t result)
+{
+	if (result >= 0)
+		return result;
+	errno = (int)-result;
+	return -1;
+}
+
+ptrdiff_t call_blocking(struct world *w, struct file *f, attempt try, void *argument, bool nonblock, stack_time until)
+{
+	for (;;) {
+		ptrdiff_t result = try(w, f, argument);
+		int error;
+
+		world_step(w);
+		if (result != -EAGAIN || nonblock)
+			return result;
+		error = world_wait(w, until);
+		if (error)
+			return error;
+	}
+}
+
+/* Looks the descriptor up, makes one try, lets the stack answer. */
+static ptrdiff_t call_once(void *context, int fd, attempt try, void *argument)
+{
+	struct world *w = context;
+	struct file *f;
+	ptrdiff_t result = -EBADF;
+
+	world_lock(w);
+	f = file_get(w, fd);
+	if (f && f->epoll)
+		result = -ENOTSOCK;
+	else if (f)
+		result = call_blocking(w, f, try, argument, true, w->now);
+	world_unlock(w);
+	return call_result(result);
+}
+
+static bool endpoint_from(const struct sockaddr *addr, socklen_t len, struct stack_endpoint *out)
+{
+	if (addr->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) {
+		const struct sockaddr_in *in = (const void *)addr;
+
+		out->addr = stack_addr_v4(&in->sin_addr);
+		out->port = ntohs(in->sin_port);
+		return true;
+	}
+	return false;
+}
+
+static void endpoint_to(const struct stack_endpoint *e, struct sockaddr *addr, socklen_t *len)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(e->port)};
+
+	memcpy(&in.sin_addr, e->addr.byte + 12, 4);
+	memcpy(addr, &in, *len < sizeof(in) ? *len : sizeof(in));
+	*len = sizeof(in);
+}
+
+/* ---- making connections ---- */
+
+/* The settings that a stand-in for sysctl has written down so far. */
+static void settings_read(struct world *w)
+{
+	const char *path = getenv("BYWAY_SYSCTL");
+	FILE *file = path ? fopen(path, "re") : NULL;
+	static char text[SETTINGS_MAX];
+
+	if (!file)
+		return;
+	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+	fclose(file);
+	settings_apply(w, text);
+	stack_reconfigure(w->stack, &w->config);
+}
+
+static int call_socket(void *context, int domain, int type, int protocol)
+{
+	struct world *w = context;
+	struct file *f = NULL;
+	int error = 0;
+
+	if (domain != AF_INET)
+		error = -EAFNOSUPPORT;
+	else if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != SOCK_STREAM ||
+		 (protocol != 0 && protocol != IPPROTO_TCP))
+		error = -EPROTONOSUPPORT;
+	if (error)
+		return (int)call_result(error);
+	world_lock(w);
+	settings_read(w);
+	f = file_new(w);
+	if (f) {
+		f->sock = stack_socket(w->stack, STACK_TCP, 0, f);
+		f->nonblock = type & SOCK_NONBLOCK;
+	}
+	world_unlock(w);
+	return (int)call_result(f ? f->fd : -EMFILE);
+}
+
+struct name_call {
+	const struct sockaddr *addr;
+	socklen_t len;
+};
+
+static ptrdiff_t bind_once(struct world *w, struct file *f, void *argument)
+{
+	struct name_call *call = argument;
+	struct stack_endpoint local;
+
+	(void)w;
+	if (!endpoint_from(call->addr, call->len, &local))
+		return call->len < sizeof(struct sockaddr_in) ? -EINVAL : -EAFNOSUPPORT;
+	return stack_bind(f->sock, &local);
+}
+
+static int call_bind(void *context, int fd, const struct sockaddr *addr, socklen_t len)
+{
+	return (int)call_once(context, fd, bind_once, &(struct name_call){addr, len});
+}
+
+static ptrdiff_t listen_once(struct world *w, struct file *f, void *argument)
+{
+	int backlog = *(int *)argument;
+	int error = stack_listen(&f->sock, backlog > 0 ? (uint32_t)backlog : 1);
+
+	(void)w;
+	if (error)
+		return error;
+	stack_set_user(f->sock, f);
+	f->listening = true;
+	return 0;
+}
+
+static int call_listen(void *context, int fd, int backlog)
+{
+	return (int)call_once(context, fd, listen_once, &backlog);
+}
+
+struct sock *next_accepted(struct file *f)
+{
+	if (!f->accepted)
+		f->accepted = stack_accept(f->sock);
+	return f->accepted;
+}
+
+struct accept_call {
+	struct sockaddr *addr;
+	socklen_t *len;
+};
+
+static ptrdiff_t accept_once(struct world *w, struct file *f, void *argument)
+{
+	struct accept_call *call = argument;
+	struct stack_sock_info info;
+	struct file *new;
+
+	if (!f->listening)
+		return -EINVAL;
+	if (!next_accepted(f))
+		return -EAGAIN;
+	new = file_new(w);
+	if (!new)
+		return -EMFILE;
+	new->sock = f->accepted;
+	f->accepted = NULL;
+	new->connected = true;
+	new->wishes = f->wishes;
+	stack_set_user(new->sock, new);
+	file_apply_wishes(new);
+	stack_info(new->sock, &info);
+	if (call->addr)
+		endpoint_to(&info.remote, call->addr, call->len);
+	return new->fd;
+}
+
+/* A call that blocks unless the descriptor or the call says no. */
+static ptrdiff_t call_maybe_blocking(void *context, int fd, attempt try, void *argument, bool dontwait, bool receiving)
+{
+	struct world *w = context;
+	struct file *f;
+	ptrdiff_t result = -EBADF;
+
+	world_lock(w);
+	f = file_get(w, fd);
+	if (f && f->epoll)
+		result = -ENOTSOCK;
+	else if (f) {
+		stack_time limit = receiving ? f->recv_timeout : f->send_timeout;
+
+		result = call_blocking(w, f, try, argument, f->nonblock || dontwait,
+				       limit ? w->now + limit : STACK_NEVER);
+	}
+	world_unlock(w);
+	return result;
+}
+
+static int call_accept(void *context, int fd, struct sockaddr *addr, socklen_t *len)
+{
+	struct accept_call call = {addr, len};
+
+	return (int)call_result(call_maybe_blocking(context, fd, accept_once, &call, false, true));
+}
+
+struct connect_call {
+	struct name_call name;
+	bool started; /* by this call */
+};
+
+static ptrdiff_t connect_start(struct world *w, struct file *f, const struct name_call *name)
+{
+	struct stack_endpoint remote;
+	int error;
+
+	if (!endpoint_from(name->addr, name->len, &remote))
+		return name->len < sizeof(struct sockaddr_in) ? -EINVAL : -EAFNOSUPPORT;
+	if (f->connecting)
+		return -EALREADY;
+	if (f->connected || f->listening)
+		return -EISCONN;
+	error = stack_connect(&f->sock, w->now, &remote);
+	if (error)
+		return error;
+	stack_set_user(f->sock, f);
+	f->connecting = true;
+	file_apply_wishes(f);
+	return -EAGAIN;
+}
+
+static ptrdiff_t connect_once(struct world *w, struct file *f, void *argument)
+{
+	struct connect_call *call = argument;
+	int error;
+
+	if (!call->started && !f->error) {
+		call->started = true;
+		return connect_start(w, f, &call->name);
+	}
+	if (f->connecting)
+		return -EAGAIN;
+	error = f->error;
+	f->error = 0;
+	return -error;
+}
+
+static int call_connect(void *context, int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct connect_call call = {.name = {addr, len}};
+	ptrdiff_t result = call_maybe_blocking(context, fd, connect_once, &call, false, false);
+
+	return (int)call_result(result == -EAGAIN ? -EINPROGRESS : result);
+}
+
+/* ---- data ---- */
+
+struct io {
+	const struct iovec *iov;
+	int count;
+	int flags;
+	size_t done;
+};
+
+static size_t io_total(const struct io *io)
+{
+	size_t total = 0;
+
+	for (int i = 0; i < io->count; i++)
+		total += io->iov[i].iov_len;
+	return total;
+}
+
+/* The piece at `at` bytes from the start. */
+static struct iovec io_at(const struct io *io, size_t at)
+{
+	int i = 0;
+
+	while (i < io->count && at >= io->iov[i].iov_len)
+		at -= io->iov[i++].iov_len;
+	if (i == io->count)
+		return (struct iovec){0};
+	return (struct iovec){(char *)io->iov[i].iov_base + at, io->iov[i].iov_len - at};
+}
+
+static ptrdiff_t take_error(struct file *f, ptrdiff_t otherwise)
+{
+	int error = f->error;
+
+	f->error = 0;
+	return error ? -error : otherwise;
+}
+
+static ptrdiff_t peek(struct file *f, const struct io *io)
+{
+	struct iovec from[64];
+	unsigned count = 64;
+	size_t done = 0, total = io_total(io);
+
+	stack_recv_peek(f->sock, from, &count);
+	for (unsigned i = 0; i < count && done < total; i++)
+		for (size_t at = 0; at < from[i].iov_len && done < total;) {
+			struct iovec to = io_at(io, done);
+			size_t left = from[i].iov_len - at, n = left < to.iov_len ? left : to.iov_len;
+
+			memcpy(to.iov_base, (char *)from[i].iov_base + at, n);
+			done += n;
+			at += n;
+		}
+	return done ? (ptrdiff_t)done : -EAGAIN;
+}
+
+/* What is there; with MSG_TRUNC it is thrown away, as the host does. */
+static ptrdiff_t take(struct world *w, struct file *f, struct io *io)
+{
+	while (io->done < io_total(io)) {
+		struct iovec to = io_at(io, io->done);
+		ptrdiff_t n = stack_recv(f->sock, w->now, to.iov_base, to.iov_len);
+
+		if (n <= 0)
+			return n;
+		io->done += (size_t)n;
+	}
+	return 0;
+}
+
+static ptrdiff_t receive_once(struct world *w, struct file *f, void *argument)
+{
+	struct io *io = argument;
+	ptrdiff_t result;
+
+	if (f->listening || (!f->connected && !f->connecting && !f->dead))
+		return -ENOTCONN;
+	if (f->connecting)
+		return -EAGAIN;
+	if (io_total(io) == 0)
+		return 0;
+	if (io->flags & MSG_PEEK) {
+		result = peek(f, io);
+		if (result > 0)
+			return result;
+		result = stack_recv(f->sock, w->now, NULL, 0);
+	} else {
+		result = take(w, f, io);
+	}
+	if (io->done == io_total(io) || (io->done && (result != -EAGAIN || !(io->flags & MSG_WAITALL))))
+		return (ptrdiff_t)io->done;
+	if (f->error || f->dead)
+		return take_error(f, 0);
+	return f->read_shut ? 0 : result;
+}
+
+static ptrdiff_t call_receive(void *context, int fd, const struct iovec *iov, int count, int flags)
+{
+	struct io io = {iov, count, flags, 0};
+	ptrdiff_t result;
+
+	if (flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL))
+		return call_result(-EOPNOTSUPP);
+	result = call_maybe_blocking(context, fd, receive_once, &io, flags & MSG_DONTWAIT, true);
+	return call_result(result < 0 && io.done ? (ptrdiff_t)io.done : result);
+}
+
+static ptrdiff_t send_once(struct world *w, struct file *f, void *argument)
+{
+	struct io *io = argument;
+
+	if (f->error)
+		return take_error(f, 0);
+	if (f->connecting)
+		return -EAGAIN;
+	if (!f->connected || f->dead)
+		return -EPIPE;
+	while (io->done < io_total(io)) {
+		struct iovec from = io_at(io, io->done);
+		ptrdiff_t n = stack_send(f->sock, w->now, from.iov_base, from.iov_len);
+
+		if (n <= 0)
+			return n == 0 ? -EAGAIN : n;
+		io->done += (size_t)n;
+	}
+	return (ptrdiff_t)io->done;
+}
+
+static ptrdiff_t call_transmit(void *context, int fd, const struct iovec *iov, int count, int flags)
+{
+	struct io io = {iov, count, flags, 0};
+	ptrdiff_t result;
+
+	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL))
+		return call_result(-EOPNOTSUPP);
+	result = call_maybe_blocking(context, fd, send_once, &io, flags & MSG_DONTWAIT, false);
+	return call_result(result < 0 && io.done ? (ptrdiff_t)io.done : result);
+}
+
+static ssize_t call_recv(void *context, int fd, void *data, size_t len, int flags)
+{
+	return call_receive(context, fd, &(struct iovec){data, len}, 1, flags);
+}
+
+static ssize_t call_read(void *context, int fd, void *data, size_t len)
+{
+	return call_recv(context, fd, data, len, 0);
+}
+
+static ssize_t call_readv(void *context, int fd, const struct iovec *iov, int count)
+{
+	return call_receive(context, fd, iov, count, 0);
+}
+
+static ssize_t call_recvfrom(void *context, int fd, void *data, size_t len, int flags,
+			     struct sockaddr *from, socklen_t *from_len)
+{
+	(void)from;
+	*from_len = 0; /* a stream tells no address */
+	return call_recv(context, fd, data, len, flags);
+}
+
+static ssize_t call_recvmsg(void *context, int fd, struct msghdr *msg, int flags)
+{
+	msg->msg_namelen = 0;
+	msg->msg_controllen = 0;
+	msg->msg_flags = 0;
+	return call_receive(context, fd, msg->msg_iov, (int)msg->msg_iovlen, flags);
+}
+
+static ssize_t call_send(void *context, int fd, const void *data, size_t len, int flags)
+{
+	return call_transmit(context, fd, &(struct iovec){(void *)data, len}, 1, flags);
+}
+
+static ssize_t call_write(void *context, int fd, const void *data, size_t len)
+{
+	return call_send(context, fd, data, len, 0);
+}
+
+static ssize_t call_writev(void *context, int fd, const struct iovec *iov, int count)
+{
+	return call_transmit(context, fd, iov, count, 0);
+}
+
+static ssize_t call_sendto(void *context, int fd, const void *data, size_t len, int flags,
+			   const struct sockaddr *to, socklen_t to_len)
+{
+	(void)to;
+	(void)to_len;
+	return call_send(context, fd, data, len, flags);
+}
+
+static ssize_t call_sendmsg(void *context, int fd, const struct msghdr *msg, int flags)
+{
+	if (msg->msg_controllen)
+		return call_result(-EOPNOTSUPP);
+	return call_transmit(context, fd, msg->msg_iov, (int)msg->msg_iovlen, flags);
+}
+
+/* ---- the rest of a socket's calls ---- */
+
+static int call_fcntl(void *context, int fd, int command, ...)
+{
+	struct world *w = context;
+	struct file *f;
+	ptrdiff_t result = -EINVAL;
+	va_list arguments;
+
+	world_lock(w);
+	f = file_get(w, fd);
+	va_start(arguments, command);
+	if (!f) {
+		result = -EBADF;
+	} else if (command == F_GETFL) {
+		result = O_RDWR | (f->nonblock ? O_NONBLOCK : 0);
+	} else if (command == F_SETFL) {
+		f->nonblock = va_arg(arguments, int) & O_NONBLOCK;
+		result = 0;
+	}
+	va_end(arguments);
+	world_unlock(w);
+	return (int)call_result(result);
+}
+
+struct ioctl_call {
+	unsigned long request;
+	int *value;
+};
+
+static ptrdiff_t ioctl_once(struct world *w, struct file *f, void *argument)
+{
+	struct ioctl_call *call = argument;
+	struct stack_tcb_info t;
+
+	if (f->listening)
+		return -EINVAL;
+	if (!stack_tcb(w->stack, w->now, stack_id(f->sock), &t))
+		return -EINVAL;
+	if (call->request == SIOCINQ)
+		*call->value = (int)t.sock.recv_q;
+	else if (call->request == SIOCOUTQ)
+		*call->value = (int)t.sock.send_q;
+	else if (call->request == SIOCOUTQNSD)
+		*call->value = (int)(t.sock.send_q - (t.snd_nxt - t.snd_una));
+	else
+		return -ENOTTY;
+	return 0;
+}
+
+static int call_ioctl(void *context, int fd, unsigned long request, ...)
+{
+	struct ioctl_call call = {.request = request};
+	va_list arguments;
+
+	va_start(arguments, request);
+	call.value = va_arg(arguments, int *);
+	va_end(arguments);
+	return (int)call_once(context, fd, ioctl_once, &call);
+}
+
+static int call_close(void *context, int fd)
+{
+	struct world *w = context;
+	struct file *f;
+
+	world_lock(w);
+	f = file_get(w, fd);
+	if (f) {
+		file_free(w, f);
+		world_step(w);
+	}
+	world_unlock(w);
+	return f ? 0 : (int)syscall(SYS_close, fd);
+}
+
+static ptrdiff_t shutdown_once(struct world *w, struct file *f, void *argument)
+{
+	int how = *(int *)argument;
+
+	if (how < SHUT_RD || how > SHUT_RDWR)
+		return -EINVAL;
+	if (!f->connected || f->dead)
+		return -ENOTCONN;
+	if (how != SHUT_WR)
+		f->read_shut = true;
+	return how == SHUT_RD ? 0 : stack_shutdown(f->sock, w->now);
+}
+
+static int call_shutdown(void *context, int fd, int how)
+{
+	return (int)call_once(context, fd, shutdown_once, &how);
+}
+
+struct option_call {
+	int level, name;
+	const void *in;
+	void *out;
+	socklen_t *len;
+};
+
+static ptrdiff_t set_once(struct world *w, struct file *f, void *argument)
+{
+	struct option_call *call = argument;
+
+	(void)w;
+	return option_set(f, call->level, call->name, call->in, *call->len);
+}
+
+static int call_setsockopt(void *context, int fd, int level, int name, const void *value, socklen_t len)
+{
+	return (int)call_once(context, fd, set_once, &(struct option_call){level, name, value, NULL, &len});
+}
+
+static ptrdiff_t get_once(struct world *w, struct file *f, void *argument)
+{
+	struct option_call *call = argument;
+
+	return option_get(w, f, call->level, call->name, call->out, call->len);
+}
+
+static int call_getsockopt(void *context, int fd, int level, int name, void *value, socklen_t *len)
+{
+	return (int)call_once(context, fd, get_once, &(struct option_call){level, name, NULL, value, len});
+}
+
+/* ---- the link and the clock ---- */
+
+static int call_netdev_send(void *context, const void *data, size_t len)
+{
+	struct world *w = context;
+
+	world_lock(w);
+	world_input(w, data, len);
+	world_unlock(w);
+	return 0;
+}
+
+/* There is no limit of time: what is not due yet is waited for. No bytes: nothing will ever come. */
+static int call_netdev_receive(void *context, void *data, size_t *len, long long *microseconds)
+{
+	struct world *w = context;
+	struct packet *p;
+
+	world_lock(w);
+	while (!w->head && world_deadline(w) != STACK_NEVER)
+		world_advance(w, world_deadline(w));
+	p = w->head;
+	if (!p) {
+		*len = 0;
+	} else {
+		w->head = p->next;
+		if (!w->head)
+			w->tail = &w->head;
+		*len = p->len < *len ? p->len : *len;
+		memcpy(data, p->data, *len);
+		*microseconds = (long long)p->at;
+		free(p);
+	}
+	world_unlock(w);
+	return 0;
+}
+
+static int call_usleep(void *context, useconds_t microseconds)
+{
+	struct world *w = context;
+
+	world_lock(w);
+	world_advance(w, w->now + microseconds);
+	world_unlock(w);
+	return 0;
+}
+
+/* Moves the clock by its smallest step: packetdrill spins on it shortly before an event. */
+static int call_gettimeofday(void *context, struct timeval *tv, struct timezone *tz)
+{
+	struct world *w = context;
+
+	(void)tz;
+	world_lock(w);
+	if (!world_left(w))
+		world_advance(w, w->now + 1);
+	tv->tv_sec = (time_t)(w->now / 1000000);
+	tv->tv_usec = (suseconds_t)(w->now % 1000000);
+	world_unlock(w);
+	return 0;
+}
+
+/* ---- pipes: real ones; only splice has to know both kinds ---- */
+
+static int call_pipe(void *context, int fds[2])
+{
+	(void)context;
+	return pipe(fds);
+}
+
+static int call_splice(void *context, int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsigned flags)
+{
+	char data[65536];
+	bool from_stack = file_get(context, in);
+	ssize_t n;
+
+	(void)in_at;
+	(void)out_at;
+	if (len > sizeof(data))
+		len = sizeof(data);
+	n = from_stack ? call_recv(context, in, data, len, flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0)
+		       : read(in, data, len);
+	if (n <= 0)
+		return (int)n;
+	return (int)(file_get(context, out) ? call_write(context, out, data, (size_t)n) : write(out, data, (size_t)n));
+}
+
+/* ---- what packetdrill finds ---- */
+
+static void call_free(void *context)
+{
+	the_world = NULL;
+	world_free(context);
+}
+
+void packetdrill_interface_init(const char *flags, struct packetdrill_interface *table)
+{
+	the_world = world_new(flags);
+	if (!the_world) {
+		fprintf(stderr, "libbyway-packetdrill: wrong settings: %s\n", flags ? flags : "");
+		exit(EXIT_FAILURE);
+	}
+	*table = (struct packetdrill_interface){
+		.userdata = the_world, .free = call_free,
+		.socket = call_socket, .bind = call_bind, .listen = call_listen, .accept = call_accept,
+		.connect = call_connect, .read = call_read, .readv = call_readv, .recv = call_recv,
+		.recvfrom = call_recvfrom, .recvmsg = call_recvmsg, .write = call_write,
+		.writev = call_writev, .send = call_send, .sendto = call_sendto, .sendmsg = call_sendmsg,
+		.fcntl = call_fcntl, .ioctl = call_ioctl, .close = call_close, .shutdown = call_shutdown,
+		.getsockopt = call_getsockopt, .setsockopt = call_setsockopt, .poll = call_poll,
+		.netdev_send = call_netdev_send, .netdev_receive = call_netdev_receive,
+		.usleep = call_usleep, .gettimeofday = call_gettimeofday,
+		.epoll_create = call_epoll_create, .epoll_ctl = call_epoll_ctl, .epoll_wait = call_epoll_wait,
+		.pipe = call_pipe, .splice = call_splice,
+	};
+}
+
+/* ---- the C library's functions, when preloaded ---- */
+
+static bool is_ours(int fd)
+{
+	return the_world && file_get(the_world, fd);
+}
+
+EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+	if (is_ours(fd))
+		return call_getsockopt(the_world, fd, level, name, value, len);
+	return (int)syscall(SYS_getsockopt, fd, level, name, value, len);
+}
+
+EXPORT int close(int fd)
+{
+	return is_ours(fd) ? call_close(the_world, fd) : (int)syscall(SYS_close, fd);
+}

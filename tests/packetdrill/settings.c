@@ -1,0 +1,105 @@
+/*
+ * What a script sets about the stack, under the names that the host's sysctls have: the public
+ * scripts call `sysctl`, and a stand-in for it writes them to a file; our own scripts name them
+ * in `--so_flags`.
+ */
+#include "tests/packetdrill/world.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECOND 1000000u
+
+static unsigned long number(const char *text)
+{
+	return strtoul(text, NULL, 0);
+}
+
+/* "4096 540000 15728640": the least, the first and the largest size; the last one is ours. */
+static uint32_t last_number(const char *text)
+{
+	const char *space = strrchr(text, ' ');
+
+	return (uint32_t)number(space ? space + 1 : text);
+}
+
+static void set_timestamps(struct stack_config *c, const char *v) { c->timestamps = number(v) != 0; }
+static void set_sack(struct stack_config *c, const char *v) { c->sack = number(v) != 0; }
+static void set_scaling(struct stack_config *c, const char *v) { c->window_scaling = number(v) != 0; }
+static void set_rmem(struct stack_config *c, const char *v) { c->recv_buffer = last_number(v); }
+static void set_wmem(struct stack_config *c, const char *v) { c->send_buffer = last_number(v); }
+static void set_syn(struct stack_config *c, const char *v) { c->syn_retries = (uint8_t)number(v); }
+static void set_synack(struct stack_config *c, const char *v) { c->synack_retries = (uint8_t)number(v); }
+static void set_data(struct stack_config *c, const char *v) { c->data_retries = (uint8_t)number(v); }
+static void set_orphan(struct stack_config *c, const char *v) { c->orphan_retries = (uint8_t)number(v); }
+static void set_fin(struct stack_config *c, const char *v) { c->fin_wait_2 = number(v) * SECOND; }
+static void set_ka_time(struct stack_config *c, const char *v) { c->keepalive_idle = number(v) * SECOND; }
+static void set_ka_interval(struct stack_config *c, const char *v) { c->keepalive_interval = number(v) * SECOND; }
+static void set_ka_probes(struct stack_config *c, const char *v) { c->keepalive_probes = (uint8_t)number(v); }
+static void set_mtu(struct stack_config *c, const char *v) { c->mtu = (uint16_t)number(v); }
+
+static void set_ecn(struct stack_config *c, const char *v)
+{
+	static const enum stack_ecn modes[] = {STACK_ECN_OFF, STACK_ECN_ASK, STACK_ECN_ACCEPT};
+
+	if (number(v) < sizeof(modes) / sizeof(modes[0]))
+		c->ecn = modes[number(v)];
+}
+
+static void set_congestion(struct stack_config *c, const char *v)
+{
+	const char *name = strcmp(v, "reno") == 0 ? "newreno" : v;
+
+	if (stack_congestion_control_known(name))
+		snprintf(c->congestion_control, sizeof(c->congestion_control), "%s", name);
+}
+
+static const struct {
+	const char *name;
+	void (*set)(struct stack_config *config, const char *value);
+} table[] = {
+	{"tcp_timestamps", set_timestamps},
+	{"tcp_sack", set_sack},
+	{"tcp_window_scaling", set_scaling},
+	{"tcp_rmem", set_rmem},
+	{"tcp_wmem", set_wmem},
+	{"tcp_syn_retries", set_syn},
+	{"tcp_synack_retries", set_synack},
+	{"tcp_retries2", set_data},
+	{"tcp_orphan_retries", set_orphan},
+	{"tcp_fin_timeout", set_fin},
+	{"tcp_keepalive_time", set_ka_time},
+	{"tcp_keepalive_intvl", set_ka_interval},
+	{"tcp_keepalive_probes", set_ka_probes},
+	{"tcp_ecn", set_ecn},
+	{"tcp_congestion_control", set_congestion},
+	{"mtu", set_mtu},
+};
+
+static void apply(struct world *w, const char *name, const char *value)
+{
+	struct in_addr address;
+
+	if (strcmp(name, "address") == 0 && inet_pton(AF_INET, value, &address) == 1)
+		w->address = stack_addr_v4(&address);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (strcmp(name, table[i].name) == 0)
+			table[i].set(&w->config, value);
+}
+
+void settings_apply(struct world *w, const char *text)
+{
+	char *copy = strdup(text ? text : ""), *rest = copy, *line;
+
+	while (rest && (line = strsep(&rest, ",\n"))) {
+		char *value = strchr(line, '=');
+
+		if (!value)
+			continue;
+		*value++ = '\0';
+		apply(w, line, value);
+	}
+	free(copy);
+}

@@ -1,0 +1,115 @@
+/*
+ * The world that packetdrill sees: one libstack on a bare IP link, in virtual time.
+ *
+ * Time moves only when packetdrill sleeps, looks at the clock or waits for a packet, and stops
+ * at each deadline of the stack on its way, so a run is the same on a slow machine.
+ *
+ * Two threads come in: packetdrill's main thread, which drives time, and the one that makes the
+ * system calls a script marks as blocking. `lock` guards everything. When the main thread has
+ * made a step while the other one waits in a call, it hands over and goes on only after that
+ * thread waits again or has left its call and read the clock: otherwise a call would seem to end
+ * later than the segment that ended it.
+ */
+#ifndef BYWAY_PACKETDRILL_WORLD_H
+#define BYWAY_PACKETDRILL_WORLD_H
+
+#include "stack/stack.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#define FILES_MAX 1024    /* descriptor numbers that can be ours */
+#define EPOLL_WATCHES 16u /* descriptors in one epoll set */
+
+struct packet {
+	struct packet *next;
+	stack_time at; /* when the stack sent it */
+	size_t len;
+	uint8_t data[];
+};
+
+/* What setsockopt asked for before there is a connection to set it on. */
+struct wishes {
+	bool set[STACK_OPT_BROADCAST + 1];
+	uint64_t value[STACK_OPT_BROADCAST + 1];
+};
+
+struct watch {
+	int fd;
+	struct epoll_event event;
+	uint32_t reported; /* edge-triggered: what was told already */
+};
+
+/* One descriptor. Its number is that of a real one (on /dev/null), so that a stray close() of it harms nobody. */
+struct file {
+	int fd;
+	bool epoll;              /* an epoll set; else a TCP socket */
+	struct watch watch[EPOLL_WATCHES];
+	unsigned watches;
+	struct sock *sock;
+	bool listening;
+	struct sock *accepted;   /* listening: taken from the stack, not yet asked for */
+	bool connecting;         /* SYN sent, no outcome yet */
+	bool connected;          /* was established at some time */
+	bool dead;               /* the stack said that the connection is gone */
+	bool read_shut;          /* shutdown(SHUT_RD) */
+	bool nonblock;
+	bool reset_on_close;     /* SO_LINGER with a time of 0 */
+	int error;               /* not told yet: SO_ERROR */
+	stack_time recv_timeout; /* 0: none */
+	stack_time send_timeout;
+	struct wishes wishes;
+};
+
+struct world {
+	pthread_mutex_t lock;
+	pthread_cond_t turn;
+	pthread_t driver;     /* packetdrill's main thread */
+	bool waiting;         /* the other thread is inside a blocking call */
+	bool handed_over;     /* and it is its turn */
+	stack_time wait_until;
+	stack_time now;
+	struct stack *stack;
+	struct stack_config config;
+	struct stack_addr address;
+	struct packet *head, **tail; /* sent, not yet looked at */
+	struct file *file[FILES_MAX];
+};
+
+/* Settings are "name=value", separated by commas or line ends; a name we do not have is passed over. */
+void settings_apply(struct world *w, const char *text);
+
+struct world *world_new(const char *settings);
+void world_free(struct world *w);
+
+void world_lock(struct world *w);
+void world_unlock(struct world *w);
+
+/* Runs the stack at the present time and lets a waiting call see what came of it. */
+void world_step(struct world *w);
+/* Moves time on to `to`, stopping at each deadline. */
+void world_advance(struct world *w, stack_time to);
+/* The next time at which something happens by itself. */
+stack_time world_deadline(const struct world *w);
+/* Blocks a call until something happened: 0, or -EAGAIN at `until`, or -EDEADLK when nothing ever will. */
+int world_wait(struct world *w, stack_time until);
+/* The calling thread has left its call: true when it had been waiting there. */
+bool world_left(struct world *w);
+void world_input(struct world *w, const void *data, size_t len);
+
+/* A new descriptor, or NULL. */
+struct file *file_new(struct world *w);
+/* NULL: not one of ours. */
+struct file *file_get(struct world *w, int fd);
+void file_free(struct world *w, struct file *f);
+/* Gives the connection what setsockopt asked for. */
+void file_apply_wishes(struct file *f);
+
+/* POLL* bits that hold now. */
+short file_ready(struct world *w, struct file *f);
+
+int option_set(struct file *f, int level, int name, const void *value, socklen_t len);
+int option_get(struct world *w, struct file *f, int level, int name, void *value, socklen_t *len);
+
+#endif
