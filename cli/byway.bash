@@ -9,7 +9,7 @@ _byway()
 	done
 	case $prev in
 	--socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
-	-s|--state) COMPREPLY=($(compgen -W "LISTEN SYN-SENT SYN-RECEIVED ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 \
+	-s|--state) [ "$command" = connect ] || COMPREPLY=($(compgen -W "LISTEN SYN-SENT SYN-RECEIVED ESTABLISHED FIN-WAIT-1 FIN-WAIT-2 \
 		CLOSE-WAIT CLOSING LAST-ACK TIME-WAIT CLOSED UNCONN all connected synchronized" -- "$cur")); return ;;
 	-o|--output) COMPREPLY=($(compgen -W "ID PROTO STATE RECV-Q SEND-Q LOCAL PEER UID PID PROCESS INODE" \
 		-- "$cur")); return ;;

@@ -62,7 +62,7 @@ struct byway *cli_open(const struct cli *cli)
 	if (b)
 		return b;
 	if (errno == EACCES)
-		cli_fail("cannot reach bywayd at %s: %s; only root and members of its group (byway) may",
+		cli_fail("cannot reach bywayd at %s: %s; only root and members of its group may (usermod -aG byway USER)",
 			 path, strerror(errno));
 	else
 		cli_fail("cannot reach bywayd at %s: %s; is it running? (systemctl start bywayd, or --socket PATH)",

@@ -243,12 +243,3 @@ int ip_output(struct stack *s, struct tx *tx, const struct ip_params *params)
 	h.src = route.source;
 	return routed_output(s, tx, &h, &route);
 }
-
-uint16_t ip_mtu(struct stack *s, const struct stack_addr *dst)
-{
-	struct route_result route = {0};
-
-	if (route_lookup(s, dst, &route) == 0 && route.loopback)
-		return UINT16_MAX;
-	return s->cfg.mtu;
-}

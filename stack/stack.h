@@ -105,7 +105,6 @@ struct stack_config {
 	uint16_t mtu;     /* bytes of IP packet, 68 to 65535 */
 	unsigned offload; /* STACK_OFFLOAD_* */
 	enum stack_probe probe;
-	bool forwarding_only; /* reserved, false */
 
 	/* memory budgets, bytes */
 	size_t mem_total;      /* everything of this stack */

@@ -177,7 +177,7 @@ struct half_open {
 	uint32_t ts_recent;
 	uint32_t ts_offset;
 	uint16_t mss, window; /* the peer's */
-	uint8_t snd_scale;
+	uint8_t snd_scale, rcv_scale; /* as announced; 0 without ws_on */
 	uint8_t retries;
 	bool ts_on : 1, ws_on : 1, sack_ok : 1, ecn_ok : 1;
 	bool retransmitted : 1; /* Karn: no RTT sample from the handshake */

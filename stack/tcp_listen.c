@@ -150,7 +150,7 @@ void half_open_free(struct stack *s, struct half_open *h)
 static void half_open_reply(struct stack *s, const struct half_open *h, uint8_t flags)
 {
 	bool syn = flags & TCP_SYN;
-	uint8_t scale = !syn && h->ws_on ? tcp_window_scale(s->cfg.recv_buffer) : 0; /* never in a SYN (RFC 7323 2.2) */
+	uint8_t scale = syn ? 0 : h->rcv_scale; /* never in a SYN (RFC 7323 2.2) */
 	struct tcp_segment seg = {
 		.seq = syn ? h->iss : seq_add(h->iss, 1),
 		.ack = seq_add(h->irs, 1),
@@ -164,7 +164,7 @@ static void half_open_reply(struct stack *s, const struct half_open *h, uint8_t 
 		seg.opt.mss = (uint16_t)(max_u32(s->cfg.mtu, 128) - IP4_HEADER - TCP_HEADER);
 		seg.opt.sack_permitted = h->sack_ok;
 		seg.opt.has_window_scale = h->ws_on;
-		seg.opt.window_scale = tcp_window_scale(s->cfg.recv_buffer);
+		seg.opt.window_scale = h->rcv_scale;
 	}
 	if (h->ts_on) {
 		seg.opt.has_timestamp = true;
@@ -221,6 +221,7 @@ static struct half_open from_syn(struct stack *s, const struct listener *l, cons
 	};
 
 	h.ts_offset = tcp_ts_offset(s, &h.pcb);
+	h.rcv_scale = h.ws_on ? tcp_window_scale(s->cfg.recv_buffer) : 0;
 	return h;
 }
 
@@ -300,7 +301,7 @@ static struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h
 	t->sack_on = h->sack_ok;
 	t->ecn_on = h->ecn_ok;
 	t->snd_scale = h->ws_on ? h->snd_scale : 0;
-	t->rcv_scale = h->ws_on ? tcp_window_scale(s->cfg.recv_buffer) : 0;
+	t->rcv_scale = h->rcv_scale;
 	t->snd_wnd = t->max_snd_wnd = (uint32_t)seg->window << t->snd_scale;
 	t->snd_wl1 = seg->seq;
 	t->snd_wl2 = seg->ack;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/sock_diag.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -211,6 +212,24 @@ static int get_known(struct world *w, struct file *f, int i, void *value, sockle
 	return give_int(value, len, (int)number);
 }
 
+/* Bytes queued and the limits; the host's other columns are about its own bookkeeping. */
+static int get_meminfo(struct world *w, struct file *f, void *value, socklen_t *len)
+{
+	uint32_t info[SK_MEMINFO_VARS] = {0};
+	struct stack_tcb_info t;
+
+	if (!stack_tcb(w->stack, w->now, stack_id(f->sock), &t))
+		return -EINVAL;
+	info[SK_MEMINFO_RMEM_ALLOC] = (uint32_t)t.sock.recv_q;
+	info[SK_MEMINFO_RCVBUF] = (uint32_t)t.recv_buffer;
+	info[SK_MEMINFO_WMEM_QUEUED] = (uint32_t)t.sock.send_q;
+	info[SK_MEMINFO_SNDBUF] = (uint32_t)t.send_buffer;
+	if (*len > sizeof(info))
+		*len = sizeof(info);
+	memcpy(value, info, *len);
+	return 0;
+}
+
 static int get_tcb(struct world *w, struct file *f, int name, void *value, socklen_t *len)
 {
 	struct stack_tcb_info t;
@@ -235,6 +254,10 @@ int option_get(struct world *w, struct file *f, int level, int name, void *value
 	}
 	if (level == IPPROTO_TCP && name == TCP_INFO)
 		return get_info(w, f, value, *len);
+	if (level == IPPROTO_TCP && name == TCP_CC_INFO)
+		return (int)(*len = 0); /* as the host does for an algorithm that has nothing to tell */
+	if (level == SOL_SOCKET && name == SO_MEMINFO)
+		return get_meminfo(w, f, value, len);
 	if (level == IPPROTO_TCP && (name == TCP_MAXSEG || name == TCP_CONGESTION))
 		return get_tcb(w, f, name, value, len);
 	return -ENOPROTOOPT;

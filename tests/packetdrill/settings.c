@@ -40,6 +40,11 @@ static void set_ka_interval(struct stack_config *c, const char *v) { c->keepaliv
 static void set_ka_probes(struct stack_config *c, const char *v) { c->keepalive_probes = (uint8_t)number(v); }
 static void set_mtu(struct stack_config *c, const char *v) { c->mtu = (uint16_t)number(v); }
 
+static void set_tso(struct stack_config *c, const char *v)
+{
+	c->offload = number(v) ? STACK_OFFLOAD_CSUM | STACK_OFFLOAD_TSO4 : 0;
+}
+
 static void set_ecn(struct stack_config *c, const char *v)
 {
 	static const enum stack_ecn modes[] = {STACK_ECN_OFF, STACK_ECN_ASK, STACK_ECN_ACCEPT};
@@ -76,6 +81,7 @@ static const struct {
 	{"tcp_ecn", set_ecn},
 	{"tcp_congestion_control", set_congestion},
 	{"mtu", set_mtu},
+	{"tso", set_tso},
 };
 
 static void apply(struct world *w, const char *name, const char *value)

@@ -930,6 +930,27 @@ START_TEST(close_in_last_ack_with_data_unread_resets)
 }
 END_TEST
 
+START_TEST(window_scale_stays_as_announced_through_a_reload)
+{
+	struct tcp_segment syn = {.seq = {PEER_ISS}, .flags = TCP_SYN, .window = PEER_WINDOW};
+	struct stack_config larger;
+	uint8_t announced;
+
+	bring_to(&f, TCP_LISTEN);
+	larger = f.s->cfg;
+	larger.window_scaling = true;
+	stack_reconfigure(f.s, &larger);
+	syn.opt.has_window_scale = true;
+	feed_segment(&f, &syn, 0);
+	announced = take(&f)->seg.opt.window_scale;
+	larger.recv_buffer = 1u << 24;
+	stack_reconfigure(f.s, &larger);
+	feed(&f, TCP_ACK, 1, 1, 0);
+	f.sock = stack_accept(f.listener);
+	ck_assert_uint_eq(tcb_now(&f)->rcv_scale, announced);
+}
+END_TEST
+
 START_TEST(closed_handle_is_in_no_event)
 {
 	struct stack_event e;
@@ -1148,6 +1169,7 @@ static void add_life(Suite *s)
 	ADD(connection_that_ends_before_it_is_accepted_leaves_the_queue);
 	ADD(abort_in_last_ack_with_data_unsent_resets);
 	ADD(close_in_last_ack_with_data_unread_resets);
+	ADD(window_scale_stays_as_announced_through_a_reload);
 	ADD(closed_handle_is_in_no_event);
 }
 
