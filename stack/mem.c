@@ -52,8 +52,11 @@ void mem_free(struct mem *m, enum mem_class class, void *p, size_t size)
 size_t mem_share(const struct mem *m, size_t held)
 {
 	size_t spare = m->total_limit > m->total ? m->total_limit - m->total : 0;
+	size_t kept = m->total_limit / 16 + held;
+	size_t share = spare > kept ? (spare - kept) / 2 : 0;
+	size_t small = held < MEM_SMALL_QUEUE ? min_size(MEM_SMALL_QUEUE - held, spare / 2) : 0;
 
-	return spare > held ? (spare - held) / 2 : 0;
+	return small > share ? small : share;
 }
 
 void mem_move(struct mem *m, enum mem_class from, enum mem_class to, size_t size)

@@ -40,9 +40,11 @@ void mem_free(struct mem *m, enum mem_class class, void *p, size_t size);
 void mem_move(struct mem *m, enum mem_class from, enum mem_class to, size_t size);
 /*
  * How many bytes a queue that holds `held` of them may still grow by: it may be as long as what
- * is left for all others, and no longer. So however many queues stand still (rows T13, U3), there
- * is room for one more.
+ * is left for all others, and no longer; and the last sixteenth of the budget is for queues of
+ * MEM_SMALL_QUEUE bytes at most. So while long queues stand still (rows T13, U3), there is room
+ * for those that move.
  */
+#define MEM_SMALL_QUEUE 2048u
 size_t mem_share(const struct mem *m, size_t held);
 const char *mem_class_name(enum mem_class class);
 

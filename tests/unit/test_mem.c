@@ -123,16 +123,23 @@ END_TEST
 /* A queue may be as long as what is left for all others: with what it may still take, it is just that. */
 START_TEST(share_is_as_much_as_is_left_for_others)
 {
-	struct mem m = make(1000);
-	void *p = mem_alloc(&m, MEM_SEND, 200);
+	struct mem m = make(160000);
+	void *p = mem_alloc(&m, MEM_SEND, 50000);
 
-	ck_assert_uint_eq(mem_share(&m, 0), 400);
-	ck_assert_uint_eq(mem_share(&m, 200), 300);
-	ck_assert_uint_eq(mem_share(&m, 800), 0);
-	ck_assert_uint_eq(mem_share(&m, 2000), 0);
-	m.total_limit = 100;
+	ck_assert_uint_eq(mem_share(&m, 0), 50000);
+	ck_assert_uint_eq(mem_share(&m, 50000), 25000);
+	ck_assert_uint_eq(mem_share(&m, 100000), 0);
+	ck_assert_uint_eq(mem_share(&m, 200000), 0);
+	mem_free(&m, MEM_SEND, p, 50000);
+	p = mem_alloc(&m, MEM_SEND, 150000); /* the last sixteenth */
+	ck_assert_uint_eq(mem_share(&m, 0), MEM_SMALL_QUEUE);
+	ck_assert_uint_eq(mem_share(&m, MEM_SMALL_QUEUE - 48), 48);
+	ck_assert_uint_eq(mem_share(&m, MEM_SMALL_QUEUE), 0);
+	m.total_limit = 150100;
+	ck_assert_uint_eq(mem_share(&m, 0), 50);
+	m.total_limit = 100000;
 	ck_assert_uint_eq(mem_share(&m, 0), 0);
-	mem_free(&m, MEM_SEND, p, 200);
+	mem_free(&m, MEM_SEND, p, 150000);
 }
 END_TEST
 
