@@ -164,6 +164,8 @@ int byway_connect(struct byway *b, const struct sockaddr *remote, socklen_t remo
 {
 	struct nlmsghdr *m = talk_begin(b, BYWAY_CONNECT, 0);
 
+	if (flags & ~(BYWAY_NODELAY | BYWAY_NONBLOCK))
+		return talk_fail(b, EINVAL, "a flag is unknown");
 	if (!remote)
 		return talk_fail(b, EDESTADDRREQ, "a peer's address is needed");
 	mnl_attr_put_u8(m, BYWAY_A_PROTOCOL, IPPROTO_TCP);
@@ -193,6 +195,8 @@ int byway_datagram(struct byway *b, const struct sockaddr *local, socklen_t loca
 {
 	struct nlmsghdr *m = talk_begin(b, BYWAY_DATAGRAM, 0);
 
+	if (flags & ~(BYWAY_BROADCAST | BYWAY_NONBLOCK))
+		return talk_fail(b, EINVAL, "a flag is unknown");
 	if (put_address(b, m, BYWAY_A_LOCAL, local, local_len) < 0 ||
 	    put_address(b, m, BYWAY_A_REMOTE, remote, remote_len) < 0)
 		return -1;

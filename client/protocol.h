@@ -190,7 +190,7 @@ struct byway_change {
 	X(TIMER_REORDER, "timer-reorder", "reordering timer", TIMERS, TIMER) \
 	X(TIMER_TIME_WAIT, "timer-time-wait", "TIME-WAIT timer", TIMERS, TIMER) \
 	X(RECV_Q, "recv-q", "not read by the owner", BUFFERS, BYTES) \
-	X(SEND_Q, "send-q", "not acknowledged by the peer", BUFFERS, BYTES) \
+	X(SEND_Q, "send-q", "written, not acknowledged", BUFFERS, BYTES) \
 	X(ACCEPT_LENGTH, "accept-queue", "accept queue", BUFFERS, NONE) \
 	X(ACCEPT_LIMIT, "accept-limit", "accept queue's limit", BUFFERS, NONE) \
 	X(HALF_OPEN, "half-open", "handshakes under way", BUFFERS, NONE) \

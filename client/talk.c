@@ -8,6 +8,7 @@
 #include "client/talk.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,6 +68,20 @@ static int take_descriptor(struct msghdr *msg)
 		}
 	}
 	return first;
+}
+
+/* A daemon that is stopped must not stop its users: 0 when there is something to read, else -1. */
+static int await_packet(struct byway *b, int patience)
+{
+	struct pollfd p = {.fd = b->fd, .events = POLLIN};
+	int n;
+
+	do
+		n = poll(&p, 1, patience);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return fail_errno(b);
+	return n > 0 ? 0 : talk_fail(b, ETIMEDOUT, "the daemon does not answer");
 }
 
 /* One packet; its length, or -1. */
@@ -156,7 +171,8 @@ static int take_packet(struct byway *b, ssize_t len, mnl_cb_t each, void *arg, b
 
 int talk_exchange(struct byway *b, struct nlmsghdr *request, mnl_cb_t each, void *arg, int *fd)
 {
-	int more = 1, came = -1;
+	/* A connect is answered when the handshake has ended, which its own timeouts see to. */
+	int more = 1, came = -1, patience = request->nlmsg_type == BYWAY_CONNECT ? -1 : TALK_PATIENCE;
 	bool ours = false;
 
 	b->error[0] = 0;
@@ -166,7 +182,7 @@ int talk_exchange(struct byway *b, struct nlmsghdr *request, mnl_cb_t each, void
 	if (send_request(b, request) < 0 && errno != EPIPE)
 		return -1;
 	while (more > 0) {
-		ssize_t n = receive_packet(b, &came);
+		ssize_t n = await_packet(b, patience) < 0 ? -1 : receive_packet(b, &came);
 		more = n < 0 ? -1 : take_packet(b, n, each, arg, &ours);
 		int error = errno;
 		if (came >= 0 && fd && ours && more == 0 && *fd < 0)

@@ -11,6 +11,7 @@
 #include <libmnl/libmnl.h>
 #include <stdbool.h>
 
+#define TALK_PATIENCE 10000   /* milliseconds for an answer, connects excepted */
 #define TALK_REQUEST_MAX 1024 /* bytes of one request of ours */
 
 struct byway {

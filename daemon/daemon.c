@@ -105,7 +105,6 @@ static int add_routes(struct daemon *d, const struct config *c)
 static int start_stack(struct daemon *d)
 {
 	struct config *c = &d->config;
-	char text[INET6_ADDRSTRLEN];
 
 	complete_config(d, c);
 	int error = random_seed(c->stack.seed, sizeof(c->stack.seed));
@@ -118,6 +117,16 @@ static int start_stack(struct daemon *d)
 		daemon_log(LOG_ERR, "the stack could not be made; [Stack] Memory= is too small for it");
 		return -ENOMEM;
 	}
+	return 0;
+}
+
+/* Once the host's side is up, so that the first announcement is heard. */
+static int start_addresses(struct daemon *d)
+{
+	struct config *c = &d->config;
+	char text[INET6_ADDRSTRLEN];
+	int error = 0;
+
 	for (unsigned i = 0; i < c->addresses && !error; i++) {
 		error = stack_address_add(d->stack, daemon_now(), &c->address[i].addr, c->address[i].prefix);
 		if (error)
@@ -296,6 +305,8 @@ static int start(struct daemon *d)
 		error = start_stack(d);
 	if (!error)
 		error = host_configure(d);
+	if (!error)
+		error = start_addresses(d);
 	if (!error)
 		error = services_start(d);
 	if (!error)

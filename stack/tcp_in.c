@@ -146,10 +146,21 @@ static enum verdict check_timestamp(struct tcb *t, const struct tcp_segment *seg
 	return GO_ON;
 }
 
-/* RFC 7323 5.3 R3, for a segment that is in the window (R2). */
+/* RFC 5961 5.2: what the peer can acknowledge. */
+static bool ack_in_range(const struct tcb *t, const struct tcp_segment *seg)
+{
+	return !seq_gt(seg->ack, t->snd_nxt) && !seq_lt(seg->ack, seq_sub(t->snd_una, t->max_snd_wnd));
+}
+
+/*
+ * RFC 7323 5.3 R3, for a segment that is in the window (R2). One that check_ack drops is not the
+ * peer's: with a timestamp far ahead it would make PAWS drop all that the peer sends.
+ */
 static void take_timestamp(struct tcb *t, const struct tcp_segment *seg)
 {
 	if (!t->ts_on || (seg->flags & TCP_RST) || seq_gt(seg->seq, t->last_ack_sent))
+		return;
+	if (!(seg->flags & TCP_ACK) || !ack_in_range(t, seg))
 		return;
 	t->ts_recent = seg->opt.ts_value;
 	t->ts_recent_ms = to_ms(tcb_stack(t)->now);
@@ -323,7 +334,7 @@ static enum verdict check_ack(struct tcb *t, const struct tcp_segment *seg)
 		return DROPPED;
 	if (check_ack_of_syn(t, seg) == DROPPED)
 		return DROPPED;
-	if (seq_gt(seg->ack, t->snd_nxt) || seq_lt(seg->ack, seq_sub(t->snd_una, t->max_snd_wnd))) {
+	if (!ack_in_range(t, seg)) {
 		COUNT(tcb_stack(t), tcp_in_bad_ack);
 		tcp_challenge_ack(t);
 		return DROPPED;

@@ -13,6 +13,7 @@ fi
 if [ -n "${DESTDIR:-}" ] || [ "$(id -u)" -ne 0 ]; then
 	exit 0
 fi
+ldconfig
 if command -v systemd-sysusers >/dev/null; then
 	systemd-sysusers byway.conf
 fi

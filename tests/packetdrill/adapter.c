@@ -345,6 +345,15 @@ static size_t io_total(const struct io *io)
 	return total;
 }
 
+/* What the host finds when it copies. */
+static bool io_bad(const struct io *io)
+{
+	for (int i = 0; i < io->count; i++)
+		if (!io->iov[i].iov_base && io->iov[i].iov_len)
+			return true;
+	return false;
+}
+
 /* The piece at `at` bytes from the start. */
 static struct iovec io_at(const struct io *io, size_t at)
 {
@@ -384,7 +393,7 @@ static ptrdiff_t peek(struct file *f, const struct io *io)
 	return done ? (ptrdiff_t)done : -EAGAIN;
 }
 
-/* What is there; with MSG_TRUNC it is thrown away, as the host does. */
+/* What is there, in order. */
 static ptrdiff_t take(struct world *w, struct file *f, struct io *io)
 {
 	while (io->done < io_total(io)) {
@@ -431,6 +440,8 @@ static ptrdiff_t call_receive(void *context, int fd, const struct iovec *iov, in
 
 	if (flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL))
 		return call_result(-EOPNOTSUPP);
+	if (io_bad(&io))
+		return call_result(-EFAULT);
 	result = call_maybe_blocking(context, fd, receive_once, &io, flags & MSG_DONTWAIT, true);
 	return call_result(result < 0 && io.done ? (ptrdiff_t)io.done : result);
 }
@@ -463,6 +474,8 @@ static ptrdiff_t call_transmit(void *context, int fd, const struct iovec *iov, i
 
 	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL))
 		return call_result(-EOPNOTSUPP);
+	if (io_bad(&io))
+		return call_result(-EFAULT);
 	result = call_maybe_blocking(context, fd, send_once, &io, flags & MSG_DONTWAIT, false);
 	return call_result(result < 0 && io.done ? (ptrdiff_t)io.done : result);
 }

@@ -156,9 +156,13 @@ END_TEST
 
 START_TEST(random_steps_within_budgets)
 {
-	for (uint64_t seed = 1; seed <= 60; seed++)
+	uint64_t failures = 0;
+
+	for (uint64_t seed = 1; seed <= 60; seed++) {
 		model_run(seed * 77, 1000 * seed, 300);
-	ck_assert_uint_gt(model.m.failures, 0);
+		failures += model.m.failures;
+	}
+	ck_assert_uint_gt(failures, 100);
 }
 END_TEST
 
