@@ -65,6 +65,8 @@ void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate)
 	bool restart = true;
 	uint32_t acked = 0;
 
+	if (t->ecn_on && (seg->flags & TCP_ECE))
+		limited = false; /* RFC 3168 6.1.2: no growth on an ACK that reports congestion */
 	if (duplicate)
 		t->dupacks_in++;
 	if (seq_gt(seg->ack, t->snd_una))

@@ -33,12 +33,13 @@ static bool answered_already(const struct tcb *t, seq32 ack)
 static void receive_echo(struct tcb *t, const struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
+	uint32_t cwnd = t->cc.cwnd;
 
 	if (!(seg->flags & TCP_ECE) || t->recovery != RECOVERY_OPEN || answered_already(t, seg->ack))
 		return;
 	COUNT(s, tcp_ecn_reductions);
 	t->cc_ops->lost(&t->cc, tcb_flight(t), t->mss, s->now);
-	t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
+	t->cc.cwnd = min_u32(cwnd, max_u32(t->cc.ssthresh, t->mss));
 	ecn_reduced(t);
 }
 

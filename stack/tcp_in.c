@@ -60,8 +60,9 @@ static void take_syn(struct tcb *t, const struct tcp_segment *seg)
 	if (!t->ws_on)
 		t->rcv_scale = 0;
 	t->sack_on = o->sack_permitted && s->cfg.sack;
-	t->ecn_on = (seg->flags & (TCP_ECE | TCP_CWR)) == (seg->flags & TCP_ACK ? TCP_ECE : TCP_ECE | TCP_CWR) &&
-		    (seg->flags & TCP_ACK ? s->cfg.ecn == STACK_ECN_ASK : s->cfg.ecn != STACK_ECN_OFF);
+	/* RFC 3168 6.1.1: agreed on when our last SYN asked and the answer is ECE alone. */
+	t->ecn_on = s->cfg.ecn == STACK_ECN_ASK && t->retries == 0 &&
+		    (seg->flags & (TCP_ACK | TCP_ECE | TCP_CWR)) == (TCP_ACK | TCP_ECE);
 	t->ts_on = o->has_timestamp && s->cfg.timestamps;
 	t->ts_recent = o->ts_value;
 	t->ts_recent_ms = to_ms(s->now);
@@ -376,8 +377,13 @@ static void take_fin(struct tcb *t, const struct tcp_segment *seg)
 {
 	seq32 fin = seq_add(seg->seq, seg->len);
 
-	if (!(seg->flags & TCP_FIN) || t->fin_received || !seq_eq(fin, t->rcv_nxt) ||
-	    !tcp_state_receives(tcb_state(t)))
+	if (!(seg->flags & TCP_FIN) || t->fin_received || !tcp_state_receives(tcb_state(t)))
+		return;
+	if (seq_gt(fin, t->rcv_nxt)) { /* RFC 5681 4.2: out of order, so the peer hears of the gap */
+		t->ack_now = true;
+		tcb_dirty(t);
+	}
+	if (!seq_eq(fin, t->rcv_nxt))
 		return;
 	t->fin_received = true;
 	t->rcv_nxt = seq_add(t->rcv_nxt, 1);

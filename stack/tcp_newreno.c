@@ -61,10 +61,13 @@ void newreno_duplicate(struct tcb *t)
 		tcb_dirty(t);
 		return;
 	}
-	if (++t->dupacks != DUPACK_THRESHOLD || seq_leq(t->snd_una, t->recover))
+	if (++t->dupacks < DUPACK_THRESHOLD)
+		tcb_dirty(t); /* step 1: limited transmit */
+	if (t->dupacks != DUPACK_THRESHOLD || seq_leq(t->snd_una, t->recover))
 		return;
 	COUNT(s, tcp_fast_retransmits);
-	t->cc_ops->lost(&t->cc, tcb_flight(t), t->mss, s->now);
+	/* Step 2: without what limited transmit has sent past the window. */
+	t->cc_ops->lost(&t->cc, min_u32(tcb_flight(t), t->cc.cwnd), t->mss, s->now);
 	ecn_reduced(t);
 	t->recover = t->snd_nxt;
 	t->recovery = RECOVERY_FAST;

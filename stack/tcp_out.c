@@ -241,11 +241,18 @@ static bool small_allowed(const struct tcb *t, uint32_t len, uint32_t queued, bo
 	return len >= t->max_snd_wnd / 2 && len > 0;
 }
 
+/* RFC 3042 2, without SACK: what the first two duplicate ACKs say has left the network. */
+static uint32_t limited_transmit(const struct tcb *t)
+{
+	return t->sack_on || t->recovery != RECOVERY_OPEN ? 0 : min_u32(t->dupacks, 2) * t->mss;
+}
+
 /* How much the congestion window lets out beside what is in the network. */
 static uint32_t congestion_room(const struct tcb *t)
 {
 	uint32_t pipe = t->sack_on ? scoreboard_pipe(&t->board, tcb_flight(t)) : tcb_flight(t);
 
+	pipe -= min_u32(pipe, limited_transmit(t));
 	return t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
 }
 

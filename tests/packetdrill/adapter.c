@@ -1,7 +1,7 @@
 /*
  * The shared object that lets packetdrill run its scripts against libstack:
  *
- *      packetdrill --so_filename=libbyway-packetdrill.so --local_ip=192.168.0.1 SCRIPT
+ *      packetdrill --so_filename=libbyway-packetdrill.so --local_ip=198.18.0.2 SCRIPT
  *
  * packetdrill loads it, calls packetdrill_interface_init, and from then on makes its system
  * calls through the table it got. The table's layout is packetdrill's; everything else is ours.

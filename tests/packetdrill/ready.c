@@ -178,9 +178,10 @@ static uint32_t report(struct world *w, struct watch *watch)
 		return 0;
 	bits = (uint32_t)(unsigned short)file_ready(w, f) & (wanted | EPOLLERR | EPOLLHUP);
 	if (wanted & EPOLLET) {
-		bool news = bits & ~watch->reported;
+		bool news = bits & ~watch->reported || watch->news != f->news;
 
 		watch->reported = bits;
+		watch->news = f->news;
 		if (!news)
 			return 0;
 	}

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define START 1000000000u    /* microseconds; not 0, so that "never" and "at once" differ */
-#define DEFAULT_ADDRESS "192.168.0.1"
+#define DEFAULT_ADDRESS "198.18.0.2"
 
 /* ---- frames out, frames in ---- */
 
@@ -130,6 +130,7 @@ static bool is_driver(const struct world *w)
 
 static void note_event(struct file *f, const struct stack_event *event)
 {
+	f->news++;
 	if (event->events & STACK_EVENT_CONNECTED) {
 		f->connecting = false;
 		f->connected = true;

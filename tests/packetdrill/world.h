@@ -38,7 +38,8 @@ struct wishes {
 struct watch {
 	int fd;
 	struct epoll_event event;
-	uint32_t reported; /* edge-triggered: what was told already */
+	uint32_t reported; /* edge-triggered: what was told already, */
+	unsigned news;     /* and of which events of the file */
 };
 
 /* One descriptor. Its number is that of a real one (on /dev/null), so that a stray close() of it harms nobody. */
@@ -57,6 +58,7 @@ struct file {
 	bool nonblock;
 	bool reset_on_close;     /* SO_LINGER with a time of 0 */
 	int error;               /* not told yet: SO_ERROR */
+	unsigned news;           /* events so far: an edge for epoll */
 	stack_time recv_timeout; /* 0: none */
 	stack_time send_timeout;
 	struct wishes wishes;

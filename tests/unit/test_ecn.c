@@ -64,7 +64,29 @@ START_TEST(our_connect_asks_and_stops_asking_when_sent_again)
 	run(&f);
 	ck_assert_uint_eq(take(&f)->seg.flags, TCP_SYN);
 	feed(&f, TCP_SYN | TCP_ACK | TCP_ECE, 0, 1, 0);
+	ck_assert(!tcb_now(&f)->ecn_on);
+}
+END_TEST
+
+START_TEST(our_connect_is_granted)
+{
+	struct stack_endpoint remote = {.addr = f.peer, .port = PEER_PORT};
+
+	f.sock = stack_socket(f.s, STACK_TCP, 0, &f);
+	ck_assert_int_eq(stack_connect(&f.sock, f.now, &remote), 0);
+	take(&f);
+	feed(&f, TCP_SYN | TCP_ACK | TCP_ECE, 0, 1, 0);
 	ck_assert(tcb_now(&f)->ecn_on);
+}
+END_TEST
+
+START_TEST(a_mark_never_raises_a_window_of_one_segment)
+{
+	accept_connection();
+	tcb_now(&f)->cc.cwnd = tcb_now(&f)->mss;
+	send(1460);
+	feed(&f, TCP_ACK | TCP_ECE, 1, 1461, 0);
+	ck_assert_uint_eq(tcb_now(&f)->cc.cwnd, tcb_now(&f)->mss);
 }
 END_TEST
 
@@ -173,6 +195,8 @@ int main(void)
 	ADD(a_peer_that_does_not_ask_gets_none);
 	ADD(switched_off_it_is_not_granted);
 	ADD(our_connect_asks_and_stops_asking_when_sent_again);
+	ADD(our_connect_is_granted);
+	ADD(a_mark_never_raises_a_window_of_one_segment);
 	ADD(only_new_data_is_marked_capable);
 	ADD(a_mark_is_echoed_until_the_peer_has_reduced);
 	ADD(an_echo_reduces_once_a_window_and_cwr_says_so);
