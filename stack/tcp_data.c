@@ -55,11 +55,17 @@ void tcp_window_update(struct tcb *t)
 	tcb_dirty(t);
 }
 
-/* RFC 9293 3.8.6.3: at least every second full segment at once, others after a delay. */
+/*
+ * RFC 9293 3.8.6.3: at least every second full segment, others after a delay. "At once" is the
+ * end of the batch; but a batch may be longer than the window, and a sender that has filled it
+ * must not stand still until we are through.
+ */
 void tcp_ack_later(struct tcb *t, uint32_t len)
 {
 	t->ack_bytes += len;
-	if (t->ack_bytes >= 2u * t->mss) {
+	if (t->ack_bytes >= max_u32(t->recv_limit / 4, 2u * t->mss)) {
+		tcp_send_ack(t);
+	} else if (t->ack_bytes >= 2u * t->mss) {
 		t->ack_now = true;
 		tcb_dirty(t);
 	} else if (t->deadline[TCB_DELACK] == STACK_NEVER) {

@@ -154,6 +154,25 @@ START_TEST(third_duplicate_ack_retransmits)
 }
 END_TEST
 
+START_TEST(first_two_duplicate_acks_let_out_new_data)
+{
+	uint32_t cwnd;
+
+	bring_to(&f, TCP_ESTABLISHED);
+	fill_window(&f, 29200);
+	expect(&f, TCP_ACK, 1, 1, 14600);
+	cwnd = tcb_now(&f)->cc.cwnd;
+	feed(&f, TCP_ACK, 1, 1, 0);
+	expect(&f, TCP_ACK, 14601, 1, 1460);
+	feed(&f, TCP_ACK, 1, 1, 0);
+	expect(&f, TCP_ACK, 16061, 1, 1460);
+	ck_assert_uint_eq(tcb_now(&f)->cc.cwnd, cwnd);
+	feed(&f, TCP_ACK, 1, 1, 0);
+	expect(&f, TCP_ACK, 1, 1, 1460);
+	ck_assert_uint_eq(tcb_now(&f)->cc.ssthresh, 7300); /* half of what was out without them */
+}
+END_TEST
+
 START_TEST(karns_algorithm_takes_no_sample_from_a_retransmission)
 {
 	uint32_t before;
@@ -1106,6 +1125,7 @@ static void add_time(Suite *s)
 	ADD(data_is_sent_again_with_backoff_until_etimedout);
 	ADD(timeout_collapses_the_window_and_slow_starts);
 	ADD(third_duplicate_ack_retransmits);
+	ADD(first_two_duplicate_acks_let_out_new_data);
 	ADD(karns_algorithm_takes_no_sample_from_a_retransmission);
 	ADD(nagle_holds_the_second_small_segment_until_the_ack);
 	ADD(nodelay_sends_small_segments_at_once);
