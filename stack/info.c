@@ -162,7 +162,7 @@ static void tcb_sequences(const struct tcb *t, struct stack_tcb_info *out)
 	out->snd_scale = t->snd_scale;
 	out->rcv_scale = t->rcv_scale;
 	out->mss_send = t->mss;
-	out->mss_recv = tcp_mss_for(t);
+	out->mss_recv = tcp_mss_announced(tcb_stack(t));
 	out->mss_peer = t->mss_peer;
 	out->mtu = t->mtu;
 }
@@ -475,28 +475,36 @@ static const char *check_listener(const struct listener *l)
 	return n == l->accept_length && n <= l->accept_limit ? NULL : "accept queue's length is wrong";
 }
 
+struct check {
+	const char *bad;
+	uint32_t sockets; /* of those that sock_admit counts */
+};
+
 static bool check_visit(void *arg, struct pcb *p)
 {
-	const char **bad = arg;
+	struct check *c = arg;
 
+	c->sockets += p->kind != PCB_HALF && p->kind != PCB_TIME_WAIT;
 	if (p->kind == PCB_TCB)
-		*bad = check_tcb(CONTAINER_OF(p, struct tcb, sock.pcb));
+		c->bad = check_tcb(CONTAINER_OF(p, struct tcb, sock.pcb));
 	else if (p->kind == PCB_LISTEN)
-		*bad = check_listener(CONTAINER_OF(p, struct listener, sock.pcb));
-	return *bad == NULL;
+		c->bad = check_listener(CONTAINER_OF(p, struct listener, sock.pcb));
+	return c->bad == NULL;
 }
 
 const char *stack_check(struct stack *s)
 {
-	const char *bad = s->wrong;
+	struct check c = {.bad = s->wrong};
 	uint64_t cursor = 0;
 	size_t sum = 0;
 
-	while (!bad && table_walk(&s->table, &cursor, SIZE_MAX, check_visit, &bad))
+	while (!c.bad && table_walk(&s->table, &cursor, SIZE_MAX, check_visit, &c))
 		;
 	for (unsigned i = 0; i < MEM_CLASS_COUNT; i++)
 		sum += s->mem.used[i];
-	if (!bad && sum != s->mem.total)
-		bad = "memory classes do not add up";
-	return bad;
+	if (!c.bad && sum != s->mem.total)
+		c.bad = "memory classes do not add up";
+	if (!c.bad && c.sockets != s->sockets)
+		c.bad = "sockets are counted wrong";
+	return c.bad;
 }

@@ -299,7 +299,7 @@ void tcp_send_loss_probe(struct tcb *t);
 int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *seg);
 /* The RST that a segment to no connection gets (RFC 9293 3.10.7.1), rate-limited. */
 void tcp_refuse(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg);
-uint16_t tcp_mss_for(const struct tcb *t);
+uint16_t tcp_mss_announced(const struct stack *s);
 void tcp_set_mss(struct tcb *t);
 uint8_t tcp_window_scale(uint32_t buffer);
 

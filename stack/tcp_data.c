@@ -26,7 +26,7 @@ static uint32_t right_edge_room(const struct tcb *t)
  */
 static uint32_t window_step(const struct tcb *t, uint32_t space, uint32_t segments)
 {
-	return min_u32((space + t->rcvq.len) / 2, segments * tcp_mss_for(t));
+	return min_u32((space + t->rcvq.len) / 2, segments * tcp_mss_announced(tcb_stack(t)));
 }
 
 /* The right edge moves only in steps worth a segment, and never left. */

@@ -161,7 +161,7 @@ static void half_open_reply(struct stack *s, const struct half_open *h, uint8_t 
 	if (syn) {
 		seg.flags |= h->ecn_ok ? TCP_ECE : 0;
 		seg.opt.has_mss = true;
-		seg.opt.mss = (uint16_t)(max_u32(s->cfg.mtu, 128) - IP4_HEADER - TCP_HEADER);
+		seg.opt.mss = tcp_mss_announced(s);
 		seg.opt.sack_permitted = h->sack_ok;
 		seg.opt.has_window_scale = h->ws_on;
 		seg.opt.window_scale = h->rcv_scale;
@@ -278,10 +278,15 @@ void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp
 static struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h, struct listener *l,
 				      const struct tcp_segment *seg)
 {
-	struct tcb *t = sock_admit(s) ? tcb_new(s, h->pcb.owner, NULL) : NULL;
+	struct tcb *t;
 
-	if (!t)
+	if (!sock_admit(s))
 		return NULL;
+	t = tcb_new(s, h->pcb.owner, NULL);
+	if (!t) {
+		s->sockets--;
+		return NULL;
+	}
 	t->sock.pcb = h->pcb;
 	t->sock.pcb.kind = PCB_TCB;
 	t->sock.pcb.hash_next = NULL;

@@ -155,19 +155,21 @@ uint8_t tcp_window_scale(uint32_t buffer)
 	return scale;
 }
 
-/* What we announce: RFC 9293 3.7.1, from the link's MTU. */
-uint16_t tcp_mss_for(const struct tcb *t)
+static uint16_t mss_of_mtu(uint32_t mtu)
 {
-	uint16_t mtu = tcb_stack(t)->cfg.mtu;
+	return (uint16_t)(max_u32(mtu, IP4_HEADER + TCP_HEADER + TCP_MSS_MIN) - IP4_HEADER - TCP_HEADER);
+}
 
-	return (uint16_t)(mtu > IP4_HEADER + TCP_HEADER + TCP_MSS_MIN ? mtu - IP4_HEADER - TCP_HEADER : TCP_MSS_MIN);
+/* RFC 9293 3.7.1: from the link's MTU. */
+uint16_t tcp_mss_announced(const struct stack *s)
+{
+	return mss_of_mtu(s->cfg.mtu);
 }
 
 /* RFC 9293 3.7.1: Eff.snd.MSS, less the options in every segment (RFC 6691). */
 void tcp_set_mss(struct tcb *t)
 {
-	uint32_t path = t->mtu > IP4_HEADER + TCP_HEADER + TCP_MSS_MIN ? t->mtu - IP4_HEADER - TCP_HEADER : TCP_MSS_MIN;
-	uint32_t mss = min_u32(max_u32(t->mss_peer, TCP_MSS_MIN), path);
+	uint32_t mss = min_u32(max_u32(t->mss_peer, TCP_MSS_MIN), mss_of_mtu(t->mtu));
 
 	t->mss = (uint16_t)(mss - (t->ts_on ? 12 : 0));
 }
@@ -188,7 +190,7 @@ void tcp_send_syn(struct tcb *t)
 		seg.ack = t->rcv_nxt;
 	}
 	seg.opt.has_mss = true;
-	seg.opt.mss = tcp_mss_for(t);
+	seg.opt.mss = tcp_mss_announced(s);
 	/* RFC 3168 6.1.1; a SYN sent again asks no more: something on the path may drop it for that (6.1.1.1) */
 	if (answer ? t->ecn_on : s->cfg.ecn == STACK_ECN_ASK && t->retries == 0)
 		seg.flags |= answer ? TCP_ECE : TCP_ECE | TCP_CWR;

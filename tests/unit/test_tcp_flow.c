@@ -657,6 +657,26 @@ START_TEST(row_S5_final_ack_waits_for_room)
 }
 END_TEST
 
+START_TEST(handshake_without_memory_costs_no_socket)
+{
+	size_t limit;
+	uint32_t sockets;
+
+	bring_to(&f, TCP_LISTEN);
+	feed(&f, TCP_SYN, 0, 0, 0);
+	limit = f.s->mem.total_limit;
+	sockets = f.s->sockets;
+	f.s->mem.total_limit = f.s->mem.total;
+	for (unsigned i = 0; i < 10; i++)
+		feed(&f, TCP_ACK, 1, 1, 0);
+	ck_assert_uint_eq(f.s->sockets, sockets);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_aborts_memory], 10);
+	f.s->mem.total_limit = limit;
+	feed(&f, TCP_ACK, 1, 1, 0);
+	ck_assert_int_eq(state_now(&f), TCP_ESTABLISHED);
+}
+END_TEST
+
 START_TEST(half_open_table_is_bounded)
 {
 	restart(want_short_queues);
@@ -1161,6 +1181,7 @@ static void add_rest(Suite *s)
 	ADD(row_T9_ack_division_does_not_inflate_the_window);
 	ADD(row_S5_full_accept_queue_makes_the_handshake_wait);
 	ADD(row_S5_final_ack_waits_for_room);
+	ADD(handshake_without_memory_costs_no_socket);
 	ADD(half_open_table_is_bounded);
 	ADD(row_S1_past_the_half_open_table_cookies_make_connections);
 	ADD(row_S1_cookies_carry_options_in_timestamps);
