@@ -188,13 +188,13 @@ static void leave(struct tcb *t)
 }
 
 /* RFC 3522 3.2 (4), RFC 4015 3: the ACK echoes a timestamp from before the first retransmission. */
-static bool undo(struct tcb *t, const struct tcp_segment *seg)
+static void undo(struct tcb *t, const struct tcp_segment *seg)
 {
 	if (t->recovery == RECOVERY_OPEN || !t->undo_possible || t->undo_ts == 0 || seg->opt.ts_echo == 0)
-		return false;
+		return;
 	if ((int32_t)(seg->opt.ts_echo - t->undo_ts) >= 0) {
 		t->undo_possible = false; /* the retransmission was needed */
-		return false;
+		return;
 	}
 	COUNT(tcb_stack(t), tcp_undos);
 	t->undo_cc.cwnd = max_u32(t->cc.cwnd, t->undo_cc.cwnd);
@@ -204,7 +204,6 @@ static bool undo(struct tcb *t, const struct tcp_segment *seg)
 	scoreboard_none_lost(&t->board);
 	t->recovery = RECOVERY_OPEN;
 	t->undo_possible = false;
-	return true;
 }
 
 /* RFC 8985 7.4: the answer to a loss probe. Had it repaired a loss, the window must shrink for it. */
