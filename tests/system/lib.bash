@@ -53,11 +53,12 @@ byway_teardown() {
 	return "$failed"
 }
 
+# A leak check that our SIGKILL cuts short says so in the same place; that is no finding.
 no_findings() {
 	local file
 
 	for file in "$T"/sanitizer*; do
-		if [ -s "$file" ]; then
+		if grep -qsE 'ERROR: |runtime error: |SUMMARY: ' "$file"; then
 			sed 's/^/sanitizer: /' "$file"
 			return 1
 		fi
