@@ -121,6 +121,10 @@ int link_start(struct daemon *d);         /* begins to read */
 void link_close(struct daemon *d);
 const char *link_name(const struct link *l);
 
+/* ---- steer.c: SYNs into a queue of their own ---- */
+/* The descriptor of the eBPF program for a TAP's or TUN's frames, or negative errno. */
+int steer_program(bool tun);
+
 /* ---- host.c: the host's side of the link by rtnetlink (libmnl): address, MTU, up ---- */
 int host_configure(struct daemon *d);     /* 0 or negative errno, logged */
 /* Watches for the host's side being set down, changed or removed, and reports it. */

@@ -2,7 +2,11 @@
  * The link: a TAP or TUN made over /dev/net/tun. Every frame has a struct virtio_net_hdr in
  * front (IFF_VNET_HDR), which carries checksum and segmentation work between the host's kernel
  * and us, so that one frame may be a TCP segment of 64 KiB. The interface lives as long as the
- * descriptor: closing it leaves nothing behind.
+ * descriptors: closing them leaves nothing behind.
+ *
+ * Where the kernel takes our steering program (steer.c) there are two queues: one for SYNs, of
+ * which a turn reads few, so that a flood of them costs a bounded share of the time, and one for
+ * everything else. Otherwise there is one queue.
  *
  * When the interface goes away under us (bad-inputs L9) the descriptor reports an error; it is
  * then opened anew with growing pauses. Privileges are gone by then, so this works for an
@@ -25,15 +29,18 @@
 
 #define DEVICE "/dev/net/tun"
 #define FRAMES_PER_TURN 64
+#define SYNS_PER_TURN 16
+#define QUEUES 2
 #define FRAME_MAX (65536u + 256u) /* a full segment, its headers and the virtio header */
 #define RETRY_FIRST 100000u       /* microseconds to the first try to reopen */
 #define RETRY_MAX 5000000u
 
 struct link {
 	struct daemon *daemon;
-	int fd;                  /* -1 while the interface is away */
+	int fd[QUEUES];          /* -1: the interface is away; [1], the SYNs', also where there is one queue */
+	int program;             /* that tells SYNs from the rest; negative: not to be had */
 	unsigned offload;        /* STACK_OFFLOAD_*, as the kernel agreed to */
-	sd_event_source *io;
+	sd_event_source *io[QUEUES];
 	sd_event_source *retry;  /* runs while the interface is away */
 	stack_time pause;        /* to the next try, microseconds */
 	bool write_failed;       /* reported once, until a write succeeds */
@@ -43,8 +50,9 @@ struct link {
 
 /* ---- opening ---- */
 
-static void explain_open(int error)
+static void explain_open(const struct config *c, int error)
 {
+	(void)c;
 	if (error == ENOENT || error == ENODEV)
 		daemon_log(LOG_ERR, DEVICE ": %s; load the kernel's tun module (modprobe tun)", strerror(error));
 	else
@@ -75,28 +83,65 @@ static unsigned negotiate_offload(int fd, bool wanted)
 	return 0;
 }
 
-/* A descriptor of the configured interface; negative errno, explained. */
-static int open_interface(const struct config *c, struct link *l)
+/* A descriptor of a queue of the configured interface, or negative errno, which *explain puts in words. */
+static int open_queue(const struct config *c, struct link *l, short flags, void (**explain)(const struct config *, int))
 {
-	struct ifreq ifr = {.ifr_flags = (short)((c->tun ? IFF_TUN : IFF_TAP) | IFF_NO_PI | IFF_VNET_HDR)};
+	struct ifreq ifr = {.ifr_flags = (short)((c->tun ? IFF_TUN : IFF_TAP) | IFF_NO_PI | IFF_VNET_HDR | flags)};
 	int header = sizeof(struct virtio_net_hdr);
 	int fd = open(DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd < 0) {
-		int error = errno;
-		explain_open(error);
-		return -error;
-	}
+	*explain = explain_open;
+	if (fd < 0)
+		return -errno;
+	*explain = explain_setiff;
 	memcpy(ifr.ifr_name, c->link_name, IFNAMSIZ);
 	if (ioctl(fd, TUNSETIFF, &ifr) != 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) != 0) {
-		int error = errno;
-		explain_setiff(c, error);
+		int error = -errno;
 		close(fd);
-		return -error;
+		return error;
 	}
 	memcpy(l->name, ifr.ifr_name, IFNAMSIZ);
-	l->offload = negotiate_offload(fd, c->offload);
-	l->fd = fd;
+	return fd;
+}
+
+static void close_queues(struct link *l)
+{
+	for (unsigned i = 0; i < QUEUES; i++) {
+		if (l->fd[i] >= 0)
+			close(l->fd[i]);
+		l->fd[i] = -1;
+	}
+}
+
+/* Both queues and the program between them; false: an interface that somebody made for us may have but one. */
+static bool open_both(const struct config *c, struct link *l)
+{
+	void (*explain)(const struct config *, int);
+
+	for (unsigned i = 0; l->program >= 0 && i < QUEUES; i++) {
+		l->fd[i] = open_queue(c, l, IFF_MULTI_QUEUE, &explain);
+		if (l->fd[i] < 0)
+			break;
+	}
+	if (l->program >= 0 && l->fd[QUEUES - 1] >= 0 && ioctl(l->fd[0], TUNSETSTEERINGEBPF, &l->program) == 0)
+		return true;
+	close_queues(l);
+	return false;
+}
+
+/* The queues of the configured interface; 0 or negative errno, explained. */
+static int open_interface(const struct config *c, struct link *l)
+{
+	void (*explain)(const struct config *, int);
+
+	if (!open_both(c, l)) {
+		l->fd[0] = open_queue(c, l, 0, &explain);
+		if (l->fd[0] < 0) {
+			explain(c, -l->fd[0]);
+			return l->fd[0];
+		}
+	}
+	l->offload = negotiate_offload(l->fd[0], c->offload);
 	return 0;
 }
 
@@ -107,9 +152,15 @@ int link_open(struct daemon *d)
 	if (!l)
 		return -ENOMEM;
 	l->daemon = d;
-	l->fd = -1;
+	l->fd[0] = l->fd[1] = -1;
+	l->program = steer_program(d->config.tun);
+	if (l->program < 0)
+		daemon_log(LOG_INFO, "SYNs share a queue with all else, so a flood of them can crowd connections out: "
+			   "no steering program (%s); it needs the capability CAP_BPF", strerror(-l->program));
 	int error = open_interface(&d->config, l);
 	if (error) {
+		if (l->program >= 0)
+			close(l->program);
 		free(l);
 		return error;
 	}
@@ -139,12 +190,17 @@ static void input_frame(struct daemon *d, const uint8_t *data, size_t len, stack
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *arg);
 
+static void stop_reading(struct link *l)
+{
+	for (unsigned i = 0; i < QUEUES; i++)
+		l->io[i] = sd_event_source_disable_unref(l->io[i]);
+}
+
 static void link_lost(struct link *l, int error)
 {
 	daemon_log(LOG_ERR, "interface %s was taken away (%s); trying to open it again", l->name, strerror(error));
-	l->io = sd_event_source_disable_unref(l->io);
-	close(l->fd);
-	l->fd = -1;
+	stop_reading(l);
+	close_queues(l);
 	l->pause = RETRY_FIRST;
 	sd_event_add_time_relative(l->daemon->loop, &l->retry, CLOCK_MONOTONIC, l->pause, 1000, on_retry, l);
 }
@@ -155,7 +211,8 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *a
 	stack_time now = daemon_now();
 
 	(void)source;
-	for (unsigned i = 0; i < FRAMES_PER_TURN; i++) {
+	const unsigned limit = fd == l->fd[0] ? FRAMES_PER_TURN : SYNS_PER_TURN;
+	for (unsigned i = 0; i < limit; i++) {
 		ssize_t n = read(fd, l->frame, sizeof(l->frame));
 		if (n >= 0) {
 			input_frame(l->daemon, l->frame, (size_t)n, now);
@@ -176,7 +233,11 @@ int link_start(struct daemon *d)
 {
 	struct link *l = d->link;
 
-	return sd_event_add_io(d->loop, &l->io, l->fd, EPOLLIN, on_readable, l);
+	int error = sd_event_add_io(d->loop, &l->io[0], l->fd[0], EPOLLIN, on_readable, l);
+
+	if (error >= 0 && l->fd[1] >= 0)
+		error = sd_event_add_io(d->loop, &l->io[1], l->fd[1], EPOLLIN, on_readable, l);
+	return error;
 }
 
 /* ---- coming back ---- */
@@ -239,10 +300,10 @@ bool link_transmit(void *daemon, const struct stack_output *out)
 	struct virtio_net_hdr h = output_header(out);
 	struct iovec iov[STACK_IOV_MAX + 1] = {{&h, sizeof(h)}};
 
-	if (!l || l->fd < 0)
+	if (!l || l->fd[0] < 0)
 		return false;
 	memcpy(iov + 1, out->iov, out->iov_count * sizeof(*iov));
-	if (writev(l->fd, iov, (int)out->iov_count + 1) >= 0) {
+	if (writev(l->fd[0], iov, (int)out->iov_count + 1) >= 0) {
 		l->write_failed = false;
 		return true;
 	}
@@ -270,10 +331,11 @@ void link_close(struct daemon *d)
 
 	if (!l)
 		return;
-	sd_event_source_disable_unref(l->io);
+	stop_reading(l);
 	sd_event_source_disable_unref(l->retry);
-	if (l->fd >= 0)
-		close(l->fd);
+	close_queues(l);
+	if (l->program >= 0)
+		close(l->program);
 	free(l);
 	d->link = NULL;
 }

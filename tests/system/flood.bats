@@ -60,6 +60,18 @@ grown_at_most() {
 	[ "$(echo after | nc -N -w 3 "$STACK" 7)" = after ]
 }
 
+@test "S1: at line rate a transfer goes on and a real client comes in while the flood lasts" {
+	start_daemon Services.Echo=yes Network.Gateway="$HOST" TCP.SynAckRetries=1
+	! log_has "no steering program" || skip "no steering program: $(sed -n 's/.*steering program (\(.*\)).*/\1/p' "$T/log")"
+	head -c 32M /dev/urandom >"$T/data"
+	background "$BUILD/tests/bench/flood" "$LINK" "$(stack_mac)" "$STACK" 7 60
+	local flood=$JOB
+	wait_for 5 counted tcp.cookies_sent 1000
+	timeout 50 nc -N "$STACK" 7 <"$T/data" | cmp - "$T/data"
+	fails is_gone "$flood"
+	[ "$(sockets '.state == "SYN-RECEIVED"')" -le 1024 ]
+}
+
 @test "U3: datagrams faster than the owner reads are dropped and counted, others are served" {
 	start_daemon Services.Echo=yes
 	background "$OWNER" udp 5353
