@@ -72,6 +72,32 @@ grown_at_most() {
 	[ "$(sockets '.state == "SYN-RECEIVED"')" -le 1024 ]
 }
 
+# A network namespace of the host's kernel behind a veth: 198.18.9.2, port 7 open.
+start_kernel_peer() {
+	background unshare -n sleep 100
+	local peer=$JOB
+	wait_for 5 eval "[ \"\$(readlink /proc/$peer/ns/net)\" != \"\$(readlink /proc/self/ns/net)\" ]"
+	ip link add v0 type veth peer name v1 netns "$peer"
+	ip addr add 198.18.9.1/24 dev v0
+	ip link set v0 up
+	nsenter -t "$peer" -n ip addr add 198.18.9.2/24 dev v1
+	nsenter -t "$peer" -n ip link set v1 up
+	background nsenter -t "$peer" -n nc -lk 198.18.9.2 7
+}
+
+# The index is eight times the logarithm of a deviation over six samples; two runs differ by up to 12.
+@test "S3: nmap finds our initial sequence numbers as hard to predict as the kernel's" {
+	command -v nmap >/dev/null || skip "nmap is not installed"
+	start_daemon Services.Echo=yes
+	start_kernel_peer
+	timeout 80 nmap -n -Pn -O -v -p 7,8 "$STACK" 198.18.9.2 >"$T/nmap"
+	local difficulty
+	mapfile -t difficulty < <(sed -n 's/^TCP Sequence Prediction: Difficulty=\([0-9]*\).*/\1/p' "$T/nmap")
+	echo "the stack ${difficulty[0]}, the kernel ${difficulty[1]}"
+	[ "${difficulty[0]}" -ge $((difficulty[1] - 16)) ]
+	grep -q "IP ID Sequence Generation: All zeros" "$T/nmap"
+}
+
 @test "U3: datagrams faster than the owner reads are dropped and counted, others are served" {
 	start_daemon Services.Echo=yes
 	background "$OWNER" udp 5353
