@@ -106,6 +106,7 @@ struct reader {
 		unsigned line;        /* in the file */
 		const char *override; /* of --set */
 	} origin[KEYS];
+	unsigned forward_line[CONFIG_FORWARDS]; /* of the last key of each */
 };
 
 /* "bywayd: FILE:LINE: " or "bywayd: --set Section.Key=value: ", then the message. */
@@ -130,10 +131,14 @@ static void report(struct reader *r, unsigned line, const char *override, const 
 
 /* ---- the file, line by line ---- */
 
-#define SECTIONS "[Link], [Network], [Control], [Services], [Stack], [TCP], [ICMP]"
+#define SECTIONS "[Link], [Network], [Control], [Services], [Stack], [TCP], [ICMP], [Forward \"NAME\"]"
 
 static bool section_known(const char *name, size_t len)
 {
+	char forward[CONFIG_NAME_MAX];
+
+	if (config_forward_name(name, len, forward))
+		return true;
 	for (size_t i = 0; i < KEYS; i++)
 		if (strlen(keys[i].section) == len && strncmp(keys[i].section, name, len) == 0)
 			return true;
@@ -196,10 +201,29 @@ static void report_unknown(struct reader *r, const char *section, const char *na
 		       name, value);
 }
 
+/* True: the section is a forward's, and the key was seen to. */
+static bool set_forward(struct reader *r, const char *section, const char *name, const char *value)
+{
+	char forward[CONFIG_NAME_MAX];
+
+	if (!config_forward_name(section, strlen(section), forward))
+		return false;
+	const char *wrong = config_forward(r->config, forward, name, value, r->override != NULL);
+	if (wrong)
+		report(r, r->line, r->override, "[%s] %s=%s: %s", section, name, value, wrong);
+	for (unsigned i = 0; i < r->config->forwards; i++)
+		if (strcmp(r->config->forward[i].name, forward) == 0)
+			r->forward_line[i] = r->override ? 0 : r->line;
+	return true;
+}
+
 /* One key from the file or from --set. */
 static void set_key(struct reader *r, const char *section, const char *name, const char *value)
 {
 	size_t i;
+
+	if (set_forward(r, section, name, value))
+		return;
 	char expected[160];
 	const struct config_key *key = find_key(section, name, &i);
 	enum source source = r->override ? SOURCE_SET : SOURCE_FILE;
@@ -340,6 +364,11 @@ static void check_all(struct reader *r)
 		check_host(r);
 	if (!r->failed)
 		check_gateways(r);
+	for (unsigned i = 0; i < c->forwards && !r->failed; i++) {
+		const char *wrong = config_forward_check(c, &c->forward[i]);
+		if (wrong)
+			report(r, r->forward_line[i], NULL, "[Forward \"%s\"]: %s", c->forward[i].name, wrong);
+	}
 }
 
 /* ---- the whole ---- */

@@ -36,6 +36,14 @@ const char *config_ecn(struct config *c, const struct config_key *key, const cha
 const char *config_probe(struct config *c, const struct config_key *key, const char *text, bool first);
 const char *config_ports(struct config *c, const struct config_key *key, const char *text, bool first);
 
+/* ---- config_forward.c ---- */
+/* The NAME of a section called `Forward "NAME"` (without the brackets, `len` bytes), or false. */
+bool config_forward_name(const char *section, size_t len, char name[CONFIG_NAME_MAX]);
+/* One key of that section; NULL, or what is wrong with it and what to write. `replace`: a second value is no mistake. */
+const char *config_forward(struct config *c, const char *forward, const char *key, const char *text, bool replace);
+/* What the keys of one forward must agree on; decides which end is the stack's. NULL, or what is wrong. */
+const char *config_forward_check(const struct config *c, struct config_forward *f);
+
 /* Writes what `key` expects, for a message. */
 void config_expects(const struct config_key *key, char *out, size_t size);
 

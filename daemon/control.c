@@ -110,26 +110,25 @@ static int listener_inherited(void)
 	return -1;
 }
 
-/* Removes the socket file of a daemon that is gone. 0, or -EADDRINUSE when it is in use, logged. */
-static int listener_clear_path(const struct sockaddr_un *addr)
+int control_clear_path(const struct sockaddr_un *addr, int type, const char *key)
 {
 	struct stat st;
 
 	if (lstat(addr->sun_path, &st) < 0)
 		return 0;
 	if (!S_ISSOCK(st.st_mode)) {
-		daemon_log(LOG_ERR, "control: %s exists and is not a socket; remove it, or set [Control] Socket=",
-			  addr->sun_path);
+		daemon_log(LOG_ERR, "control: %s exists and is not a socket; remove it, or change %s",
+			  addr->sun_path, key);
 		return -EADDRINUSE;
 	}
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	int error = connect(fd, (const void *)addr, sizeof(*addr)) < 0 ? errno : 0;
 	close(fd);
 	if (error == ECONNREFUSED && unlink(addr->sun_path) == 0)
 		return 0;
-	daemon_log(LOG_ERR, "control: another program answers on %s; stop it, or set [Control] Socket=", addr->sun_path);
+	daemon_log(LOG_ERR, "control: another program answers on %s; stop it, or change %s", addr->sun_path, key);
 	return -EADDRINUSE;
 }
 
@@ -146,6 +145,14 @@ static void listener_make_folder(const char *path)
 	}
 }
 
+void control_give_to_group(struct daemon *d, const char *path)
+{
+	const struct control *k = d->control;
+
+	if (k->has_group && chown(path, (uid_t)-1, k->group) < 0)
+		daemon_log(LOG_WARNING, "control: cannot give %s to the group: %s", path, strerror(errno));
+}
+
 /* A socket file that root, the daemon's user and the group may use. */
 static int listener_bind(struct control *k, int fd, const struct sockaddr_un *addr)
 {
@@ -156,8 +163,7 @@ static int listener_bind(struct control *k, int fd, const struct sockaddr_un *ad
 	umask(mask);
 	if (error)
 		return error;
-	if (k->has_group && chown(addr->sun_path, (uid_t)-1, k->group) < 0)
-		daemon_log(LOG_WARNING, "control: cannot give %s to the group: %s", addr->sun_path, strerror(errno));
+	control_give_to_group(k->daemon, addr->sun_path);
 	if (stat(addr->sun_path, &st) == 0) {
 		k->file_dev = st.st_dev;
 		k->file_inode = st.st_ino;
@@ -174,7 +180,7 @@ static int listener_make(struct control *k, const char *path)
 	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path) >= (int)sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
 	listener_make_folder(path);
-	int error = listener_clear_path(&addr);
+	int error = control_clear_path(&addr, SOCK_SEQPACKET, "[Control] Socket=");
 	if (error)
 		return error;
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -173,6 +173,11 @@ static void keep_fixed(const struct config *old, struct config *new)
 	if (strcmp(old->socket_path, new->socket_path) != 0 || strcmp(old->group, new->group) != 0 ||
 	    old->sandbox != new->sandbox)
 		daemon_log(LOG_WARNING, "reload: [Control] Socket=, Group= and Sandbox= take effect at the next start");
+	if (old->forwards != new->forwards ||
+	    memcmp(old->forward, new->forward, old->forwards * sizeof(old->forward[0])) != 0)
+		daemon_log(LOG_WARNING, "reload: [Forward] sections take effect at the next start");
+	new->forwards = old->forwards;
+	memcpy(new->forward, old->forward, sizeof(new->forward));
 	new->tun = old->tun;
 	new->mtu = old->mtu;
 	new->offload = old->offload;
@@ -242,6 +247,7 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 	sd_notify(0, "STOPPING=1\nSTATUS=closing connections");
 	control_close(d);
 	services_stop(d);
+	forwards_stop(d);
 	endpoints_close_all(d, false);
 	stack_shutdown_all(d->stack, daemon_now(), false);
 	daemon_kick(d);
@@ -311,6 +317,8 @@ static int start(struct daemon *d)
 		error = services_start(d);
 	if (!error)
 		error = control_open(d);
+	if (!error)
+		error = forwards_start(d);
 	if (!error && (error = host_watch(d)) >= 0 && (error = link_start(d)) >= 0)
 		error = sandbox_enter(d);
 	return error < 0 ? error : 0;
@@ -321,7 +329,9 @@ static void finish(struct daemon *d)
 	control_close(d);
 	if (d->stack) {
 		services_stop(d);
+		forwards_stop(d);
 		endpoints_close_all(d, true);
+		forwards_free(d);
 		stack_shutdown_all(d->stack, daemon_now(), true);
 		stack_run(d->stack, daemon_now());
 		stack_free(d->stack);

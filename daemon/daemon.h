@@ -21,6 +21,7 @@ struct control;
 struct link;
 struct host;
 struct services;
+struct forwards;
 struct account;
 
 /* ---- config.c: the configuration file (libinih), --set, defaults, checks ---- */
@@ -28,6 +29,21 @@ struct account;
 #define CONFIG_ROUTES 32
 struct config_prefix { struct stack_addr addr; uint8_t prefix; };
 struct config_route { struct config_prefix dest; struct stack_addr gateway; };
+#define CONFIG_FORWARDS 16
+#define CONFIG_NAME_MAX 32
+enum place_type { PLACE_NONE, PLACE_TCP, PLACE_UDP, PLACE_UNIX };
+struct config_place {
+	enum place_type type;
+	bool has_addr;
+	struct stack_endpoint at; /* PLACE_TCP, PLACE_UDP */
+	char path[108];           /* PLACE_UNIX */
+};
+struct config_forward {
+	char name[CONFIG_NAME_MAX];
+	struct config_place listen, connect; /* Listen=, Connect= */
+	bool proxy;                 /* ProxyProtocol=no: a PROXY header of version 2 before the data */
+	bool inwards;               /* the stack listens and the host is connected to; else the other way round */
+};
 struct config {
 	/* [Link] */
 	bool tun;                   /* Type=tap|tun */
@@ -53,6 +69,9 @@ struct config {
 	/* [Stack], [TCP]: keys map onto struct stack_config */
 	struct stack_config stack;
 	unsigned backlog;           /* [TCP] Backlog=128, default of BYWAY_LISTEN */
+	/* [Forward "NAME"] */
+	struct config_forward forward[CONFIG_FORWARDS];
+	unsigned forwards;
 };
 #define CONFIG_EXIT 78 /* EX_CONFIG of sysexits.h */
 /*
@@ -88,6 +107,7 @@ struct daemon {
 	struct endpoint *endpoints; /* list of all */
 	uint64_t connections;       /* TCP connections among the endpoints, for the status line */
 	struct services *services;
+	struct forwards *forwards;
 	struct account *accounts;   /* endpoints by user, owner.c */
 	sd_event_source *status_timer; /* a status line that waits for its second to pass */
 	stack_time status_sent;     /* when the last status line went out */
@@ -135,6 +155,14 @@ void host_close(struct daemon *d);
 /* Opens those that the configuration has and that are not open, closes the others. 0 or negative errno, logged. */
 int services_start(struct daemon *d);
 void services_stop(struct daemon *d);
+
+/* ---- forward.c: servers of the host on the stack's addresses, and the other way round ---- */
+/* Opens all of them; 0 or negative errno, logged. Host ports below 1024 need their privilege now. */
+int forwards_start(struct daemon *d);
+/* No new connections; those there are live on. */
+void forwards_stop(struct daemon *d);
+/* After the last connection is gone. */
+void forwards_free(struct daemon *d);
 
 /* ---- endpoint.c: one socket of the stack and the owner's end of it ---- */
 
@@ -195,6 +223,11 @@ void endpoints_close_all(struct daemon *d, bool abort);
 /* ---- control.c, diag.c: the control socket ---- */
 int control_open(struct daemon *d); /* from socket activation, or makes the socket */
 void control_close(struct daemon *d);
+struct sockaddr_un;
+/* Removes the socket file of a program that is gone. 0, or -EADDRINUSE when it is in use, logged with the key that names it. */
+int control_clear_path(const struct sockaddr_un *addr, int type, const char *key);
+/* A socket file of ours to [Control] Group=, if there is such a group; logged when that fails. */
+void control_give_to_group(struct daemon *d, const char *path);
 
 /* ---- sandbox.c: what is left of privileges after the link is up (libcap-ng, libseccomp) ---- */
 int sandbox_enter(struct daemon *d);

@@ -89,23 +89,15 @@ static ino_t inode_of(int fd)
 	return fstat(fd, &st) == 0 ? st.st_ino : 0;
 }
 
-void *owner_new(struct daemon *d, const struct owner *who, size_t size, int type, bool nonblock, int fd[2],
-		int *error, const char **why)
+void *owner_new_bare(struct daemon *d, const struct owner *who, size_t size, int *error, const char **why)
 {
 	struct endpoint *e;
 
 	*error = admit(d, who, why);
 	if (*error)
 		return NULL;
-	*error = make_pair(type, nonblock, fd, why);
-	if (*error) {
-		release(d, who->uid);
-		return NULL;
-	}
 	e = calloc(1, size);
 	if (!e) {
-		close(fd[0]);
-		close(fd[1]);
 		release(d, who->uid);
 		*error = -ENOMEM;
 		*why = "the daemon is out of memory";
@@ -113,6 +105,21 @@ void *owner_new(struct daemon *d, const struct owner *who, size_t size, int type
 	}
 	e->daemon = d;
 	e->owner = *who;
+	return e;
+}
+
+void *owner_new(struct daemon *d, const struct owner *who, size_t size, int type, bool nonblock, int fd[2],
+		int *error, const char **why)
+{
+	struct endpoint *e = owner_new_bare(d, who, size, error, why);
+
+	if (!e)
+		return NULL;
+	*error = make_pair(type, nonblock, fd, why);
+	if (*error) {
+		owner_free(e);
+		return NULL;
+	}
 	e->inode = inode_of(fd[1]);
 	return e;
 }

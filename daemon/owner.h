@@ -20,6 +20,8 @@
  */
 void *owner_new(struct daemon *d, const struct owner *who, size_t size, int type, bool nonblock, int fd[2],
 		int *error, const char **why);
+/* The same without a pair. */
+void *owner_new_bare(struct daemon *d, const struct owner *who, size_t size, int *error, const char **why);
 /* The object only; descriptors and the stack's socket are the caller's. */
 void owner_free(struct endpoint *e);
 /*
@@ -46,6 +48,7 @@ struct stream {
 	int fd;                   /* our end */
 	int owner_fd;             /* the owner's, until it is handed over; then -1 */
 	uint32_t seen;            /* bytes at the head of what we can read that are parked or were handled already */
+	bool foreign;             /* `fd` is a socket of the host and not one end of a pair */
 	bool connected;           /* data may flow */
 	bool half_closed;         /* the owner sends no more (EPOLLRDHUP) */
 	bool gone;                /* the owner has closed (EPOLLHUP) */
@@ -55,7 +58,7 @@ struct stream {
 	bool closed;              /* the stack is through with both directions */
 	uint64_t given;           /* bytes that the owner's end was given */
 	connect_done *done;       /* who waits for the handshake, or NULL */
-	void *arg;                /* theirs */
+	void *arg;                /* theirs; or the forward */
 	struct listener *listener; /* whose message carries the owner's end, not taken yet; or NULL */
 };
 
@@ -65,6 +68,11 @@ struct stream {
  */
 struct stream *stream_new(struct daemon *d, const struct owner *who, bool nonblock, bool parked, int *error,
 			  const char **why);
+/*
+ * The same around a stream socket of the host, which it takes, in place of a pair (closed on
+ * failure). `service` names it in the table. NULL and *error.
+ */
+struct stream *stream_adopt(struct daemon *d, const struct owner *who, int fd, const char *service, int *error);
 /* Gives it its socket and enters it into the list. */
 void stream_attach(struct stream *s, struct sock *sock);
 /* The owner gets its end (the caller sends it): begins to watch ours. 0 or -errno. */

@@ -17,10 +17,15 @@
  * How a connection in progress looks: the owner's end is filled with parked bytes until it
  * does not poll writable (unix_writable: more than a quarter of the send buffer in use), and
  * the last of them, by itself, stays as the byte above when the others are removed.
+ *
+ * A forwarded connection (forward.c) has a socket of the host in place of a pair. There SO_LINGER
+ * makes the RST, and no byte is left unread: it would hold the whole buffer that it came in, and
+ * the host's TCP would keep its window closed.
  */
 #include "daemon/owner.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -84,6 +89,27 @@ struct stream *stream_new(struct daemon *d, const struct owner *who, bool nonblo
 	return s;
 }
 
+struct stream *stream_adopt(struct daemon *d, const struct owner *who, int fd, const char *service, int *error)
+{
+	const char *why;
+	int one = 1;
+	struct stream *s = owner_new_bare(d, who, sizeof(*s), error, &why);
+
+	if (!s) {
+		close(fd);
+		return NULL;
+	}
+	s->fd = fd;
+	s->owner_fd = -1;
+	s->foreign = true;
+	s->endpoint.ops = &stream_ops;
+	s->endpoint.connection = true;
+	s->endpoint.service = service;
+	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* the sender has waited already, if it wanted to */
+	return s;
+}
+
 void stream_attach(struct stream *s, struct sock *sock)
 {
 	s->endpoint.sock = sock;
@@ -110,6 +136,8 @@ void stream_free(struct stream *s, bool reset)
 
 	if (!reset)
 		discard(s, s->seen);
+	else if (s->foreign)
+		setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
 	if (s->listener)
 		listener_forget(s->listener, s);
 	if (s->endpoint.sock)
@@ -153,7 +181,7 @@ static bool unwanted(struct stream *s)
 static size_t on_receive(struct endpoint *e, const void *data, size_t len)
 {
 	struct stream *s = stream_of(e);
-	ssize_t n = s->gone ? 0 : send(s->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n = s->gone || !s->connected ? 0 : send(s->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n < 0)
 		return unwanted(s) ? len : 0;
@@ -168,6 +196,8 @@ static void push(struct stream *s)
 	struct iovec iov[LOAN_PIECES];
 	unsigned pieces = LOAN_PIECES;
 
+	if (!s->connected)
+		return;
 	while (stack_recv_peek(sock, iov, &pieces) > 0) {
 		struct msghdr m = {.msg_iov = iov, .msg_iovlen = pieces};
 		ssize_t n = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -215,7 +245,7 @@ static void *shorten(struct iovec *iov, unsigned *pieces, size_t len)
 
 /*
  * Reads one loan of send-queue space full, as far as the owner has written. When that takes
- * all there is, the last byte is only looked at. False: nothing more to be had now.
+ * all there is, the last byte of a pair is only looked at. False: nothing more to be had now.
  */
 static bool pull_once(struct stream *s)
 {
@@ -230,7 +260,7 @@ static bool pull_once(struct stream *s)
 	space = stack_send_space(sock, fresh, iov + 1, &pieces);
 	if (space == 0)
 		return false;
-	bool all = space >= fresh;
+	bool all = space >= fresh && !s->foreign;
 	size_t want = s->seen + (all ? fresh - 1 : space);
 	unsigned total = pieces + 1;
 	void *last = shorten(iov, &total, want);

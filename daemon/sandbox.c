@@ -56,7 +56,8 @@ static const unsigned long requests[] = {
 /* Pairs for owners, netlink, and the name services' sockets. */
 static const int families[] = {AF_UNIX, AF_NETLINK};
 
-static int allow_all(scmp_filter_ctx filter)
+/* `forwards`: sockets of the host, to reach its servers. */
+static int allow_all(scmp_filter_ctx filter, bool forwards)
 {
 	int error = 0;
 
@@ -70,7 +71,7 @@ static int allow_all(scmp_filter_ctx filter)
 					 SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)families[i]));
 	/* Interface names are asked for over whatever socket there is: refused, not fatal. */
 	if (!error)
-		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+		error = seccomp_rule_add(filter, forwards ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
 					 SCMP_A0_32(SCMP_CMP_EQ, AF_INET));
 	if (!error)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
@@ -78,14 +79,14 @@ static int allow_all(scmp_filter_ctx filter)
 	return error;
 }
 
-static int filter_calls(void)
+static int filter_calls(bool forwards)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 
 	if (!filter)
 		return -EPERM; /* libseccomp does not say why; a filter that forbids seccomp(2) is the usual reason */
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: each call costs the same */
-	int error = allow_all(filter);
+	int error = allow_all(filter, forwards);
 	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);
@@ -123,7 +124,7 @@ int sandbox_enter(struct daemon *d)
 	if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		error = -errno;
 	if (!error && !SANITIZED)
-		error = filter_calls();
+		error = filter_calls(d->config.forwards > 0);
 	if (error)
 		daemon_log(LOG_ERR, "the sandbox cannot be set up: %s; set [Control] Sandbox=no to do without",
 			   strerror(-error));
