@@ -44,9 +44,11 @@ uint16_t tcp_window_field(struct tcb *t)
 	return (uint16_t)field;
 }
 
+/* What the window field cannot say is no news: without scaling a large buffer has always more than it. */
 void tcp_window_update(struct tcb *t)
 {
-	uint32_t offered = right_edge_room(t), space = tcp_receive_space(t);
+	uint32_t offered = right_edge_room(t);
+	uint32_t space = min_u32(tcp_receive_space(t), TCP_WINDOW_UNSCALED << t->rcv_scale);
 	uint32_t step = window_step(t, space, 2);
 
 	if (!tcp_state_receives(tcb_state(t)) || offered > t->recv_limit / 2 || space < offered + step)

@@ -18,6 +18,7 @@ PREFIXES = {
 # Linux's numbers that Python does not name.
 LINUX = {
     "NULL": 0, "true": 1, "false": 0,
+    "EPOLL_CTL_ADD": 1, "EPOLL_CTL_DEL": 2, "EPOLL_CTL_MOD": 3,
     "SIOCINQ": 0x541b, "SIOCOUTQ": 0x5411, "SIOCOUTQNSD": 0x894b,
     "MSG_FASTOPEN": 0x20000000, "MSG_ZEROCOPY": 0x4000000, "MSG_MORE": 0x8000, "MSG_NOSIGNAL": 0x4000,
     "MSG_ERRQUEUE": 0x2000, "MSG_WAITFORONE": 0x10000, "MSG_EOR": 0x80,

@@ -213,7 +213,7 @@ def parse_hex(parser):
 def parse_icmp(parser, ip):
     kind = icmp_number(parser, ICMP_TYPES, "type")
     code = 0
-    if parser.take(re.compile(r"(?!mtu\b|id\b)(?=[a-z])")):
+    if parser.take(re.compile(r"(?!mtu\b|id\b)(?=[A-Za-z])")):
         code = icmp_number(parser, ICMP_CODES, "code")
     mtu = parser.number("mtu", 65535) if parser.take(re.compile(r"mtu\b")) else None
     number = parser.number("id", 65535) if parser.take(re.compile(r"id\b")) else 0
@@ -334,6 +334,8 @@ def read(data, time):
 
 def follows(first, last, wanted):
     """Why `last` is no further piece of the packet that `first` is a piece of; None: it is one."""
+    if not first.length:
+        return "this is sent before it"
     same = ("ack", "window", "urgent", "option_space")
     for name in same:
         if getattr(first, name) != getattr(last, name):

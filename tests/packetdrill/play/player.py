@@ -5,7 +5,9 @@ waited for and then compared, its time included; so a packet that nobody expects
 one that somebody does, or at the script's end.
 """
 import os
+import re
 import subprocess
+import tempfile
 
 import calls
 import constants
@@ -27,7 +29,7 @@ class Failed(Exception):
 
 
 class Player:
-    def __init__(self, script, program, options, directory):
+    def __init__(self, script, wishes, program, options, directory):
         self.script = script
         self.options = options
         self.directory = directory
@@ -38,7 +40,10 @@ class Player:
         self.tolerance = int(options.get("tolerance_usecs", 4000))
         self.tolerance_percent = float(options.get("tolerance_percent", 12.5))
         self.tick = int(options.get("tcp_ts_tick_usecs", 0))
-        self.host = Host(program, options.get("so_flags", f"address={self.local}"), os.environ)
+        # Where a stand-in for sysctl writes what it was asked for (settings.c).
+        self.sysctl = tempfile.NamedTemporaryFile(prefix="sysctl-")
+        self.environment = {**os.environ, "BYWAY_SYSCTL": self.sysctl.name}
+        self.host = Host(program, f"address={self.local},{wishes}", self.environment)
         self.begin = self.host.now
         self.files = {}          # descriptors: the script's to the host's
         self.connections = []
@@ -121,6 +126,7 @@ class Player:
     def play(self):
         self.command(self.script.prepare, 1)
         for event in self.script.events:
+            self.finish_started(False)
             self.set_time(event)
             action = event.action
             if isinstance(action, Syscall):
@@ -138,8 +144,15 @@ class Player:
         self.finish_started()
         self.nothing_left()
 
-    def command(self, text, line):
-        if text and subprocess.run(text, shell=True, cwd=self.directory, check=False).returncode:
+    def end(self):
+        """Closes everything; what the host had to complain about."""
+        self.command(self.script.clean_up, self.last.line if self.last else 1, False)
+        self.sysctl.close()
+        return self.host.end()
+
+    def command(self, text, line, must=True):
+        if text and subprocess.run(text, shell=True, cwd=self.directory, env=self.environment,
+                                  stdout=subprocess.DEVNULL, check=False).returncode and must:
             raise Failed(line, f"the command failed: {text}")
 
     # ---- system calls ----
@@ -159,13 +172,16 @@ class Player:
         else:
             self.check_reply(event, syscall, call, reply)
 
-    def finish_started(self):
+    def finish_started(self, must=True):
+        """Looks at what came of the call that may block, if it has ended; it must have before the next one."""
         if not self.started:
             return
         event, syscall, call = self.started
         reply = self.host.outcome()
         if reply is None:
-            raise Failed(event.line, f"{syscall.name} still blocks")
+            if must:
+                raise Failed(event.line, f"{syscall.name} still blocks")
+            return
         self.started = None
         tolerance = max(self.tolerance, self.tolerance_percent / 100 * (syscall.end - event.start))
         if abs(reply.now - self.begin - syscall.end) > tolerance:
@@ -251,6 +267,7 @@ class Player:
         """The next packet of the connection, its numbers the script's."""
         sent = self.next_packet(event.line, connection, True)
         if sent is None:
+            self.finish_started(False)
             raise Failed(event.line, f"nothing is sent any more\n  script: {packet.text(script)}")
         if connection.state == "SYN received" and script.flags & SYN and script.flags & ACK:
             connection.state = "SYN-ACK sent"
@@ -302,7 +319,7 @@ class Player:
 
     def code(self, event, code):
         self.wait(event)
-        self.finish_started()
+        self.finish_started(False)
         if self.current is None or self.current.fd < 0:
             raise Wrong(event.line, "there is no socket that the code could be about")
         for name, read in (("TCP_INFO", constants.tcp_info), ("TCP_CC_INFO", constants.bbr_info),
@@ -331,22 +348,24 @@ def inbound(event):
     return isinstance(event.action, (packet.Tcp, packet.Icmp)) and not event.action.outbound
 
 
-def play(path, text, program, options, defines, directory):
-    """None, or what is wrong: "FILE:LINE: why"."""
-    player = None
-    line = 0
+def settings(text):
+    """What a script wants of the stack: its lines "// settings: name=value,..."."""
+    return ",".join(re.findall(r"^// settings: (.*)$", text, re.M))
+
+
+def play(path, text, program, options, defines):
+    """None, or what is wrong: "FILE:LINE: why". A script's own options win over `options`."""
+    name, directory = os.path.basename(path), os.path.dirname(path) or "."
+    player, line, why = None, 1, ""
     try:
         script = parse(text, defines)
-        options = {**script.options, **options}
-        player = Player(script, program, options, directory)
+        player = Player(script, settings(text), program, {**options, **script.options}, directory)
         player.play()
     except (Wrong, Failed) as error:
         line, why = error.line, str(error)
     except Died as error:
         line, why = player.last.line if player and player.last else 1, str(error)
-    else:
-        why = ""
-    ended = player.host.end() if player else ""
-    if ended and not why:
-        why = ended
-    return f"{path}:{line}: {why}" if why else None
+    finally:
+        ended = player.end() if player else ""
+    why = why or ended
+    return f"{name}:{line}: {why}" if why else None

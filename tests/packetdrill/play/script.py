@@ -292,6 +292,6 @@ def parse(text, defines):
         script.clean_up = command[1]
     if not parser.at_end():
         raise parser.wrong("something follows the last command")
-    if not script.events or script.events[0].kind != "absolute" or script.events[0].start != 0:
+    if not script.events or script.events[0].kind == "any" or script.events[0].start != 0:
         raise Wrong(script.events[0].line if script.events else 1, "the first event must be at time 0")
     return script
