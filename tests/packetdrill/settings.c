@@ -84,20 +84,26 @@ static const struct {
 	{"tso", set_tso},
 };
 
-static void apply(struct world *w, const char *name, const char *value)
+static bool apply(struct world *w, const char *name, const char *value)
 {
 	struct in_addr address;
 
-	if (strcmp(name, "address") == 0 && inet_pton(AF_INET, value, &address) == 1)
+	if (strcmp(name, "address") == 0 && inet_pton(AF_INET, value, &address) == 1) {
 		w->address = stack_addr_v4(&address);
+		return true;
+	}
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (strcmp(name, table[i].name) == 0)
+		if (strcmp(name, table[i].name) == 0) {
 			table[i].set(&w->config, value);
+			return true;
+		}
+	return false;
 }
 
-void settings_apply(struct world *w, const char *text)
+bool settings_apply(struct world *w, const char *text)
 {
 	char *copy = strdup(text ? text : ""), *rest = copy, *line;
+	bool known = true;
 
 	while (rest && (line = strsep(&rest, ",\n"))) {
 		char *value = strchr(line, '=');
@@ -105,7 +111,8 @@ void settings_apply(struct world *w, const char *text)
 		if (!value)
 			continue;
 		*value++ = '\0';
-		apply(w, line, value);
+		known = apply(w, line, value) && known;
 	}
 	free(copy);
+	return known;
 }

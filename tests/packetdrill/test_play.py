@@ -181,6 +181,7 @@ OPEN = SOCKET + """+0 bind(3, ..., ...) = 0
 +0 accept(3, ..., ...) = 4
 """
 WRONG_TEXTS = {
+    "// settings: tcp_nonsense=1\n" + SOCKET: (1, "wrong settings"),
     "": (1, "the first event"),
     "+1 close(3) = 0\n": (1, "the first event"),
     SOCKET + "+0 close(3)\n": (3, "expected '='"),

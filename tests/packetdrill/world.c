@@ -83,8 +83,8 @@ struct world *world_new(const char *settings)
 	/* Linux's sizes, which the public scripts expect: a window scale of 8 comes of the first. */
 	w->config.recv_buffer = 15u << 20;
 	w->config.send_buffer = 4u << 20;
-	settings_apply(w, settings);
-	w->stack = stack_new(&w->config, &ops, w, w->now);
+	if (settings_apply(w, settings))
+		w->stack = stack_new(&w->config, &ops, w, w->now);
 	if (!w->stack || stack_address_add(w->stack, w->now, &w->address, 16) ||
 	    stack_route_add(w->stack, &everywhere, 0, &everywhere)) {
 		world_free(w);

@@ -79,8 +79,8 @@ struct world {
 	struct file *file[FILES_MAX];
 };
 
-/* Settings are "name=value", separated by commas or line ends; a name we do not have is passed over. */
-void settings_apply(struct world *w, const char *text);
+/* Settings are "name=value", separated by commas or line ends; false: one has a name we do not have. */
+bool settings_apply(struct world *w, const char *text);
 
 struct world *world_new(const char *settings);
 void world_free(struct world *w);
