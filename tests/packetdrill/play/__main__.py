@@ -5,6 +5,7 @@
 HOST is the program that has the stack inside. The options are named as packetdrill's are, and are
 for scripts that do not have them at their head: --local_ip=, --remote_ip=, --tolerance_usecs=,
 --tolerance_percent=, --tcp_ts_tick_usecs=, --strict_segments, --tcp_ts_ecr_scaled; besides, -D NAME=VALUE.
+With --commands the commands in scripts are run, which change the machine: `public` makes a place for them.
 """
 import multiprocessing
 import os

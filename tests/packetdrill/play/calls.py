@@ -150,6 +150,7 @@ def vector(name):
     def call(player, arguments):
         memory = Memory()
         array, lengths = iovec(memory, arguments[1])
+        want(arguments[2] == len(lengths), "the count is not that of the array")
         point_iovec(memory, array, arguments[1], lengths)
         return Call(name, memory, [player.fd(arguments[0]), array, *integers(arguments, 2)])
     return call
@@ -300,6 +301,7 @@ def call_poll(player, arguments):
     want(isinstance(arguments[0], list) and all(isinstance(p, Struct) and {"fd", "events"} <= set(p.members)
                                                 for p in arguments[0]), "[{fd=, events=, revents=}, ...]")
     polled = [p.members for p in arguments[0]]
+    want(arguments[1] == len(polled), "the count is not that of the array")
     where = memory.put(b"".join(struct.pack(POLLFD, player.fd(p["fd"]), p["events"], 0) for p in polled))
 
     def check(reply):
