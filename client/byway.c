@@ -148,6 +148,7 @@ static int talk_descriptor(struct byway *b, struct nlmsghdr *m, unsigned flags)
 	int fd;
 
 	b->last_id = 0;
+	option_put_presets(b, m);
 	if (talk_exchange(b, m, take_socket, b, &fd) < 0)
 		return -1;
 	if (fd < 0)

@@ -58,6 +58,21 @@ ssize_t byway_sendto(int fd, const void *data, size_t len, int flags,
 ssize_t byway_recvfrom(int fd, void *data, size_t len, int flags,
 		       struct sockaddr *from, socklen_t *from_len);
 
+/*
+ * setsockopt(2), getsockopt(2) and, for SIOCINQ, SIOCOUTQ and SIOCOUTQNSD, ioctl(2) on the stack's
+ * socket behind a descriptor: the host's levels, names, values and errors. The descriptor's user
+ * and root may. ENOENT: it is no descriptor of a socket that the stack still has.
+ */
+int byway_setsockopt(struct byway *b, int fd, int level, int name, const void *value, socklen_t len);
+int byway_getsockopt(struct byway *b, int fd, int level, int name, void *value, socklen_t *len);
+int byway_ioctl(struct byway *b, int fd, unsigned long request, int *value);
+/*
+ * An option for the next socket that byway_connect, byway_listen or byway_datagram opens: set before
+ * it binds, listens or connects, as TCP_MAXSEG and SO_REUSEPORT need it. That call forgets it, and
+ * fails if the option does. ENOBUFS: too many. byway_listen always has SO_REUSEADDR.
+ */
+int byway_presetsockopt(struct byway *b, int level, int name, const void *value, socklen_t len);
+
 /* After the last call that made a descriptor: its socket's id, and our own address. */
 uint64_t byway_last_id(const struct byway *b);
 int byway_last_local(const struct byway *b, struct sockaddr *local, socklen_t *local_len);

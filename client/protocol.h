@@ -39,17 +39,41 @@ static inline bool byway_message_ok(const struct nlmsghdr *m, size_t left)
 
 /* nlmsg_type of Byway's own family; no fixed header, attributes follow nlmsghdr. */
 enum byway_type {
-	BYWAY_CONNECT = 0x100, /* PROTOCOL, REMOTE, [LOCAL], [NODELAY], [NONBLOCK] -> BYWAY_SOCKET + descriptor */
-	BYWAY_LISTEN,          /* LOCAL, [BACKLOG] -> BYWAY_SOCKET + listening descriptor */
-	BYWAY_DATAGRAM,        /* [LOCAL], [REMOTE], [BROADCAST] -> BYWAY_SOCKET + datagram descriptor */
+	BYWAY_CONNECT = 0x100, /* PROTOCOL, REMOTE, [LOCAL], [NODELAY], [NONBLOCK], [OPTIONS] -> BYWAY_SOCKET + descriptor */
+	BYWAY_LISTEN,          /* LOCAL, [BACKLOG], [OPTIONS] -> BYWAY_SOCKET + listening descriptor */
+	BYWAY_DATAGRAM,        /* [LOCAL], [REMOTE], [BROADCAST], [OPTIONS] -> BYWAY_SOCKET + datagram descriptor */
 	BYWAY_SOCKET,          /* answer: ID, LOCAL, [REMOTE]; one descriptor by SCM_RIGHTS */
 	BYWAY_GET_TCB,         /* ID -> BYWAY_TCB */
 	BYWAY_TCB,             /* answer: attributes of enum byway_tcb_attr */
 	BYWAY_GET_STATS,       /* -> BYWAY_STATS, several messages with NLM_F_MULTI, then NLMSG_DONE */
 	BYWAY_STATS,           /* answer: nested COUNTER attributes */
 	BYWAY_GET_STATUS,      /* -> BYWAY_STATUS */
-	BYWAY_STATUS           /* answer: VERSION, LINK_NAME, LINK_MTU, LINK_TYPE, UPTIME */
+	BYWAY_STATUS,          /* answer: VERSION, LINK_NAME, LINK_MTU, LINK_TYPE, UPTIME */
+	BYWAY_SET_OPTION,      /* ID or INODE, OPTION_LEVEL, OPTION_NAME, [OPTION_VALUE] -> NLMSG_ERROR, 0: done */
+	BYWAY_GET_OPTION,      /* ID or INODE, OPTION_LEVEL, OPTION_NAME, [OPTION_LENGTH] -> BYWAY_OPTION */
+	BYWAY_OPTION           /* answer: OPTION_VALUE */
 };
+
+/*
+ * Socket options are setsockopt(2)'s and getsockopt(2)'s: the host's levels, names, values and
+ * errors. A level of the protocol's own asks for what ioctl(2) tells of a socket: the option's
+ * name is SIOCINQ, SIOCOUTQ or SIOCOUTQNSD, its value an int; what waits in the descriptors
+ * between owner and daemon is counted.
+ */
+#define BYWAY_LEVEL_IOCTL 0x42570000
+#define BYWAY_OPTION_VALUE_MAX 512 /* bytes */
+
+/*
+ * BYWAY_A_OPTIONS: options that a socket is to have before it is opened, one after another; each is
+ * this and then its value, filled up to a multiple of 8 bytes. The first that fails ends the request.
+ */
+struct byway_option {
+	int32_t level, name;
+	uint32_t len; /* of the value */
+	uint32_t reserved;
+};
+static_assert(sizeof(struct byway_option) == 16, "byway_option is part of the protocol");
+#define BYWAY_OPTIONS_MAX 768 /* bytes of BYWAY_A_OPTIONS */
 
 enum byway_attr {
 	BYWAY_A_UNSPEC,
@@ -70,6 +94,12 @@ enum byway_attr {
 	BYWAY_A_LINK_MTU,  /* u32, bytes */
 	BYWAY_A_LINK_TYPE, /* string: "tap", "tun" */
 	BYWAY_A_UPTIME,    /* u64, microseconds */
+	BYWAY_A_INODE,         /* u64: of the owner's endpoint descriptor, in place of ID */
+	BYWAY_A_OPTION_LEVEL,  /* u32: SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP, BYWAY_LEVEL_IOCTL */
+	BYWAY_A_OPTION_NAME,   /* u32 */
+	BYWAY_A_OPTION_VALUE,  /* up to BYWAY_OPTION_VALUE_MAX bytes */
+	BYWAY_A_OPTION_LENGTH, /* u32: the most bytes wanted; absent: all */
+	BYWAY_A_OPTIONS,       /* struct byway_option, repeated; up to BYWAY_OPTIONS_MAX bytes */
 	BYWAY_A_MAX
 };
 

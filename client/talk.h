@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 #define TALK_PATIENCE 10000   /* milliseconds for an answer, connects excepted */
-#define TALK_REQUEST_MAX 1024 /* bytes of one request of ours */
+#define TALK_REQUEST_MAX 2048 /* bytes of one request of ours */
 
 struct byway {
 	int fd;
@@ -20,6 +20,8 @@ struct byway {
 	uint64_t last_id;           /* of the last descriptor made */
 	struct byway_address local; /* its own address */
 	char error[256];            /* what was said about the last failure */
+	uint32_t preset_len;        /* bytes of `preset` */
+	_Alignas(8) uint8_t preset[BYWAY_OPTIONS_MAX]; /* BYWAY_A_OPTIONS of the next socket */
 	_Alignas(8) uint8_t request[TALK_REQUEST_MAX];
 	_Alignas(8) uint8_t answer[BYWAY_MESSAGE_MAX];
 };
@@ -33,6 +35,9 @@ struct nlmsghdr *talk_begin(struct byway *b, uint16_t type, uint16_t flags);
 int talk_exchange(struct byway *b, struct nlmsghdr *request, mnl_cb_t each, void *arg, int *fd);
 /* Keeps the words; sets errno and returns -1. */
 int talk_fail(struct byway *b, int error, const char *text);
+
+/* option.c: adds what byway_presetsockopt was told, once. */
+void option_put_presets(struct byway *b, struct nlmsghdr *m);
 
 /* From and to the host's addresses. False: not IPv4, nor IPv6 with a mapped IPv4 address. */
 bool talk_address_from(struct byway_address *out, const struct sockaddr *sa, socklen_t len);

@@ -2,7 +2,7 @@
  * The control socket, as its own files see it: control.c (listener), control_client.c
  * (conversations, queues, answers), control_request.c (parsing, errors, who may do what),
  * control_open.c (connect, listen, datagram), control_info.c (control block, counters,
- * status), control_route.c (rtnetlink dumps) and diag.c (sock_diag).
+ * status), control_option.c (socket options), control_route.c (rtnetlink dumps) and diag.c (sock_diag).
  *
  * Invariants:
  * - A client's requests are read only while nothing waits to be sent to it and no dump of its
@@ -169,6 +169,8 @@ int control_get_tcb(struct request *q);   /* control_info.c */
 int control_get_stats(struct request *q);
 int control_get_status(struct request *q);
 int control_route_get(struct request *q); /* control_route.c */
+int control_set_option(struct request *q); /* control_option.c */
+int control_get_option(struct request *q);
 int diag_get(struct request *q);          /* diag.c */
 int diag_destroy(struct request *q);
 

@@ -193,7 +193,7 @@ static int connect_now(struct request *q, const struct stack_endpoint *local, co
 	return 0;
 }
 
-int control_connect(struct request *q)
+static int open_stream(struct request *q)
 {
 	struct stack_endpoint local, remote;
 	uint8_t protocol = mnl_attr_get_u8(q->attr[BYWAY_A_PROTOCOL]);
@@ -219,7 +219,7 @@ static unsigned request_backlog(const struct request *q)
 	return n < BACKLOG_MAX ? n : BACKLOG_MAX;
 }
 
-int control_listen(struct request *q)
+static int open_listener(struct request *q)
 {
 	struct stack_endpoint local, remote;
 	struct endpoint *e = NULL;
@@ -235,7 +235,7 @@ int control_listen(struct request *q)
 	return 0;
 }
 
-int control_datagram(struct request *q)
+static int open_datagram(struct request *q)
 {
 	struct stack_endpoint local, remote;
 	struct endpoint *e = NULL;
@@ -250,4 +250,35 @@ int control_datagram(struct request *q)
 		return open_failed(q, error, why);
 	answer_socket(q->client, q->head->nlmsg_seq, e, fd);
 	return 0;
+}
+
+/* ---- all three, with the options that the socket is to have ---- */
+
+static int open_with_options(struct request *q, int (*open)(struct request *q))
+{
+	const struct nlattr *a = q->attr[BYWAY_A_OPTIONS];
+	struct options_wanted wanted = {0};
+	int error;
+
+	if (a)
+		wanted = (struct options_wanted){mnl_attr_get_payload(a), mnl_attr_get_payload_len(a)};
+	q->daemon->wanted = &wanted;
+	error = open(q);
+	q->daemon->wanted = NULL;
+	return error;
+}
+
+int control_connect(struct request *q)
+{
+	return open_with_options(q, open_stream);
+}
+
+int control_listen(struct request *q)
+{
+	return open_with_options(q, open_listener);
+}
+
+int control_datagram(struct request *q)
+{
+	return open_with_options(q, open_datagram);
 }

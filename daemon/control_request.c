@@ -33,10 +33,11 @@ struct form {
 
 static const struct form forms[] = {
 	{BYWAY_CONNECT, "BYWAY_CONNECT", 0, BIT(BYWAY_A_PROTOCOL) | BIT(BYWAY_A_REMOTE),
-	 BIT(BYWAY_A_LOCAL) | BIT(BYWAY_A_NODELAY) | BIT(BYWAY_A_NONBLOCK), 1, control_connect},
-	{BYWAY_LISTEN, "BYWAY_LISTEN", 0, BIT(BYWAY_A_LOCAL), BIT(BYWAY_A_BACKLOG), 1, control_listen},
+	 BIT(BYWAY_A_LOCAL) | BIT(BYWAY_A_NODELAY) | BIT(BYWAY_A_NONBLOCK) | BIT(BYWAY_A_OPTIONS), 1, control_connect},
+	{BYWAY_LISTEN, "BYWAY_LISTEN", 0, BIT(BYWAY_A_LOCAL), BIT(BYWAY_A_BACKLOG) | BIT(BYWAY_A_OPTIONS), 1,
+	 control_listen},
 	{BYWAY_DATAGRAM, "BYWAY_DATAGRAM", 0, 0,
-	 BIT(BYWAY_A_LOCAL) | BIT(BYWAY_A_REMOTE) | BIT(BYWAY_A_BROADCAST), 1, control_datagram},
+	 BIT(BYWAY_A_LOCAL) | BIT(BYWAY_A_REMOTE) | BIT(BYWAY_A_BROADCAST) | BIT(BYWAY_A_OPTIONS), 1, control_datagram},
 	{BYWAY_GET_TCB, "BYWAY_GET_TCB", 0, BIT(BYWAY_A_ID), 0, CONTROL_TURN, control_get_tcb},
 	{BYWAY_GET_STATS, "BYWAY_GET_STATS", 0, 0, 0, 1, control_get_stats},
 	{BYWAY_GET_STATUS, "BYWAY_GET_STATUS", 0, 0, 0, 1, control_get_status},
@@ -46,12 +47,17 @@ static const struct form forms[] = {
 	{RTM_GETLINK, "RTM_GETLINK", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
 	{RTM_GETROUTE, "RTM_GETROUTE", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
 	{RTM_GETNEIGH, "RTM_GETNEIGH", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
+	{BYWAY_SET_OPTION, "BYWAY_SET_OPTION", 0, BIT(BYWAY_A_OPTION_LEVEL) | BIT(BYWAY_A_OPTION_NAME),
+	 BIT(BYWAY_A_ID) | BIT(BYWAY_A_INODE) | BIT(BYWAY_A_OPTION_VALUE), CONTROL_TURN / 4, control_set_option},
+	{BYWAY_GET_OPTION, "BYWAY_GET_OPTION", 0, BIT(BYWAY_A_OPTION_LEVEL) | BIT(BYWAY_A_OPTION_NAME),
+	 BIT(BYWAY_A_ID) | BIT(BYWAY_A_INODE) | BIT(BYWAY_A_OPTION_LENGTH), CONTROL_TURN / 4, control_get_option},
 };
 
 /* Attributes that a request may carry: how they are called in an error text, and their size. */
 static const struct {
 	const char *name;
 	uint16_t size;
+	bool shorter; /* or less */
 } attributes[BYWAY_A_MAX] = {
 	[BYWAY_A_PROTOCOL] = {"PROTOCOL", sizeof(uint8_t)},
 	[BYWAY_A_LOCAL] = {"LOCAL", sizeof(struct byway_address)},
@@ -61,6 +67,12 @@ static const struct {
 	[BYWAY_A_NONBLOCK] = {"NONBLOCK", 0},
 	[BYWAY_A_BROADCAST] = {"BROADCAST", 0},
 	[BYWAY_A_ID] = {"ID", sizeof(uint64_t)},
+	[BYWAY_A_INODE] = {"INODE", sizeof(uint64_t)},
+	[BYWAY_A_OPTION_LEVEL] = {"OPTION_LEVEL", sizeof(uint32_t)},
+	[BYWAY_A_OPTION_NAME] = {"OPTION_NAME", sizeof(uint32_t)},
+	[BYWAY_A_OPTION_VALUE] = {"OPTION_VALUE", BYWAY_OPTION_VALUE_MAX, .shorter = true},
+	[BYWAY_A_OPTION_LENGTH] = {"OPTION_LENGTH", sizeof(uint32_t)},
+	[BYWAY_A_OPTIONS] = {"OPTIONS", BYWAY_OPTIONS_MAX, .shorter = true},
 };
 
 /* ---- errors ---- */
@@ -137,9 +149,9 @@ static int attribute_take(struct request *q, const struct form *form, const stru
 	}
 	if (q->attr[type])
 		return attribute_fail(q, a, "is given twice");
-	if (mnl_attr_get_payload_len(a) != attributes[type].size) {
-		snprintf(what, sizeof(what), "has %u bytes, not %u", mnl_attr_get_payload_len(a),
-			 attributes[type].size);
+	uint16_t len = mnl_attr_get_payload_len(a), size = attributes[type].size;
+	if (attributes[type].shorter ? len > size : len != size) {
+		snprintf(what, sizeof(what), "has %u bytes, not %u%s", len, size, attributes[type].shorter ? " or less" : "");
 		return attribute_fail(q, a, what);
 	}
 	q->attr[type] = a;

@@ -113,6 +113,7 @@ struct daemon {
 	stack_time status_sent;     /* when the last status line went out */
 	uint64_t status_connections; /* what it said */
 	stack_time deadline_armed;  /* what `deadline` is set to; STACK_NEVER: off */
+	const struct options_wanted *wanted; /* of the socket that the request in hand opens; NULL: nothing special */
 	bool passing;               /* inside the pass: a kick has nothing to do */
 	bool stopping;              /* SIGTERM came: ends when the last connection has */
 	sd_event_source *stop_timer; /* the end of patience with that */
@@ -219,6 +220,12 @@ int owner_datagram(struct daemon *d, const struct owner *who, const struct stack
 		   struct endpoint **e, const char **why);
 /* Drops every owner's connection; FIN first unless `abort`. */
 void endpoints_close_all(struct daemon *d, bool abort);
+
+/* ---- control_option.c ---- */
+/* BYWAY_A_OPTIONS of a request. */
+struct options_wanted { const uint8_t *data; size_t len; };
+/* Sets them all. 0 or -errno and why. */
+int options_apply(struct sock *sock, const struct options_wanted *wanted, const char **why);
 
 /* ---- control.c, diag.c: the control socket ---- */
 int control_open(struct daemon *d); /* from socket activation, or makes the socket */

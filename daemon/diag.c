@@ -11,7 +11,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <limits.h>
 #include <linux/sock_diag.h>
 #include <linux/tcp.h>
 #include <string.h>
@@ -112,77 +111,12 @@ static void fill_timer(struct inet_diag_msg *m, const struct stack_tcb_info *t, 
 	}
 }
 
-static uint8_t info_options(const struct stack_tcb_info *t)
+/* tcp(7), TCP_INFO. */
+static void put_info(struct reply *r, const struct stack_tcb_info *t, stack_time now)
 {
-	return (uint8_t)((t->opt_timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (t->opt_sack ? TCPI_OPT_SACK : 0) |
-			 (t->opt_ecn ? TCPI_OPT_ECN : 0) |
-			 (t->opt_window_scaling ? TCPI_OPT_WSCALE : 0));
-}
+	struct tcp_info i;
 
-static uint8_t info_ca_state(const struct stack_tcb_info *t)
-{
-	if (t->recovery && strcmp(t->recovery, "fast-recovery") == 0)
-		return TCP_CA_Recovery;
-	if (t->recovery && strcmp(t->recovery, "loss") == 0)
-		return TCP_CA_Loss;
-	return t->dupacks ? TCP_CA_Disorder : TCP_CA_Open;
-}
-
-static uint32_t in_segments(const struct stack_tcb_info *t, uint64_t bytes)
-{
-	return t->mss_send ? clamp32((bytes + t->mss_send - 1) / t->mss_send) : 0;
-}
-
-static void info_sizes(struct tcp_info *i, const struct stack_tcb_info *t)
-{
-	i->tcpi_snd_wscale = t->snd_scale & 0xfu;
-	i->tcpi_rcv_wscale = t->rcv_scale & 0xfu;
-	i->tcpi_snd_mss = t->mss_send;
-	i->tcpi_rcv_mss = t->mss_recv;
-	i->tcpi_advmss = t->mss_recv;
-	i->tcpi_pmtu = t->mtu;
-	i->tcpi_snd_wnd = t->snd_wnd;
-	i->tcpi_rcv_space = t->rcv_wnd;
-	i->tcpi_snd_cwnd = t->mss_send ? t->cwnd / t->mss_send : 0;
-	i->tcpi_snd_ssthresh = t->mss_send && t->ssthresh < INT_MAX ? t->ssthresh / t->mss_send : INT_MAX;
-	i->tcpi_unacked = in_segments(t, t->flight);
-	i->tcpi_retransmits = (uint8_t)(t->retries < UINT8_MAX ? t->retries : UINT8_MAX);
-	i->tcpi_backoff = (uint8_t)(t->backoff < UINT8_MAX ? t->backoff : UINT8_MAX);
-}
-
-static void info_counters(struct tcp_info *i, const struct stack_tcb_info *t)
-{
-	i->tcpi_total_retrans = clamp32(t->retransmissions);
-	i->tcpi_bytes_acked = t->bytes_acked;
-	i->tcpi_bytes_received = t->bytes_received;
-	i->tcpi_bytes_sent = t->bytes_sent;
-	i->tcpi_bytes_retrans = t->bytes_retransmitted;
-	i->tcpi_segs_in = clamp32(t->segments_in);
-	i->tcpi_segs_out = clamp32(t->segments_out);
-	i->tcpi_rcv_ooopack = clamp32(t->ooo_in);
-	i->tcpi_notsent_bytes = clamp32(t->sock.send_q > t->flight ? t->sock.send_q - t->flight : 0);
-}
-
-/* tcp(7), TCP_INFO: as far as the stack keeps it. */
-static void put_info(struct reply *r, const struct stack_tcb_info *t)
-{
-	struct tcp_info i = {
-		.tcpi_state = diag_state(t->sock.state),
-		.tcpi_ca_state = info_ca_state(t),
-		.tcpi_options = info_options(t),
-		.tcpi_rto = clamp32(t->rto),
-		.tcpi_rtt = clamp32(t->srtt),
-		.tcpi_rttvar = clamp32(t->rttvar),
-		.tcpi_min_rtt = clamp32(t->rtt_min),
-	};
-
-	info_sizes(&i, t);
-	info_counters(&i, t);
-	if (t->sock.state == TCP_LISTEN) {
-		/* As the kernel has it: the accept queue's length and limit. */
-		i.tcpi_unacked = clamp32(t->sock.recv_q);
-		i.tcpi_sacked = clamp32(t->sock.send_q);
-	}
+	stack_tcp_info(t, now, &i);
 	reply_put(r, INET_DIAG_INFO, sizeof(i), &i);
 }
 
@@ -239,7 +173,7 @@ static void put_socket(struct reply *r, struct daemon *d, const struct stack_soc
 	if (info->proto == STACK_UDP)
 		return;
 	if (ext & (1 << (INET_DIAG_INFO - 1)))
-		put_info(r, &t);
+		put_info(r, &t, now);
 	if (ext & (1 << (INET_DIAG_CONG - 1)))
 		reply_string(r, INET_DIAG_CONG, t.cc_name);
 }

@@ -207,6 +207,34 @@ struct byway_address owner_address(const struct stack_endpoint *e)
 	return a;
 }
 
+/*
+ * A listening socket's port can be had again at once after a restart of its owner: nobody can say
+ * SO_REUSEADDR between the parts of one request.
+ */
+struct sock *owner_socket(struct daemon *d, const struct owner *who, enum stack_proto proto, int *error,
+			  const char **why)
+{
+	static const int yes = 1;
+	struct sock *sock = stack_socket(d->stack, proto, who->uid, NULL);
+
+	if (!sock) {
+		*error = -ENOBUFS;
+		*why = owner_error(ENOBUFS);
+		return NULL;
+	}
+	*error = 0;
+	if (proto == STACK_TCP)
+		*error = stack_setsockopt(sock, daemon_now(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	if (*error)
+		*why = owner_error(*error);
+	else if (d->wanted)
+		*error = options_apply(sock, d->wanted, why);
+	if (!*error)
+		return sock;
+	stack_close(sock, daemon_now());
+	return NULL;
+}
+
 int owner_bind(struct sock *sock, const struct stack_endpoint *local, const char **why)
 {
 	if (!local || (local->port == 0 && stack_addr_is_any(&local->addr)))

@@ -34,6 +34,9 @@ uint64_t owner_unread(struct daemon *d, int fd, ino_t inode, uint64_t most);
 const char *owner_error(int error);
 
 struct byway_address owner_address(const struct stack_endpoint *e);
+/* A socket of the stack with the options that the request in hand asks for. NULL, *error and why. */
+struct sock *owner_socket(struct daemon *d, const struct owner *who, enum stack_proto proto, int *error,
+			  const char **why);
 /* Binds a fresh socket if `local` asks for anything. 0 or -errno and why. */
 int owner_bind(struct sock *sock, const struct stack_endpoint *local, const char **why);
 

@@ -1,19 +1,20 @@
 /* Opening a TCP connection for an owner: waiting for the handshake, or not. */
 #include "daemon/owner.h"
 
-#include <errno.h>
+#include <linux/tcp.h>
+#include <sys/socket.h>
 
 /* A bound socket on its way to `remote`. NULL, *error and why. */
 static struct sock *start_connect(struct daemon *d, const struct owner *who, const struct stack_endpoint *local,
 				  const struct stack_endpoint *remote, bool nodelay, int *error, const char **why)
 {
-	struct sock *sock = stack_socket(d->stack, STACK_TCP, who->uid, NULL);
+	static const int yes = 1;
+	struct sock *sock = owner_socket(d, who, STACK_TCP, error, why);
 
-	if (!sock) {
-		*error = -ENOBUFS;
-		*why = owner_error(ENOBUFS);
+	if (!sock)
 		return NULL;
-	}
+	if (nodelay)
+		stack_setsockopt(sock, daemon_now(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 	*error = owner_bind(sock, local, why);
 	if (!*error) {
 		*error = stack_connect(&sock, daemon_now(), remote);
@@ -24,8 +25,6 @@ static struct sock *start_connect(struct daemon *d, const struct owner *who, con
 		stack_close(sock, daemon_now());
 		return NULL;
 	}
-	if (nodelay)
-		stack_set_option(sock, STACK_OPT_NODELAY, 1);
 	daemon_kick(d);
 	return sock;
 }

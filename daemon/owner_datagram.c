@@ -210,12 +210,13 @@ static int set_up(struct sock **sock, const struct stack_endpoint *local, const 
 		  bool broadcast, const char **why)
 {
 	static const struct stack_endpoint any;
+	static const int yes = 1;
 	int error = 0;
 
 	if (local || !remote)
 		error = stack_bind(*sock, local ? local : &any);
 	if (!error && broadcast)
-		error = stack_set_option(*sock, STACK_OPT_BROADCAST, 1);
+		error = stack_setsockopt(*sock, daemon_now(), SOL_SOCKET, SO_BROADCAST, &yes, sizeof(yes));
 	if (!error && remote)
 		error = stack_connect(sock, daemon_now(), remote);
 	if (error)
@@ -227,19 +228,18 @@ static int datagram_start(struct datagram *u, const struct stack_endpoint *local
 			  const struct stack_endpoint *remote, bool broadcast, const char **why)
 {
 	struct daemon *d = u->endpoint.daemon;
-	struct sock *sock = stack_socket(d->stack, STACK_UDP, u->endpoint.owner.uid, NULL);
-	int error = -ENOBUFS;
+	int error;
+	struct sock *sock = owner_socket(d, &u->endpoint.owner, STACK_UDP, &error, why);
 
-	*why = owner_error(ENOBUFS);
-	if (sock)
-		error = set_up(&sock, local, remote, broadcast, why);
+	if (!sock)
+		return error;
+	error = set_up(&sock, local, remote, broadcast, why);
 	if (!error) {
 		*why = "the daemon cannot watch a descriptor";
 		error = sd_event_add_io(d->loop, &u->source, u->fd, WATCHED, on_io, u);
 	}
 	if (error < 0) {
-		if (sock)
-			stack_close(sock, daemon_now());
+		stack_close(sock, daemon_now());
 		return error;
 	}
 	u->connected = remote != NULL;

@@ -242,17 +242,19 @@ static const struct endpoint_ops listener_ops = {
 static int listener_start(struct listener *l, const struct stack_endpoint *local, unsigned backlog, const char **why)
 {
 	struct daemon *d = l->endpoint.daemon;
-	struct sock *sock = stack_socket(d->stack, STACK_TCP, l->endpoint.owner.uid, NULL);
-	int error = sock ? stack_bind(sock, local) : -ENOBUFS;
+	int error;
+	struct sock *sock = owner_socket(d, &l->endpoint.owner, STACK_TCP, &error, why);
 
+	if (!sock)
+		return error;
+	error = stack_bind(sock, local);
 	if (!error)
 		error = stack_listen(&sock, backlog ? backlog : d->config.backlog);
 	if (!error)
 		error = sd_event_add_io(d->loop, &l->source, l->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, l);
 	if (error < 0) {
 		*why = owner_error(error);
-		if (sock)
-			stack_close(sock, daemon_now());
+		stack_close(sock, daemon_now());
 		return error;
 	}
 	l->endpoint.sock = sock;

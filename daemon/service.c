@@ -361,8 +361,13 @@ static int door_open(struct daemon *d, struct door *door, const struct service *
 {
 	const struct stack_endpoint local = {.port = service->port};
 	struct sock *sock = stack_socket(d->stack, proto, 0, NULL);
-	int error = sock ? stack_bind(sock, &local) : -ENOBUFS;
+	static const int yes = 1;
+	int error = sock ? 0 : -ENOBUFS;
 
+	if (!error)
+		error = stack_setsockopt(sock, daemon_now(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	if (!error)
+		error = stack_bind(sock, &local);
 	if (!error && proto == STACK_TCP)
 		error = stack_listen(&sock, BACKLOG);
 	if (error) {

@@ -121,6 +121,7 @@ struct stack *stack_new(const struct stack_config *config, const struct stack_op
 	s->ops = *ops;
 	s->context = context;
 	s->now = now;
+	sock_options_default(s);
 	s->next_id = 1;
 	s->events_tail = &s->events;
 	s->dirty_tail = &s->dirty;
@@ -287,6 +288,7 @@ void stack_reconfigure(struct stack *s, const struct stack_config *config)
 	s->cfg.link = old.link;
 	s->cfg.mtu = old.mtu;
 	s->cfg.offload = old.offload;
+	sock_options_default(s);
 	set_budgets(s);
 }
 

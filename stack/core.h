@@ -19,6 +19,36 @@
 #define NEIGHBOUR_BUCKETS 256
 #define REASM_SLOTS 64
 
+struct cc_ops;
+
+/*
+ * What setsockopt can change. A socket on which nothing was changed shares its stack's own, the
+ * defaults. sockopt.c knows which option is which field, and whom a change concerns.
+ */
+struct sock_options {
+	uint32_t users;                   /* sockets that share it */
+	const struct cc_ops *cc_ops;      /* NULL: the stack's */
+	uint64_t pacing_limit;            /* bytes a second; UINT64_MAX: none */
+	uint32_t send_buffer, recv_buffer; /* bytes; 0: the stack's, not chosen by the owner */
+	uint32_t keepalive_idle_ms, keepalive_interval_ms;
+	uint32_t user_timeout_ms;         /* RFC 5482; 0: none, the count of retransmissions decides */
+	uint32_t notsent_lowat;           /* bytes; 0: none */
+	uint32_t window_clamp;            /* bytes; 0: none */
+	uint32_t recv_lowat;              /* bytes, at least 1 */
+	int32_t linger2_ms;               /* of FIN-WAIT-2; 0: the stack's, -1: none at all */
+	uint32_t linger_s;                /* valid while `linger` */
+	uint16_t maxseg;                  /* bytes; 0: the link's */
+	uint8_t keepalive_probes;
+	uint8_t syn_retries;              /* 0: the stack's */
+	uint8_t defer_accept;             /* timeouts of the SYN-ACK to wait for data; 0: not at all */
+	uint8_t ttl;                      /* 0: the stack's */
+	uint8_t tos;                      /* ECN bits are 0 */
+	uint8_t mtu_discover;             /* IP_PMTUDISC_* */
+	uint8_t priority;                 /* remembered only: the link has one queue */
+	bool nodelay, cork, keepalive, inq, reuse_addr, reuse_port, linger, broadcast, recv_tos;
+	bool oob_inline;                  /* remembered only: urgent data is always read in line (RFC 6093 6) */
+};
+
 /* A socket that somebody holds: the head of struct tcb, listener and udp_sock; by itself PCB_BOUND. */
 struct sock {
 	struct pcb pcb;
@@ -27,6 +57,8 @@ struct sock {
 	struct sock *event_next, **event_link; /* in stack->events; link NULL: not queued */
 	uint32_t events;                       /* STACK_EVENT_* not yet fetched */
 	int32_t error;                         /* positive errno of what ended it, or pending (UDP) */
+	bool error_told;                       /* by SO_ERROR: once is enough there */
+	struct sock_options *options;          /* NULL: the stack's defaults */
 };
 
 /* Token bucket: `rate` events a second, at most `burst` at once. */
@@ -73,6 +105,7 @@ struct half_open;
 
 struct stack {
 	struct stack_config cfg;
+	struct sock_options defaults; /* what a new socket has, from cfg */
 	struct stack_ops ops;
 	void *context;
 	stack_time now; /* of the call in progress */
@@ -133,8 +166,29 @@ void sock_park(struct sock *sock);
 /* The end of a PCB_BOUND. */
 void sock_bound_free(struct sock *sock);
 
-/* A socket's own port and address are free? 0 or -EADDRINUSE, -EADDRNOTAVAIL. */
-int port_check(struct stack *s, bool udp, const struct stack_endpoint *local);
+/* ---- sockopt.c ---- */
+static inline const struct sock_options *sock_options(const struct sock *sock)
+{
+	return sock->options ? sock->options : &sock->stack->defaults;
+}
+static inline uint8_t sock_ttl(const struct sock *sock)
+{
+	return sock_options(sock)->ttl ? sock_options(sock)->ttl : sock->stack->cfg.ttl;
+}
+/* The receive queue's limit as the owner or else the configuration has it, bytes. */
+static inline uint32_t sock_recv_buffer(const struct sock *sock)
+{
+	return sock_options(sock)->recv_buffer ? sock_options(sock)->recv_buffer : sock->stack->cfg.recv_buffer;
+}
+void sock_options_default(struct stack *s);
+/* A new connection gets what its listener has: they share it until one of them changes something. */
+void sock_options_inherit(struct sock *to, const struct sock *from);
+void sock_options_free(struct sock *sock);
+
+/* May the socket have this port and address (SO_REUSEADDR, SO_REUSEPORT)? 0 or -EADDRINUSE, -EADDRNOTAVAIL. */
+int port_check(const struct sock *sock, const struct stack_endpoint *local);
+/* May it listen there? */
+int port_check_listen(const struct sock *sock);
 /* Chooses a port (RFC 6056 3.3.3, algorithm 3); remote may be any. 0: none is free. */
 uint16_t port_choose(struct stack *s, bool udp, const struct stack_addr *local,
 		     const struct stack_endpoint *remote);

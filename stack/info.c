@@ -162,7 +162,7 @@ static void tcb_sequences(const struct tcb *t, struct stack_tcb_info *out)
 	out->snd_scale = t->snd_scale;
 	out->rcv_scale = t->rcv_scale;
 	out->mss_send = t->mss;
-	out->mss_recv = tcp_mss_announced(tcb_stack(t));
+	out->mss_recv = tcp_mss_offered(&t->sock);
 	out->mss_peer = t->mss_peer;
 	out->mtu = t->mtu;
 }
@@ -217,6 +217,8 @@ static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_in
 	out->opt_sack = t->sack_on;
 	out->opt_ecn = t->ecn_on;
 	out->nodelay = t->nodelay;
+	out->cork = t->cork;
+	out->quickack = !t->pingpong;
 	out->keepalive = t->keepalive;
 	out->fin_sent = t->fin_sent;
 	out->fin_received = t->fin_received;
@@ -296,6 +298,11 @@ static void pcb_details(struct stack *s, stack_time now, const struct pcb *p, st
 		out->error = CONTAINER_OF(p, struct sock, pcb)->error;
 		break;
 	}
+}
+
+void stack_tcb_held(const struct sock *sock, stack_time now, struct stack_tcb_info *out)
+{
+	pcb_details(sock->stack, now, &sock->pcb, out);
 }
 
 bool stack_tcb(struct stack *s, stack_time now, uint64_t id, struct stack_tcb_info *out)

@@ -28,8 +28,87 @@ static bool taken_somewhere(const struct stack *s, bool udp, uint16_t port)
 	return false;
 }
 
-int port_check(struct stack *s, bool udp, const struct stack_endpoint *local)
+/* As the host has it: both must have asked for sharing, by address and not listening, or by port and of one user. */
+static bool may_share(const struct sock *a, const struct sock *b)
 {
+	const struct sock_options *x = sock_options(a), *y = sock_options(b);
+	bool udp = a->pcb.kind == PCB_UDP;
+
+	if (x->reuse_addr && y->reuse_addr && (udp || b->pcb.kind != PCB_LISTEN))
+		return true;
+	return x->reuse_port && y->reuse_port && a->pcb.owner == b->pcb.owner;
+}
+
+/* Somebody else is bound to exactly this, and will not share it. */
+static bool refused_at(const struct sock *sock, const struct stack_addr *addr, uint16_t port)
+{
+	struct pcb *p = table_find(&sock->stack->table, sock->pcb.kind == PCB_UDP, addr, port, &any_addr, 0);
+
+	for (; p; p = table_find_next(p))
+		if (p != &sock->pcb && !may_share(sock, CONTAINER_OF(p, struct sock, pcb)))
+			return true;
+	return false;
+}
+
+/* The same of every address that `addr` overlaps with. */
+static bool refused(const struct sock *sock, const struct stack_addr *addr, uint16_t port)
+{
+	static const uint8_t localhost[4] = {127, 0, 0, 1};
+	const struct stack_addr loopback = stack_addr_v4(localhost);
+	const struct stack *s = sock->stack;
+
+	if (refused_at(sock, &any_addr, port))
+		return true;
+	if (!stack_addr_is_any(addr))
+		return refused_at(sock, addr, port);
+	for (size_t i = 0; i < ADDRESS_MAX; i++)
+		if (s->address[i].used && refused_at(sock, &s->address[i].addr, port))
+			return true;
+	return refused_at(sock, &loopback, port);
+}
+
+struct port_search {
+	const struct stack_endpoint *local;
+	bool found;
+};
+
+static bool search_visit(void *arg, struct pcb *p)
+{
+	struct port_search *search = arg;
+
+	search->found = p->kind != PCB_UDP && p->rport != 0 && p->lport == search->local->port &&
+			(stack_addr_is_any(&search->local->addr) || addr_eq(&p->local, &search->local->addr));
+	return !search->found;
+}
+
+/* A connection uses the port, be it in TIME-WAIT. Only one without SO_REUSEADDR asks. */
+static bool connected_from(const struct stack *s, const struct stack_endpoint *local)
+{
+	struct port_search search = {.local = local};
+	uint64_t cursor = 0;
+
+	while (!search.found && table_walk(&s->table, &cursor, SIZE_MAX, search_visit, &search))
+		continue;
+	return search.found;
+}
+
+int port_check_listen(const struct sock *sock)
+{
+	struct stack_endpoint local = {sock->pcb.local, sock->pcb.lport};
+	const struct stack *s = sock->stack;
+	const struct stack_addr *addr[] = {&local.addr, &any_addr};
+
+	for (size_t i = 0; i < ARRAY_SIZE(addr); i++)
+		for (struct pcb *p = table_find(&s->table, false, addr[i], local.port, &any_addr, 0); p; p = table_find_next(p))
+			if (p->kind == PCB_LISTEN && !may_share(sock, CONTAINER_OF(p, struct sock, pcb)))
+				return -EADDRINUSE;
+	return 0;
+}
+
+int port_check(const struct sock *sock, const struct stack_endpoint *local)
+{
+	const struct stack *s = sock->stack;
+	bool udp = sock->pcb.kind == PCB_UDP;
 	bool any = stack_addr_is_any(&local->addr);
 
 	if (!any && !address_is_ours(s, &local->addr, true) &&
@@ -37,8 +116,9 @@ int port_check(struct stack *s, bool udp, const struct stack_endpoint *local)
 		return -EADDRNOTAVAIL;
 	if (local->port == 0)
 		return 0;
-	if (any ? taken_somewhere(s, udp, local->port)
-		: taken(s, udp, &local->addr, local->port) || taken(s, udp, &any_addr, local->port))
+	if (refused(sock, &local->addr, local->port))
+		return -EADDRINUSE;
+	if (!udp && !sock_options(sock)->reuse_addr && connected_from(s, local))
 		return -EADDRINUSE;
 	return 0;
 }

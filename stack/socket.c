@@ -1,5 +1,5 @@
 /*
- * Sockets of either protocol: making, binding, options, and the calls that go on to TCP or UDP.
+ * Sockets of either protocol: making, binding, and the calls that go on to TCP or UDP.
  *
  * Every socket is in the demultiplexing table all its life, so that it can be found and listed.
  * One that has no port yet, or whose place TIME-WAIT has taken, is parked under a key that no
@@ -81,7 +81,7 @@ int stack_bind(struct sock *sock, const struct stack_endpoint *local)
 
 	if ((sock->pcb.kind != PCB_BOUND && !udp) || sock->pcb.lport || sock->pcb.rport)
 		return -EINVAL;
-	error = port_check(s, udp, local);
+	error = port_check(sock, local);
 	if (error)
 		return error;
 	if (port == 0)
@@ -100,6 +100,7 @@ int stack_listen(struct sock **sock, uint32_t backlog)
 {
 	struct sock *old = *sock;
 	struct listener *l;
+	int error;
 
 	if (backlog == 0)
 		backlog = 1;
@@ -109,6 +110,9 @@ int stack_listen(struct sock **sock, uint32_t backlog)
 	}
 	if (old->pcb.kind != PCB_BOUND || old->pcb.lport == 0)
 		return -EINVAL;
+	error = port_check_listen(old);
+	if (error)
+		return error;
 	l = listener_new(old->stack, old, backlog);
 	if (!l)
 		return -ENOBUFS;
@@ -163,6 +167,7 @@ void sock_bound_free(struct sock *sock)
 
 	table_remove(&s->table, &sock->pcb);
 	sock_event_cancel(sock);
+	sock_options_free(sock);
 	s->sockets--;
 	mem_free(&s->mem, MEM_SOCKET, sock, sizeof(*sock));
 }
@@ -200,52 +205,4 @@ void stack_abort(struct sock *sock, stack_time now)
 	sock->user = NULL;
 	tcb_of(sock)->held = false;
 	tcp_abort(tcb_of(sock), CAUSE_ABORT, 0);
-}
-
-static int tcb_set_option(struct tcb *t, enum stack_option option, uint64_t value)
-{
-	switch (option) {
-	case STACK_OPT_NODELAY:
-		t->nodelay = value != 0;
-		tcb_dirty(t);
-		return 0;
-	case STACK_OPT_KEEPALIVE:
-		t->keepalive = value != 0;
-		tcb_keepalive_start(t);
-		return 0;
-	case STACK_OPT_KEEPALIVE_IDLE:
-		t->keepalive_idle_ms = (uint32_t)min_u64(value / 1000, UINT32_MAX);
-		tcb_keepalive_start(t);
-		return 0;
-	case STACK_OPT_KEEPALIVE_INTERVAL:
-		t->keepalive_interval_ms = (uint32_t)min_u64(value / 1000, UINT32_MAX);
-		return 0;
-	case STACK_OPT_KEEPALIVE_PROBES:
-		t->keepalive_probes = (uint8_t)min_u64(value, 127);
-		return 0;
-	case STACK_OPT_SEND_BUFFER:
-		t->send_limit = (uint32_t)max_u64(min_u64(value, 1u << 30), 2048);
-		return 0;
-	case STACK_OPT_RECV_BUFFER:
-		t->recv_limit = (uint32_t)max_u64(min_u64(value, 1u << 30), 2048);
-		return 0;
-	case STACK_OPT_BROADCAST:
-		break;
-	}
-	return -ENOPROTOOPT;
-}
-
-int stack_set_option(struct sock *sock, enum stack_option option, uint64_t value)
-{
-	if (sock->pcb.kind == PCB_TCB)
-		return tcb_set_option(tcb_of(sock), option, value);
-	if (sock->pcb.kind != PCB_UDP)
-		return -EINVAL;
-	if (option == STACK_OPT_BROADCAST)
-		CONTAINER_OF(sock, struct udp_sock, sock)->broadcast = value != 0;
-	else if (option == STACK_OPT_RECV_BUFFER)
-		CONTAINER_OF(sock, struct udp_sock, sock)->limit = (uint32_t)min_u64(value, 1u << 30);
-	else
-		return -ENOPROTOOPT;
-	return 0;
 }

@@ -283,17 +283,18 @@ void stack_abort(struct sock *sock, stack_time now);
 /* Kills by id whatever it is, half-open and TIME-WAIT too; a held socket gets ECONNABORTED. -ENOENT. */
 int stack_destroy(struct stack *s, stack_time now, uint64_t id);
 
-enum stack_option {
-	STACK_OPT_NODELAY,            /* bool */
-	STACK_OPT_KEEPALIVE,          /* bool */
-	STACK_OPT_KEEPALIVE_IDLE,     /* microseconds */
-	STACK_OPT_KEEPALIVE_INTERVAL, /* microseconds */
-	STACK_OPT_KEEPALIVE_PROBES,   /* count */
-	STACK_OPT_SEND_BUFFER,        /* bytes */
-	STACK_OPT_RECV_BUFFER,        /* bytes */
-	STACK_OPT_BROADCAST           /* bool, UDP */
-};
-int stack_set_option(struct sock *sock, enum stack_option option, uint64_t value);
+/*
+ * setsockopt(2) and getsockopt(2) with the host's numbers (SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP) and
+ * the host's meaning; 0 or the host's error: -EINVAL, -ENOPROTOOPT, -ENOENT, -ENOTCONN, -EPERM,
+ * -ENOMEM, ... A socket that is not connected yet takes its options along to the connection,
+ * a listening one gives them to those that it accepts. What makes calls block (SO_RCVTIMEO,
+ * SO_SNDTIMEO, the waiting of SO_LINGER) is the caller's.
+ */
+int stack_setsockopt(struct sock *sock, stack_time now, int level, int name, const void *value, size_t len);
+/* *len: the bytes there is room for, then those filled in. */
+int stack_getsockopt(struct sock *sock, stack_time now, int level, int name, void *value, size_t *len);
+/* ioctl(2) for SIOCINQ, SIOCOUTQ and SIOCOUTQNSD. -EINVAL: listening; -ENOTTY: another request. */
+int stack_ioctl(const struct sock *sock, unsigned long request, int *value);
 
 /* ---- events ---- */
 
@@ -386,12 +387,25 @@ struct stack_tcb_info {
 	uint64_t segments_in, segments_out, retransmissions, dupacks_in, ooo_in;
 	/* options */
 	bool opt_timestamps, opt_window_scaling, opt_sack, opt_ecn, nodelay, keepalive;
+	bool cork, quickack;
 	bool fin_sent, fin_received, user_closed;
 	int error;
 	struct stack_change history[STACK_HISTORY]; /* oldest first */
 	unsigned history_count;
+	/* for tcp_info: times of the last ones, bytes in flight that were sent again, and counts of segments */
+	stack_time last_data_sent, last_data_received, last_ack_received;
+	uint32_t sent_again, data_segments_in, data_segments_out, delivered, delivered_ce, dsacks_in, reorder_seen;
+	uint32_t probes;         /* keepalives or window probes that were not answered */
+	uint32_t window_clamp, ato; /* bytes; microseconds */
+	uint64_t pacing_limit;   /* SO_MAX_PACING_RATE, bytes a second; UINT64_MAX: none */
+	uint64_t busy, window_limited, buffer_limited; /* microseconds: of sending, of them held up by either */
 };
+struct tcp_info;
+/* The host's struct tcp_info (linux/tcp.h) of it, as getsockopt(TCP_INFO) has it. */
+void stack_tcp_info(const struct stack_tcb_info *t, stack_time now, struct tcp_info *out);
 bool stack_tcb(struct stack *s, stack_time now, uint64_t id, struct stack_tcb_info *out);
+/* The same of a socket that is held, at once. */
+void stack_tcb_held(const struct sock *sock, stack_time now, struct stack_tcb_info *out);
 /* The same of a socket that stack_walk shows, from inside `visit` too: found by its addresses. */
 bool stack_tcb_of(struct stack *s, stack_time now, const struct stack_sock_info *info, struct stack_tcb_info *out);
 

@@ -210,6 +210,17 @@ struct pcb *table_find(const struct table *t, bool udp, const struct stack_addr 
 	return p;
 }
 
+struct pcb *table_find_next(const struct pcb *p)
+{
+	struct pcb *next = p->hash_next;
+
+	while (next && !(next->lport == p->lport && next->rport == p->rport &&
+			 (next->kind == PCB_UDP) == (p->kind == PCB_UDP) &&
+			 addr_eq(&next->remote, &p->remote) && addr_eq(&next->local, &p->local)))
+		next = next->hash_next;
+	return next;
+}
+
 static uint32_t reverse_bits(uint32_t v)
 {
 	v = __builtin_bswap32(v);

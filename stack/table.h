@@ -27,6 +27,8 @@ void table_insert(struct table *t, struct pcb *p); /* never fails: a full table 
 void table_remove(struct table *t, struct pcb *p);
 struct pcb *table_find(const struct table *t, bool udp, const struct stack_addr *local, uint16_t lport,
 		       const struct stack_addr *remote, uint16_t rport);
+/* The next entry with the same key, or NULL. */
+struct pcb *table_find_next(const struct pcb *p);
 /* Takes the place of `old`, which has the same key (change of form). */
 void table_replace(struct table *t, struct pcb *old, struct pcb *new_pcb);
 /* Visits whole buckets from *cursor, until `batch` entries were seen or visit returned false; false at the end. */

@@ -24,7 +24,7 @@
 #include "rtt.h"
 #include "scoreboard.h"
 
-#define TCP_MSS_DEFAULT 536u /* RFC 9293 3.7.1 */
+#define TCP_MSS_DEFAULT 536U /* RFC 9293 3.7.1 */
 #define TCP_MSS_MIN 88u      /* less than this would make a peer's option an attack (row T6) */
 #define TCP_MTU_MIN 552u     /* path MTU's floor (row C5), as the host's */
 #define TCP_WINDOW_UNSCALED 65535u
@@ -122,13 +122,13 @@ struct tcb {
 
 	/* acknowledging */
 	uint32_t ack_bytes;  /* received since our last ACK */
+	uint8_t quick;       /* segments that are acknowledged at once (TCP_QUICKACK) */
+	uint32_t stalled_ms; /* since when nothing was acknowledged (the user timeout), milliseconds */
 	seq32 last_ack_sent; /* RFC 7323 4.3 */
 
 	uint32_t challenge_ms; /* no challenge ACK before that, milliseconds */
 	uint32_t ts_recent, ts_recent_ms; /* RFC 7323 4.3; our ms clock when it was set */
 	uint32_t ts_offset;  /* of our timestamps, so that they do not tell our uptime */
-	uint32_t keepalive_idle_ms, keepalive_interval_ms;
-	uint8_t keepalive_probes;
 	int16_t soft_error; /* positive errno, reported when we give up (RFC 1122 4.2.3.9) */
 
 	bool held : 1;        /* somebody has the handle */
@@ -141,7 +141,9 @@ struct tcb {
 	bool syn_acked : 1;
 	bool rtt_timing : 1;
 	bool nodelay : 1;
+	bool cork : 1;        /* TCP_CORK: only full segments, for as long as the persist timer lets it */
 	bool keepalive : 1;
+	bool pingpong : 1;    /* both sides talk: ACKs wait for data to ride on */
 	bool ts_on : 1, ws_on : 1, sack_on : 1, ecn_on : 1;
 	bool ecn_echo : 1;    /* we saw a mark: ECE on every ACK until the peer says CWR */
 	bool ecn_cwr : 1;     /* we have reduced: CWR goes with the next new data */
@@ -152,6 +154,7 @@ struct tcb {
 	bool detached : 1;    /* a struct time_wait has taken its place in the table */
 	bool override : 1;    /* the persist timer is the sender's SWS override, not for a probe */
 	bool push_all : 1;    /* the override has fired: send what there is */
+	bool stalled : 1;     /* stalled_ms is valid: timeouts or probes since, and nothing acknowledged */
 
 	/* counters */
 	uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
@@ -182,6 +185,7 @@ struct half_open {
 	bool ts_on : 1, ws_on : 1, sack_ok : 1, ecn_ok : 1;
 	bool retransmitted : 1; /* Karn: no RTT sample from the handshake */
 	bool cookie : 1;        /* not in the table: a SYN cookie answers */
+	bool deferred : 1;      /* complete, but TCP_DEFER_ACCEPT waits for data */
 	bool blocked : 1;       /* complete, but the accept queue was full */
 };
 
@@ -220,6 +224,8 @@ void tcb_note(struct tcb *t, uint32_t ms, enum tcp_state from, enum tcp_state to
 /* The connection has ended with an error (positive errno; 0: in order): tells the owner, or frees it. */
 void tcb_end(struct tcb *t, int error, enum tcp_cause cause);
 void tcb_free(struct tcb *t);
+/* Fills in what is kept of sock_options in the control block itself (sockopt.c). */
+void tcb_take_options(struct tcb *t);
 /* Tells the holder; of a connection that nobody holds no event speaks. */
 void tcb_event(struct tcb *t, unsigned events);
 /* Something may be sent: tcp_output at the end of the batch. */
@@ -234,12 +240,16 @@ void tcb_timer_stop(struct tcb *t, enum tcb_timer which);
 void tcb_timers_stop(struct tcb *t);
 void tcb_rexmt_start(struct tcb *t); /* one RTO from now */
 void tcb_keepalive_start(struct tcb *t);
+/* The owner is gone and the peer has our FIN. False: TCP_LINGER2 lets nothing wait for the peer's, the tcb is gone. */
+bool tcb_fin_wait_2_start(struct tcb *t);
 void tcp_timer(struct stack *s, struct timer *timer); /* TIMER_TCB */
 
 /* ---- tcp_ack.c: the send side's reaction to ACKs ---- */
 /* SND.UNA =< SEG.ACK =< SND.NXT; duplicate: as RFC 5681 2 defines it. */
 void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate);
-/* Tells a writer that waits, when a good part of the queue is free. */
+/* Bytes of the send queue that have not gone out yet. */
+uint32_t tcp_unsent(const struct tcb *t);
+/* Tells a writer that waits, when a good part of the queue is free, and TCP_NOTSENT_LOWAT allows more. */
 void tcp_wake_writer(struct tcb *t);
 /* A round-trip time for the congestion control, microseconds. */
 void tcp_cc_sample(struct tcb *t, uint32_t rtt);
@@ -300,6 +310,8 @@ int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *s
 /* The RST that a segment to no connection gets (RFC 9293 3.10.7.1), rate-limited. */
 void tcp_refuse(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg);
 uint16_t tcp_mss_announced(const struct stack *s);
+/* The same for one socket, as TCP_MAXSEG has it. */
+uint16_t tcp_mss_offered(const struct sock *sock);
 void tcp_set_mss(struct tcb *t);
 uint8_t tcp_window_scale(uint32_t buffer);
 
@@ -314,7 +326,8 @@ struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t back
 void listener_close(struct listener *l);
 struct tcb *listener_accept(struct listener *l);
 void listener_unqueue(struct tcb *t); /* a queued connection died */
-struct listener *listener_find(struct stack *s, const struct stack_addr *local, uint16_t port);
+/* The one that a segment from `remote` is for: of several that share the port each gets its part (SO_REUSEPORT). */
+struct listener *listener_find(struct stack *s, const struct stack_endpoint *local, const struct stack_endpoint *remote);
 void listener_segment(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg);
 void half_open_segment(struct stack *s, struct half_open *h, const struct ip_info *ip, struct tcp_segment *seg);
 void half_open_timer(struct stack *s, struct timer *timer);

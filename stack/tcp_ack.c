@@ -32,9 +32,20 @@ void tcp_cc_sample(struct tcb *t, uint32_t rtt)
 		t->cc_ops->sample(&t->cc, rtt, round);
 }
 
+uint32_t tcp_unsent(const struct tcb *t)
+{
+	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len), from = t->syn_acked ? t->snd_nxt : tcb_queue_seq(t);
+
+	return seq_gt(end, from) ? end.v - from.v : 0;
+}
+
 void tcp_wake_writer(struct tcb *t)
 {
+	uint32_t lowat = sock_options(&t->sock)->notsent_lowat;
+
 	if (!t->want_write || t->sndq.len > t->send_limit / 4 * 3)
+		return;
+	if (lowat && tcp_unsent(t) >= lowat)
 		return;
 	t->want_write = false;
 	tcb_event(t, STACK_EVENT_WRITABLE);
@@ -52,6 +63,7 @@ static uint32_t advance(struct tcb *t, seq32 ack)
 	t->snd_rtx = seq_max(t->snd_rtx, t->snd_una);
 	t->bytes_acked += data;
 	t->retries = 0;
+	t->stalled = false;
 	t->soft_error = 0;
 	take_sample(t);
 	tcp_wake_writer(t);
@@ -104,6 +116,7 @@ void tcp_update_window(struct tcb *t, const struct tcp_segment *seg)
 		t->retries = 0; /* it answers: a closed window is no reason to give up (RFC 9293 3.8.6.1) */
 	if (window > t->snd_wnd) {
 		if (t->snd_wnd == 0) {
+			t->stalled = false;
 			rtt_reset_backoff(&t->rtt);
 			if (t->sndq.len > 0) /* no more probes; output decides what to wait for */
 				tcb_timer_stop(t, TCB_PERSIST);

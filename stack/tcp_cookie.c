@@ -122,7 +122,6 @@ enum cookie_verdict cookie_check(struct stack *s, const struct ip_info *ip, cons
 		h->ecn_ok = (options & OPTION_ECN) && s->cfg.ecn != STACK_ECN_OFF;
 		h->ws_on = (options & OPTION_NO_SCALE) != OPTION_NO_SCALE && s->cfg.window_scaling;
 		h->snd_scale = h->ws_on ? options & OPTION_NO_SCALE : 0;
-		h->rcv_scale = h->ws_on ? tcp_window_scale(s->cfg.recv_buffer) : 0;
 	}
 	COUNT(s, tcp_cookies_good);
 	return COOKIE_GOOD;

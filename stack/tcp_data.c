@@ -11,6 +11,10 @@
 uint32_t tcp_receive_space(const struct tcb *t)
 {
 	uint32_t space = t->recv_limit > t->rcvq.len ? t->recv_limit - t->rcvq.len : 0;
+	uint32_t clamp = sock_options(&t->sock)->window_clamp;
+
+	if (clamp)
+		space = min_u32(space, clamp);
 
 	return (uint32_t)min_size(space, mem_share(&tcb_stack(t)->mem, t->rcvq.len));
 }
@@ -58,16 +62,20 @@ void tcp_window_update(struct tcb *t)
 }
 
 /*
- * RFC 9293 3.8.6.3: at least every second full segment, others after a delay. "At once" is the
+ * RFC 9293 3.8.6.3: at least every second full segment, others after a delay, or at once while
+ * TCP_QUICKACK asks for it. "At once" is the
  * end of the batch; but a batch may be longer than the window, and a sender that has filled it
  * must not stand still until we are through.
  */
 void tcp_ack_later(struct tcb *t, uint32_t len)
 {
+	bool quick = t->quick > 0 && !t->pingpong;
+
 	t->ack_bytes += len;
 	if (t->ack_bytes >= max_u32(t->recv_limit / 4, 2u * t->mss)) {
 		tcp_send_ack(t);
-	} else if (t->ack_bytes >= 2u * t->mss) {
+	} else if (quick || t->ack_bytes >= 2u * t->mss) {
+		t->quick -= quick;
 		t->ack_now = true;
 		tcb_dirty(t);
 	} else if (t->deadline[TCB_DELACK] == STACK_NEVER) {

@@ -108,6 +108,7 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 	t->recover = t->iss;
 	t->round_end = t->ecn_point = t->reorder_until = t->snd_nxt;
 	t->retries = 0;
+	t->stalled = false;
 	tcb_timer_stop(t, TCB_REXMT);
 	if (t->rtt_timing)
 		rtt_sample(&t->rtt, s->now - t->rtt_started, s->cfg.rto_min, s->cfg.rto_max);
@@ -309,9 +310,7 @@ static enum verdict after_fin_acked(struct tcb *t)
 	switch (tcb_state(t)) {
 	case TCP_FIN_WAIT_1:
 		tcb_set_state(t, TCP_FIN_WAIT_2, CAUSE_ACK_OF_FIN);
-		if (t->user_closed)
-			tcb_timer_set(t, TCB_FIN_WAIT_2, tcb_stack(t)->now + tcb_stack(t)->cfg.fin_wait_2);
-		return GO_ON;
+		return t->user_closed && !tcb_fin_wait_2_start(t) ? DROPPED : GO_ON;
 	case TCP_CLOSING:
 		tcb_set_state(t, TCP_TIME_WAIT, CAUSE_ACK_OF_FIN);
 		time_wait_enter(t);
@@ -484,7 +483,7 @@ void tcp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size
 		to_connection(s, pcb, ip, &seg);
 		return;
 	}
-	l = listener_find(s, &ip->dst, seg.dport);
+	l = listener_find(s, &(struct stack_endpoint){ip->dst, seg.dport}, &(struct stack_endpoint){ip->src, seg.sport});
 	if (l) {
 		listener_segment(l, ip, &seg);
 		return;

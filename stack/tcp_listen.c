@@ -77,14 +77,46 @@ struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t back
 	return l;
 }
 
-struct listener *listener_find(struct stack *s, const struct stack_addr *local, uint16_t port)
+/* The `skip`-th listener at exactly this address after `p`; *count: how many there are from there on. */
+static struct listener *listener_nth(struct pcb *p, uint32_t skip, uint32_t *count)
+{
+	struct listener *found = NULL;
+
+	for (*count = 0; p; p = table_find_next(p)) {
+		if (p->kind != PCB_LISTEN)
+			continue;
+		if ((*count)++ == skip)
+			found = CONTAINER_OF(p, struct listener, sock.pcb);
+	}
+	return found;
+}
+
+static struct listener *listener_at(struct stack *s, const struct stack_addr *addr, uint16_t port,
+				    const struct stack_endpoint *remote)
 {
 	static const struct stack_addr any;
-	struct pcb *p = table_find(&s->table, false, local, port, &any, 0);
+	struct pcb *p = table_find(&s->table, false, addr, port, &any, 0);
+	uint32_t count;
+	struct listener *l = listener_nth(p, 0, &count);
 
-	if (!p || p->kind != PCB_LISTEN)
-		p = table_find(&s->table, false, &any, port, &any, 0);
-	return p && p->kind == PCB_LISTEN ? CONTAINER_OF(p, struct listener, sock.pcb) : NULL;
+	if (count > 1)
+		l = listener_nth(p, (uint32_t)(keyed_hash(s->key_port, remote, sizeof(*remote)) % count), &count);
+	return l;
+}
+
+struct listener *listener_find(struct stack *s, const struct stack_endpoint *local, const struct stack_endpoint *remote)
+{
+	static const struct stack_addr any;
+	struct listener *l = listener_at(s, &local->addr, local->port, remote);
+
+	return l ? l : listener_at(s, &any, local->port, remote);
+}
+
+static struct listener *listener_of(struct stack *s, const struct half_open *h)
+{
+	struct stack_endpoint local = pcb_local(&h->pcb), remote = pcb_remote(&h->pcb);
+
+	return listener_find(s, &local, &remote);
 }
 
 struct tcb *listener_accept(struct listener *l)
@@ -127,6 +159,7 @@ void listener_close(struct listener *l)
 		tcp_abort(l->accept_head, CAUSE_CLOSE, 0);
 	table_remove(&s->table, &l->sock.pcb);
 	sock_event_cancel(&l->sock);
+	sock_options_free(&l->sock);
 	s->sockets--;
 	mem_free(&s->mem, MEM_SOCKET, l, sizeof(*l));
 }
@@ -135,7 +168,7 @@ void listener_close(struct listener *l)
 
 void half_open_free(struct stack *s, struct half_open *h)
 {
-	struct listener *l = listener_find(s, &h->pcb.local, h->pcb.lport);
+	struct listener *l = listener_of(s, h);
 
 	timer_cancel(&s->wheel, &h->timer);
 	if (h->pcb.hashed)
@@ -147,7 +180,15 @@ void half_open_free(struct stack *s, struct half_open *h)
 	s->half_free = h;
 }
 
-static void half_open_reply(struct stack *s, const struct half_open *h, uint8_t flags)
+/* The window that its listener's connections begin with, bytes. */
+static uint32_t first_window(const struct listener *l)
+{
+	uint32_t clamp = sock_options(&l->sock)->window_clamp, window = sock_recv_buffer(&l->sock);
+
+	return min_u32(clamp ? min_u32(window, clamp) : window, TCP_WINDOW_UNSCALED);
+}
+
+static void half_open_reply(struct stack *s, const struct listener *l, const struct half_open *h, uint8_t flags)
 {
 	bool syn = flags & TCP_SYN;
 	uint8_t scale = syn ? 0 : h->rcv_scale; /* never in a SYN (RFC 7323 2.2) */
@@ -155,13 +196,13 @@ static void half_open_reply(struct stack *s, const struct half_open *h, uint8_t 
 		.seq = syn ? h->iss : seq_add(h->iss, 1),
 		.ack = seq_add(h->irs, 1),
 		.flags = (uint8_t)(flags | TCP_ACK),
-		.window = (uint16_t)(min_u32(s->cfg.recv_buffer, TCP_WINDOW_UNSCALED) >> scale),
+		.window = (uint16_t)(first_window(l) >> scale),
 	};
 
 	if (syn) {
 		seg.flags |= h->ecn_ok ? TCP_ECE : 0;
 		seg.opt.has_mss = true;
-		seg.opt.mss = tcp_mss_announced(s);
+		seg.opt.mss = tcp_mss_offered(&l->sock);
 		seg.opt.sack_permitted = h->sack_ok;
 		seg.opt.has_window_scale = h->ws_on;
 		seg.opt.window_scale = h->rcv_scale;
@@ -181,19 +222,35 @@ static void half_open_arm(struct stack *s, struct half_open *h)
 	timer_set(&s->wheel, &h->timer, s->now + wait);
 }
 
+static bool half_open_expired(const struct listener *l, const struct half_open *h)
+{
+	const struct sock_options *o = sock_options(&l->sock);
+
+	if (h->retries < (o->syn_retries ? o->syn_retries : l->sock.stack->cfg.synack_retries))
+		return false;
+	return !h->deferred || h->retries >= o->defer_accept;
+}
+
+/*
+ * TCP_DEFER_ACCEPT: a peer whose ACK came is asked nothing more while its data may still come; when
+ * that time is over, a last SYN-ACK makes it acknowledge again, and that ACK is accepted.
+ */
 void half_open_timer(struct stack *s, struct timer *timer)
 {
 	struct half_open *h = CONTAINER_OF(timer, struct half_open, timer);
+	const struct listener *l = listener_of(s, h);
 
-	if (h->retries >= s->cfg.synack_retries || !listener_find(s, &h->pcb.local, h->pcb.lport)) {
+	if (!l || half_open_expired(l, h)) {
 		COUNT(s, tcp_attempt_fails);
 		half_open_free(s, h);
 		return;
 	}
+	if (!h->deferred || h->retries + 1 >= sock_options(&l->sock)->defer_accept) {
+		h->retransmitted = true;
+		COUNT(s, tcp_retransmissions);
+		half_open_reply(s, l, h, TCP_SYN);
+	}
 	h->retries++;
-	h->retransmitted = true;
-	COUNT(s, tcp_retransmissions);
-	half_open_reply(s, h, TCP_SYN);
 	half_open_arm(s, h);
 }
 
@@ -221,7 +278,7 @@ static struct half_open from_syn(struct stack *s, const struct listener *l, cons
 	};
 
 	h.ts_offset = tcp_ts_offset(s, &h.pcb);
-	h.rcv_scale = h.ws_on ? tcp_window_scale(s->cfg.recv_buffer) : 0;
+	h.rcv_scale = h.ws_on ? tcp_window_scale(sock_recv_buffer(&l->sock)) : 0;
 	return h;
 }
 
@@ -238,14 +295,14 @@ static struct half_open *half_open_new(struct stack *s, const struct half_open *
 }
 
 /* No room: the answer carries all that would have been kept. */
-static void answer_with_cookie(struct stack *s, struct half_open *h)
+static void answer_with_cookie(struct stack *s, const struct listener *l, struct half_open *h)
 {
 	COUNT(s, tcp_half_open_full);
 	h->iss = cookie_make(s, h);
 	if (!h->ts_on) /* there is nothing to carry them */
 		h->ws_on = h->sack_ok = h->ecn_ok = false;
 	h->cookie = true;
-	half_open_reply(s, h, TCP_SYN);
+	half_open_reply(s, l, h, TCP_SYN);
 }
 
 void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg,
@@ -262,7 +319,7 @@ void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp
 	syn = from_syn(s, l, ip, seg);
 	h = half_open_new(s, &syn);
 	if (!h) {
-		answer_with_cookie(s, &syn);
+		answer_with_cookie(s, l, &syn);
 		return;
 	}
 	h->iss = tcp_isn(s, &h->pcb);
@@ -270,7 +327,7 @@ void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp
 		h->iss = seq_add(floor, 1 + (uint32_t)(random_u64(s) & 0xffff));
 	l->half_open++;
 	table_insert(&s->table, &h->pcb);
-	half_open_reply(s, h, TCP_SYN);
+	half_open_reply(s, l, h, TCP_SYN);
 	half_open_arm(s, h);
 }
 
@@ -287,6 +344,8 @@ static struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h
 		s->sockets--;
 		return NULL;
 	}
+	sock_options_inherit(&t->sock, &l->sock);
+	tcb_take_options(t);
 	t->sock.pcb = h->pcb;
 	t->sock.pcb.kind = PCB_TCB;
 	t->sock.pcb.hash_next = NULL;
@@ -296,7 +355,7 @@ static struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h
 	t->snd_nxt = t->snd_rtx = seq_add(h->iss, 1);
 	t->irs = h->irs;
 	t->rcv_nxt = t->last_ack_sent = t->rcv_up = seq_add(h->irs, 1);
-	t->rcv_adv = seq_add(t->rcv_nxt, min_u32(s->cfg.recv_buffer, TCP_WINDOW_UNSCALED));
+	t->rcv_adv = seq_add(t->rcv_nxt, first_window(l));
 	t->mss_peer = h->mss;
 	t->ts_on = h->ts_on;
 	t->ts_recent = h->ts_recent;
@@ -350,6 +409,7 @@ static bool accept_cookie(struct listener *l, const struct ip_info *ip, const st
 	}
 	h.pcb.id = s->next_id++;
 	h.pcb.owner = l->sock.pcb.owner;
+	h.rcv_scale = h.ws_on ? tcp_window_scale(sock_recv_buffer(&l->sock)) : 0;
 	if (l->accept_length >= l->accept_limit) {
 		COUNT(s, tcp_accept_full);
 		l->refused++;
@@ -388,18 +448,19 @@ void listener_segment(struct listener *l, const struct ip_info *ip, const struct
 }
 
 /* Checks one to four of 3.10.7.4 in SYN-RECEIVED; true: the segment may complete the handshake. */
-static bool half_open_acceptable(struct stack *s, struct half_open *h, const struct tcp_segment *seg)
+static bool half_open_acceptable(struct stack *s, const struct listener *l, struct half_open *h,
+				 const struct tcp_segment *seg)
 {
-	uint32_t window = min_u32(s->cfg.recv_buffer, TCP_WINDOW_UNSCALED);
+	uint32_t window = first_window(l);
 	seq32 rcv_nxt = seq_add(h->irs, 1);
 
 	if ((seg->flags & TCP_SYN) && !(seg->flags & (TCP_ACK | TCP_RST)) && seq_eq(seg->seq, h->irs)) {
-		half_open_reply(s, h, TCP_SYN); /* the peer sent its SYN again */
+		half_open_reply(s, l, h, TCP_SYN); /* the peer sent its SYN again */
 		return false;
 	}
 	if (!seq_in(seg->seq, rcv_nxt, window)) {
 		if (!(seg->flags & TCP_RST))
-			half_open_reply(s, h, 0);
+			half_open_reply(s, l, h, 0);
 		return false;
 	}
 	if (seg->flags & TCP_RST) {
@@ -409,37 +470,50 @@ static bool half_open_acceptable(struct stack *s, struct half_open *h, const str
 			half_open_free(s, h);
 		} else {
 			COUNT(s, tcp_in_rst_ignored);
-			half_open_reply(s, h, 0);
+			half_open_reply(s, l, h, 0);
 		}
 		return false;
 	}
 	if (seg->flags & TCP_SYN) {
 		COUNT(s, tcp_challenge_acks);
-		half_open_reply(s, h, 0);
+		half_open_reply(s, l, h, 0);
 		return false;
 	}
 	if (h->ts_on && seg->opt.has_timestamp && (int32_t)(seg->opt.ts_value - h->ts_recent) < 0) {
 		COUNT(s, tcp_in_paws);
-		half_open_reply(s, h, 0);
+		half_open_reply(s, l, h, 0);
 		return false;
 	}
 	return seg->flags & TCP_ACK;
 }
 
+/* TCP_DEFER_ACCEPT: the handshake is complete when data comes, or that has been waited for long enough. */
+static bool defer(const struct listener *l, struct half_open *h, const struct tcp_segment *seg)
+{
+	if (tcp_seg_len(seg) > 0 || h->retries >= sock_options(&l->sock)->defer_accept)
+		return false;
+	h->deferred = true;
+	return true;
+}
+
 void half_open_segment(struct stack *s, struct half_open *h, const struct ip_info *ip, struct tcp_segment *seg)
 {
-	struct listener *l;
+	struct listener *l = listener_of(s, h);
 	struct tcb *t;
 
-	if (!half_open_acceptable(s, h, seg))
-		return;
-	l = listener_find(s, &h->pcb.local, h->pcb.lport);
-	if (!seq_eq(seg->ack, seq_add(h->iss, 1)) || !l) {
+	if (!l) {
 		tcp_refuse(s, ip, seg);
-		if (!l)
-			half_open_free(s, h);
+		half_open_free(s, h);
 		return;
 	}
+	if (!half_open_acceptable(s, l, h, seg))
+		return;
+	if (!seq_eq(seg->ack, seq_add(h->iss, 1))) {
+		tcp_refuse(s, ip, seg);
+		return;
+	}
+	if (defer(l, h, seg))
+		return;
 	if (l->accept_length >= l->accept_limit) {
 		COUNT(s, tcp_accept_full);
 		if (!h->blocked)

@@ -7,6 +7,8 @@
 #include "checksum.h"
 #include "tcp.h"
 
+#include <netinet/in.h>
+
 #define CHALLENGE_MS 20u /* mean time between challenge ACKs of one connection (RFC 5961 7) */
 #define OUTPUT_BURST 16u /* large segments of one connection in a row; others come next */
 
@@ -19,14 +21,28 @@ static void set_timestamp(const struct stack *s, struct tcp_segment *seg, uint32
 	seg->opt.ts_echo = (seg->flags & TCP_ACK) ? recent : 0;
 }
 
+/* Of a connection its own, before that its listener's. */
+static const struct sock_options *pcb_options(struct stack *s, const struct pcb *p)
+{
+	struct stack_endpoint local = pcb_local(p), remote = pcb_remote(p);
+	const struct listener *l;
+
+	if (p->kind == PCB_TCB)
+		return sock_options(CONTAINER_OF(p, const struct sock, pcb));
+	l = p->kind == PCB_HALF ? listener_find(s, &local, &remote) : NULL;
+	return l ? sock_options(&l->sock) : &s->defaults;
+}
+
 /* Pushes the header on a packet whose payload is in place, with the pseudo header's sum for the link to go on from. */
 static int push_and_send(struct stack *s, struct tx *tx, const struct pcb *p, const struct tcp_segment *seg,
 			 uint8_t tos)
 {
 	size_t header = tcp_header_size(seg);
+	const struct sock_options *o = pcb_options(s, p);
 	struct ip_params params = {
 		.src = p->local, .dst = p->remote, .proto = IP_PROTO_TCP,
-		.ttl = s->cfg.ttl, .tos = tos, .dont_fragment = true,
+		.ttl = o->ttl ? o->ttl : s->cfg.ttl, .tos = tos | o->tos,
+		.dont_fragment = o->mtu_discover != IP_PMTUDISC_DONT,
 	};
 	uint64_t sum = checksum_pseudo(&p->local, &p->remote, IP_PROTO_TCP, header + tx->data_len);
 
@@ -166,11 +182,21 @@ uint16_t tcp_mss_announced(const struct stack *s)
 	return mss_of_mtu(s->cfg.mtu);
 }
 
+uint16_t tcp_mss_offered(const struct sock *sock)
+{
+	uint16_t mss = tcp_mss_announced(sock->stack), wish = sock_options(sock)->maxseg;
+
+	return wish && wish < mss ? wish : mss;
+}
+
 /* RFC 9293 3.7.1: Eff.snd.MSS, less the options in every segment (RFC 6691). */
 void tcp_set_mss(struct tcb *t)
 {
 	uint32_t mss = min_u32(max_u32(t->mss_peer, TCP_MSS_MIN), mss_of_mtu(t->mtu));
+	uint16_t wish = sock_options(&t->sock)->maxseg;
 
+	if (wish)
+		mss = min_u32(mss, wish);
 	t->mss = (uint16_t)(mss - (t->ts_on ? 12 : 0));
 }
 
@@ -190,7 +216,7 @@ void tcp_send_syn(struct tcb *t)
 		seg.ack = t->rcv_nxt;
 	}
 	seg.opt.has_mss = true;
-	seg.opt.mss = tcp_mss_announced(s);
+	seg.opt.mss = tcp_mss_offered(&t->sock);
 	/* RFC 3168 6.1.1; a SYN sent again asks no more: something on the path may drop it for that (6.1.1.1) */
 	if (answer ? t->ecn_on : s->cfg.ecn == STACK_ECN_ASK && t->retries == 0)
 		seg.flags |= answer ? TCP_ECE : TCP_ECE | TCP_CWR;
@@ -238,6 +264,8 @@ static bool small_allowed(const struct tcb *t, uint32_t len, uint32_t queued, bo
 {
 	if (t->push_all)
 		return true;
+	if (len == queued && t->cork && !fin)
+		return false;
 	if (len == queued) /* all there is: Nagle's question */
 		return t->nodelay || fin || !tcb_awaited(t, t->snd_small);
 	return len >= t->max_snd_wnd / 2 && len > 0;
@@ -462,6 +490,8 @@ bool tcp_output(struct tcb *t)
 			send_plan(t, &p);
 		}
 		watch_window(t, &p);
+		if (sent > 0 && t->want_write)
+			tcp_wake_writer(t);
 		if (sent > 0)
 			sack_schedule_probe(t);
 	}

@@ -64,8 +64,6 @@ struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
 	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
 		t->deadline[i] = STACK_NEVER;
 	t->created = t->last_received = s->now;
-	t->send_limit = s->cfg.send_buffer;
-	t->recv_limit = s->cfg.recv_buffer;
 	t->mtu = s->cfg.mtu;
 	t->mss_peer = TCP_MSS_DEFAULT;
 	t->mss = TCP_MSS_DEFAULT;
@@ -73,9 +71,7 @@ struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
 	rtt_init(&t->rtt, s->cfg.rto_initial);
 	t->reorder_steps = 1;
 	t->challenge_ms = to_ms(s->now);
-	t->keepalive_idle_ms = to_ms(s->cfg.keepalive_idle);
-	t->keepalive_interval_ms = to_ms(s->cfg.keepalive_interval);
-	t->keepalive_probes = s->cfg.keepalive_probes;
+	tcb_take_options(t);
 	return t;
 }
 
@@ -98,6 +94,7 @@ void tcb_free(struct tcb *t)
 	tcb_timers_stop(t);
 	tcb_clean(t);
 	sock_event_cancel(&t->sock);
+	sock_options_free(&t->sock);
 	if (t->sock.pcb.hashed)
 		table_remove(&s->table, &t->sock.pcb);
 	tcp_ooo_clear(t);

@@ -28,19 +28,63 @@ void tcb_timers_stop(struct tcb *t)
 	timer_cancel(&tcb_stack(t)->wheel, &t->timer);
 }
 
+/* RFC 9293 3.8.3, the user timeout: how long until it has passed since nothing moves; STACK_NEVER: there is none. */
+static stack_time user_timeout_left(const struct tcb *t)
+{
+	uint32_t limit = sock_options(&t->sock)->user_timeout_ms, gone = to_ms(tcb_stack(t)->now) - t->stalled_ms;
+
+	if (limit == 0 || !t->stalled)
+		return STACK_NEVER;
+	return gone < limit ? MILLISECONDS(limit - gone) : 0;
+}
+
+/* Nothing has moved for `already` microseconds, if that was not known before. */
+static void note_stall(struct tcb *t, stack_time already)
+{
+	if (t->stalled)
+		return;
+	t->stalled = true;
+	t->stalled_ms = to_ms(tcb_stack(t)->now - min_u64(already, tcb_stack(t)->now));
+}
+
+/* A timeout from now, but not later than the user's. */
+static stack_time timeout_at(const struct tcb *t)
+{
+	const struct stack *s = tcb_stack(t);
+
+	return s->now + min_u64(rtt_timeout(&t->rtt, s->cfg.rto_max), user_timeout_left(t));
+}
+
 void tcb_rexmt_start(struct tcb *t)
 {
-	struct stack *s = tcb_stack(t);
+	tcb_timer_set(t, TCB_REXMT, timeout_at(t));
+}
 
-	tcb_timer_set(t, TCB_REXMT, s->now + rtt_timeout(&t->rtt, s->cfg.rto_max));
+static stack_time keepalive_due(const struct tcb *t)
+{
+	return t->last_received + MILLISECONDS(sock_options(&t->sock)->keepalive_idle_ms);
 }
 
 void tcb_keepalive_start(struct tcb *t)
 {
-	if (t->keepalive && tcb_state(t) >= TCP_ESTABLISHED)
-		tcb_timer_set(t, TCB_KEEPALIVE, tcb_stack(t)->now + MILLISECONDS(t->keepalive_idle_ms));
+	if (t->keepalive && tcb_state(t) >= TCP_ESTABLISHED && !t->detached)
+		tcb_timer_set(t, TCB_KEEPALIVE, max_u64(tcb_stack(t)->now, keepalive_due(t)));
 	else
 		tcb_timer_stop(t, TCB_KEEPALIVE);
+}
+
+bool tcb_fin_wait_2_start(struct tcb *t)
+{
+	int32_t linger2 = sock_options(&t->sock)->linger2_ms;
+	stack_time wait = linger2 > 0 ? MILLISECONDS((uint32_t)linger2) : tcb_stack(t)->cfg.fin_wait_2;
+
+	if (linger2 < 0) {
+		tcp_send_rst(t);
+		tcb_end(t, 0, CAUSE_RST_SENT);
+		return false;
+	}
+	tcb_timer_set(t, TCB_FIN_WAIT_2, tcb_stack(t)->now + wait);
+	return true;
 }
 
 static void give_up(struct tcb *t)
@@ -55,10 +99,22 @@ static void give_up(struct tcb *t)
 static unsigned retry_limit(const struct tcb *t)
 {
 	const struct stack_config *c = &tcb_stack(t)->cfg;
+	const struct sock_options *o = sock_options(&t->sock);
 
 	if (!t->syn_acked)
-		return c->syn_retries;
+		return o->syn_retries ? o->syn_retries : c->syn_retries;
 	return t->user_closed ? c->orphan_retries : c->data_retries;
+}
+
+/*
+ * R2 is passed. RFC 9293 3.8.3: it is the application's to set: its time, where it has set one, counts
+ * instead of the number of retransmissions; for a SYN both do.
+ */
+static bool may_give_up(const struct tcb *t)
+{
+	if (sock_options(&t->sock)->user_timeout_ms && t->syn_acked)
+		return user_timeout_left(t) == 0;
+	return t->retries >= retry_limit(t) || user_timeout_left(t) == 0;
 }
 
 /*
@@ -82,13 +138,15 @@ static void rexmt_timeout(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
 
-	if (t->retries >= retry_limit(t)) {
+	if (may_give_up(t)) {
 		give_up(t);
 		return;
 	}
 	if (shed(t))
 		return;
-	t->retries++;
+	note_stall(t, rtt_timeout(&t->rtt, s->cfg.rto_max));
+	if (t->retries < UINT8_MAX)
+		t->retries++;
 	COUNT(s, tcp_timeouts);
 	rtt_back_off(&t->rtt);
 	if (!t->syn_acked) {
@@ -123,41 +181,46 @@ static void persist_timeout(struct tcb *t)
 		tcb_dirty(t);
 		return;
 	}
-	if (t->retries >= retry_limit(t)) {
+	if (may_give_up(t)) {
 		give_up(t);
 		return;
 	}
 	if (shed(t))
 		return;
-	t->retries++;
+	note_stall(t, 0);
+	if (t->retries < UINT8_MAX)
+		t->retries++;
 	rtt_back_off(&t->rtt);
 	COUNT(s, tcp_zero_window_probes);
 	tcp_send_probe(t, false);
-	tcb_timer_set(t, TCB_PERSIST, s->now + rtt_timeout(&t->rtt, s->cfg.rto_max));
+	tcb_timer_set(t, TCB_PERSIST, timeout_at(t));
 }
 
 /* RFC 9293 3.8.4. */
 static void keepalive_timeout(struct tcb *t)
 {
+	const struct sock_options *o = sock_options(&t->sock);
 	struct stack *s = tcb_stack(t);
-	stack_time idle_until = t->last_received + MILLISECONDS(t->keepalive_idle_ms);
+	stack_time idle_until = keepalive_due(t);
 
 	if (!t->keepalive)
 		return;
 	if (tcb_flight(t) > 0 || t->sndq.len > 0) /* MUST-26: only while nothing is on its way; retransmission sees to that */
-		idle_until = s->now + MILLISECONDS(t->keepalive_idle_ms);
+		idle_until = s->now + MILLISECONDS(o->keepalive_idle_ms);
 	if (t->keepalive_sent == 0 && idle_until > s->now) {
 		tcb_timer_set(t, TCB_KEEPALIVE, idle_until);
 		return;
 	}
-	if (t->keepalive_sent >= t->keepalive_probes) {
+	if (o->user_timeout_ms ? t->keepalive_sent > 0 && s->now - t->last_received >= MILLISECONDS(o->user_timeout_ms)
+			       : t->keepalive_sent >= o->keepalive_probes) {
 		give_up(t);
 		return;
 	}
-	t->keepalive_sent++;
+	if (t->keepalive_sent < UINT8_MAX)
+		t->keepalive_sent++;
 	COUNT(s, tcp_keepalives);
 	tcp_send_probe(t, true);
-	tcb_timer_set(t, TCB_KEEPALIVE, s->now + MILLISECONDS(t->keepalive_interval_ms));
+	tcb_timer_set(t, TCB_KEEPALIVE, s->now + MILLISECONDS(o->keepalive_interval_ms));
 }
 
 static void delack_timeout(struct tcb *t)

@@ -149,7 +149,9 @@ void time_wait_segment(struct stack *s, struct time_wait *w, const struct ip_inf
 		return;
 	}
 	if ((seg->flags & (TCP_SYN | TCP_ACK | TCP_FIN)) == TCP_SYN && may_reuse(w, seg)) {
-		l = listener_find(s, &ip->dst, seg->dport);
+		struct stack_endpoint local = pcb_local(&w->pcb), remote = pcb_remote(&w->pcb);
+
+		l = listener_find(s, &local, &remote);
 		if (l) {
 			COUNT(s, tcp_time_wait_reused);
 			time_wait_free(s, w);

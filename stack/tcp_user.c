@@ -46,6 +46,9 @@ int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const st
 	t->held = true;
 	t->iss = tcp_isn(s, &t->sock.pcb);
 	t->snd_una = t->snd_nxt = t->snd_rtx = t->recover = t->iss;
+	t->sock.options = old->options;
+	old->options = NULL;
+	tcb_take_options(t);
 	t->rcv_scale = s->cfg.window_scaling ? tcp_window_scale(t->recv_limit) : 0;
 	t->ts_offset = tcp_ts_offset(s, &t->sock.pcb);
 	s->sockets++; /* sock_bound_free gives back the old one's */
@@ -68,6 +71,16 @@ static bool may_send(const struct tcb *t)
 				  state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT);
 }
 
+/* TCP_NOTSENT_LOWAT: up to it, and then to the end of a segment. */
+static size_t unsent_room(const struct tcb *t)
+{
+	uint32_t lowat = sock_options(&t->sock)->notsent_lowat, unsent = tcp_unsent(t);
+
+	if (lowat == 0)
+		return SIZE_MAX;
+	return unsent < lowat ? max_u32(lowat - unsent, t->mss) : 0;
+}
+
 size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsigned *iov_count)
 {
 	struct tcb *t = tcb_of(sock);
@@ -77,7 +90,7 @@ size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsig
 		*iov_count = 0;
 		return 0;
 	}
-	room = t->send_limit > t->sndq.len ? t->send_limit - t->sndq.len : 0;
+	room = min_size(t->send_limit > t->sndq.len ? t->send_limit - t->sndq.len : 0, unsent_room(t));
 	share = mem_share(&sock->stack->mem, t->sndq.len);
 	lent = byteq_lend(&t->sndq, &sock->stack->mem, MEM_SEND, min_size(want, min_size(room, share)), iov, iov_count);
 	if (lent < want)
@@ -209,6 +222,7 @@ void tcp_abort(struct tcb *t, enum tcp_cause cause, int error)
 
 void tcp_close(struct tcb *t)
 {
+	const struct sock_options *linger = sock_options(&t->sock);
 	enum tcp_state state = tcb_state(t);
 
 	t->held = false;
@@ -218,12 +232,14 @@ void tcp_close(struct tcb *t)
 		tcb_free(t);
 	} else if (state == TCP_SYN_SENT) {
 		tcb_end(t, 0, CAUSE_CLOSE);
+	} else if (linger->linger && linger->linger_s == 0) { /* socket(7): what is queued is thrown away */
+		tcp_abort(t, CAUSE_CLOSE, 0);
 	} else if (t->rcvq.len > 0) { /* RFC 9293 3.6.1: the peer must learn that its data was lost */
 		COUNT(tcb_stack(t), tcp_aborts_unread);
 		tcp_send_rst(t);
 		tcb_end(t, 0, CAUSE_CLOSE);
 	} else if (state == TCP_FIN_WAIT_2) {
-		tcb_timer_set(t, TCB_FIN_WAIT_2, tcb_stack(t)->now + tcb_stack(t)->cfg.fin_wait_2);
+		tcb_fin_wait_2_start(t);
 	} else {
 		tcp_shutdown(t, CAUSE_CLOSE);
 	}

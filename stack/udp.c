@@ -206,7 +206,8 @@ static int output(struct sock *sock, const struct stack_endpoint *to, const stru
 		.sport = sock->pcb.lport, .dport = to->port, .len = (uint16_t)(UDP_HEADER + len),
 	};
 	struct ip_params params = {
-		.src = *src, .dst = to->addr, .proto = IP_PROTO_UDP, .ttl = s->cfg.ttl,
+		.src = *src, .dst = to->addr, .proto = IP_PROTO_UDP,
+		.ttl = sock_ttl(sock), .tos = sock_options(sock)->tos,
 		.may_broadcast = udp_of(sock)->broadcast,
 	};
 	struct tx tx;
@@ -333,6 +334,7 @@ void udp_close(struct sock *sock)
 		dequeue(s, u);
 	table_remove(&s->table, &sock->pcb);
 	sock_event_cancel(sock);
+	sock_options_free(sock);
 	s->sockets--;
 	mem_free(&s->mem, MEM_SOCKET, u, sizeof(*u));
 }

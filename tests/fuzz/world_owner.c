@@ -1,6 +1,9 @@
 /* See world.h: the calls of local processes, chosen by the input. */
 #include "world.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 enum action {
 	ACT_SEND, ACT_FILL, ACT_RECEIVE, ACT_CONSUME, ACT_SHUTDOWN, ACT_CLOSE, ACT_ABORT, ACT_ACCEPT,
 	ACT_CONNECT, ACT_CONNECT_SELF, ACT_LISTEN, ACT_DATAGRAM, ACT_SENDTO, ACT_RECVFROM, ACT_OPTION,
@@ -176,6 +179,18 @@ static void reconfigure(struct world *w, uint16_t n)
 	stack_reconfigure(w->s, &w->config);
 }
 
+/* Any option of any level with a small number, and what the stack says of it. */
+static void change_option(struct world *w, struct sock *sock, uint16_t n, uint8_t x)
+{
+	static const int level[] = {SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP};
+	int name = n % 80, value[2] = {n >> 7, x};
+	uint8_t answer[512];
+	size_t len = sizeof(answer);
+
+	stack_setsockopt(sock, w->now, level[x % 3], name, value, x % 5 == 0 ? x % (sizeof(value) + 1) : sizeof(value));
+	stack_getsockopt(sock, w->now, level[x % 3], name, answer, &len);
+}
+
 /* ---- choosing ---- */
 
 static void act_on_stream(struct world *w, struct slot *slot, enum action act, uint16_t n, uint8_t x)
@@ -193,7 +208,7 @@ static void act_on_stream(struct world *w, struct slot *slot, enum action act, u
 	case ACT_ACCEPT: world_accept(w, slot); break;
 	case ACT_SENDTO: send_datagram(w, slot->sock, n, x); break;
 	case ACT_RECVFROM: receive_datagram(slot->sock); break;
-	case ACT_OPTION: stack_set_option(slot->sock, (enum stack_option)(x % (STACK_OPT_BROADCAST + 1)), n); break;
+	case ACT_OPTION: change_option(w, slot->sock, n, x); break;
 	case ACT_CONNECT: case ACT_CONNECT_SELF: case ACT_LISTEN: case ACT_DATAGRAM: case ACT_DESTROY:
 	case ACT_ADDRESS: case ACT_ROUTE: case ACT_RECONFIGURE: case ACT_COUNT:
 		break;

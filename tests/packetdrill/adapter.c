@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -203,9 +204,7 @@ static ptrdiff_t accept_once(struct world *w, struct file *f, void *argument)
 	new->sock = f->accepted;
 	f->accepted = NULL;
 	new->connected = true;
-	new->wishes = f->wishes;
 	stack_set_user(new->sock, new);
-	file_apply_wishes(new);
 	stack_info(new->sock, &info);
 	if (call->addr)
 		endpoint_to(&info.remote, call->addr, call->len);
@@ -261,7 +260,6 @@ static ptrdiff_t connect_start(struct world *w, struct file *f, const struct nam
 		return error;
 	stack_set_user(f->sock, f);
 	f->connecting = true;
-	file_apply_wishes(f);
 	return -EAGAIN;
 }
 
@@ -465,12 +463,38 @@ static ssize_t call_recvfrom(void *context, int fd, void *data, size_t len, int 
 	return call_recv(context, fd, data, len, flags);
 }
 
+/* TCP_INQ: how many bytes are left to read, and 1 for the end when there is nothing else. */
+static void put_inq(struct world *w, int fd, struct msghdr *msg)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	struct file *f;
+	int left = 0;
+
+	world_lock(w);
+	f = file_get(w, fd);
+	if (f && c && msg->msg_controllen >= CMSG_SPACE(sizeof(left)) && option_number(w, f, IPPROTO_TCP, TCP_INQ)) {
+		stack_ioctl(f->sock, SIOCINQ, &left);
+		if (left == 0 && stack_recv(f->sock, w->now, NULL, 0) == 0)
+			left = 1;
+		*c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(left)), .cmsg_level = IPPROTO_TCP, .cmsg_type = TCP_CM_INQ};
+		memcpy(CMSG_DATA(c), &left, sizeof(left));
+		msg->msg_controllen = CMSG_SPACE(sizeof(left));
+	} else {
+		msg->msg_controllen = 0;
+	}
+	world_unlock(w);
+}
+
 static ssize_t call_recvmsg(void *context, int fd, struct msghdr *msg, int flags)
 {
+	ssize_t n = call_receive(context, fd, msg->msg_iov, (int)msg->msg_iovlen, flags);
+
 	msg->msg_namelen = 0;
-	msg->msg_controllen = 0;
 	msg->msg_flags = 0;
-	return call_receive(context, fd, msg->msg_iov, (int)msg->msg_iovlen, flags);
+	if (n < 0)
+		return n;
+	put_inq(context, fd, msg);
+	return n;
 }
 
 static ssize_t call_send(void *context, int fd, const void *data, size_t len, int flags)
@@ -536,21 +560,9 @@ struct ioctl_call {
 static ptrdiff_t ioctl_once(struct world *w, struct file *f, void *argument)
 {
 	struct ioctl_call *call = argument;
-	struct stack_tcb_info t;
 
-	if (f->listening)
-		return -EINVAL;
-	if (!stack_tcb(w->stack, w->now, stack_id(f->sock), &t))
-		return -EINVAL;
-	if (call->request == SIOCINQ)
-		*call->value = (int)t.sock.recv_q;
-	else if (call->request == SIOCOUTQ)
-		*call->value = (int)t.sock.send_q;
-	else if (call->request == SIOCOUTQNSD)
-		*call->value = (int)(t.sock.send_q - (t.snd_nxt - t.snd_una));
-	else
-		return -ENOTTY;
-	return 0;
+	(void)w;
+	return stack_ioctl(f->sock, call->request, call->value);
 }
 
 static int call_ioctl(void *context, int fd, unsigned long request, ...)
@@ -608,8 +620,7 @@ static ptrdiff_t set_once(struct world *w, struct file *f, void *argument)
 {
 	struct option_call *call = argument;
 
-	(void)w;
-	return option_set(f, call->level, call->name, call->in, *call->len);
+	return option_set(w, f, call->level, call->name, call->in, *call->len);
 }
 
 static int call_setsockopt(void *context, int fd, int level, int name, const void *value, socklen_t len)

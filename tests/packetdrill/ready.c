@@ -2,7 +2,11 @@
 #include "tests/packetdrill/calls.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <string.h>
 
 #define MILLISECOND 1000u
@@ -15,17 +19,27 @@ static bool has_data(const struct file *f)
 	return stack_recv_peek(f->sock, &iov, &count) > 0;
 }
 
+/* SO_RCVLOWAT */
+static bool enough_data(struct world *w, struct file *f)
+{
+	int left = 0;
+
+	return stack_ioctl(f->sock, SIOCINQ, &left) == 0 && left >= option_number(w, f, SOL_SOCKET, SO_RCVLOWAT);
+}
+
 static bool at_end(struct world *w, const struct file *f)
 {
 	return f->read_shut || (!has_data(f) && stack_recv(f->sock, w->now, NULL, 0) == 0);
 }
 
-/* As on the host: writable when a third of the send buffer is free. */
-static bool has_room(struct world *w, const struct file *f)
+/* As on the host: writable when a third of the send buffer is free, and half of TCP_NOTSENT_LOWAT. */
+static bool has_room(struct world *w, struct file *f)
 {
+	uint32_t lowat = (uint32_t)option_number(w, f, IPPROTO_TCP, TCP_NOTSENT_LOWAT);
 	struct stack_tcb_info t;
 
-	if (!stack_tcb(w->stack, w->now, stack_id(f->sock), &t))
+	stack_tcb_held(f->sock, w->now, &t);
+	if (lowat && (t.sock.send_q - (t.snd_nxt - t.snd_una)) * 2 >= lowat)
 		return false;
 	return t.sock.send_q + t.sock.send_q / 2 <= t.send_buffer;
 }
@@ -51,7 +65,7 @@ short file_ready(struct world *w, struct file *f)
 	if (!f->connected)
 		return POLLOUT | POLLWRNORM | POLLHUP;
 	end = at_end(w, f);
-	if (has_data(f) || end)
+	if (enough_data(w, f) || end)
 		bits |= POLLIN | POLLRDNORM;
 	if (has_room(w, f) || write_ended(w, f))
 		bits |= POLLOUT | POLLWRNORM;

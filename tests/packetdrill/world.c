@@ -247,9 +247,7 @@ void file_free(struct world *w, struct file *f)
 {
 	if (f->accepted)
 		stack_close(f->accepted, w->now);
-	if (f->sock && f->reset_on_close)
-		stack_abort(f->sock, w->now);
-	else if (f->sock)
+	if (f->sock)
 		stack_close(f->sock, w->now);
 	w->file[f->fd] = NULL;
 	syscall(SYS_close, f->fd); /* not close(): the preloaded one leads here */

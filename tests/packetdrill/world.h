@@ -29,12 +29,6 @@ struct packet {
 	uint8_t data[];
 };
 
-/* What setsockopt asked for before there is a connection to set it on. */
-struct wishes {
-	bool set[STACK_OPT_BROADCAST + 1];
-	uint64_t value[STACK_OPT_BROADCAST + 1];
-};
-
 struct watch {
 	int fd;
 	struct epoll_event event;
@@ -56,12 +50,10 @@ struct file {
 	bool dead;               /* the stack said that the connection is gone */
 	bool read_shut;          /* shutdown(SHUT_RD) */
 	bool nonblock;
-	bool reset_on_close;     /* SO_LINGER with a time of 0 */
 	int error;               /* not told yet: SO_ERROR */
 	unsigned news;           /* events so far: an edge for epoll */
 	stack_time recv_timeout; /* 0: none */
 	stack_time send_timeout;
-	struct wishes wishes;
 };
 
 struct world {
@@ -105,13 +97,13 @@ struct file *file_new(struct world *w);
 /* NULL: not one of ours. */
 struct file *file_get(struct world *w, int fd);
 void file_free(struct world *w, struct file *f);
-/* Gives the connection what setsockopt asked for. */
-void file_apply_wishes(struct file *f);
 
 /* POLL* bits that hold now. */
 short file_ready(struct world *w, struct file *f);
 
-int option_set(struct file *f, int level, int name, const void *value, socklen_t len);
+int option_set(struct world *w, struct file *f, int level, int name, const void *value, socklen_t len);
 int option_get(struct world *w, struct file *f, int level, int name, void *value, socklen_t *len);
+/* An option's value as an int; 0 when there is none. */
+int option_number(struct world *w, struct file *f, int level, int name);
 
 #endif

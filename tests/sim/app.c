@@ -6,7 +6,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define PIECES 6
 
@@ -327,14 +330,19 @@ static void end_event(struct end *e, const struct stack_event *event)
 
 /* ---- opening ---- */
 
+static void set_int(struct end *e, int level, int name, int value)
+{
+	stack_setsockopt(e->sock, e->app->sim->now, level, name, &value, sizeof(value));
+}
+
 static void end_options(struct end *e)
 {
-	stack_set_option(e->sock, STACK_OPT_NODELAY, e->plan.nodelay);
+	set_int(e, IPPROTO_TCP, TCP_NODELAY, e->plan.nodelay);
 	if (!e->plan.keepalive)
 		return;
-	stack_set_option(e->sock, STACK_OPT_KEEPALIVE_IDLE, e->plan.keepalive);
-	stack_set_option(e->sock, STACK_OPT_KEEPALIVE_INTERVAL, e->plan.keepalive / 4);
-	stack_set_option(e->sock, STACK_OPT_KEEPALIVE, 1);
+	set_int(e, IPPROTO_TCP, TCP_KEEPIDLE, (int)(e->plan.keepalive / SIM_SECOND));
+	set_int(e, IPPROTO_TCP, TCP_KEEPINTVL, (int)(e->plan.keepalive / 4 / SIM_SECOND));
+	set_int(e, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 static void end_connect(struct end *e, uint16_t local_port, uint16_t remote_port)

@@ -303,3 +303,8 @@ unsigned events_of(struct net *n, const struct sock *sock, int *error)
 	}
 	return all;
 }
+
+void set_int(struct net *f, struct sock *sock, int level, int name, int value)
+{
+	ck_assert_int_eq(stack_setsockopt(sock, f->now, level, name, &value, sizeof(value)), 0);
+}

@@ -81,4 +81,7 @@ struct sock *udp_bound(struct net *n, uint16_t port);
 /* The events of one socket, all others dropped; *error: with STACK_EVENT_ERROR. */
 unsigned events_of(struct net *n, const struct sock *sock, int *error);
 
+/* setsockopt with an int; fails the test when the stack refuses it. */
+void set_int(struct net *f, struct sock *sock, int level, int name, int value);
+
 #endif

@@ -342,3 +342,8 @@ uint32_t snd_nxt_rel(struct fixture *f)
 {
 	return tcb_of(f->sock)->snd_nxt.v - tcb_of(f->sock)->iss.v;
 }
+
+void set_int(struct fixture *f, struct sock *sock, int level, int name, int value)
+{
+	ck_assert_int_eq(stack_setsockopt(sock, f->now, level, name, &value, sizeof(value)), 0);
+}

@@ -67,4 +67,7 @@ void bring_to(struct fixture *f, enum tcp_state state);
 uint32_t rcv_nxt_rel(struct fixture *f);
 uint32_t snd_nxt_rel(struct fixture *f);
 
+/* setsockopt with an int; fails the test when the stack refuses it. */
+void set_int(struct fixture *f, struct sock *sock, int level, int name, int value);
+
 #endif

@@ -5,6 +5,8 @@
 #include "net_fixture.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 static struct net net;
 static uint8_t data[65536];
@@ -100,7 +102,7 @@ START_TEST(row_U3_faster_than_the_reader)
 	net_start(&net, NULL);
 	slow = udp_bound(&net, 7000);
 	other = udp_bound(&net, 7001);
-	ck_assert_int_eq(stack_set_option(slow, STACK_OPT_RECV_BUFFER, 10000), 0);
+	set_int(&net, slow, SOL_SOCKET, SO_RCVBUF, 5000);
 	for (int i = 0; i < 1000; i++)
 		feed_udp(&net, &net.peer, &net.us, 7000, data, 500);
 	ck_assert_uint_le(memory_of(&net, MEM_RECV), 10000);
@@ -153,7 +155,7 @@ START_TEST(row_U3_empty_datagrams_cost_too)
 
 	net_start(&net, NULL);
 	sock = udp_bound(&net, 7000);
-	ck_assert_int_eq(stack_set_option(sock, STACK_OPT_RECV_BUFFER, 10000), 0);
+	set_int(&net, sock, SOL_SOCKET, SO_RCVBUF, 5000);
 	for (int i = 0; i < 1000; i++)
 		feed_udp(&net, &net.peer, &net.us, 7000, NULL, 0);
 	ck_assert_uint_le(memory_of(&net, MEM_RECV), 10000);
@@ -327,7 +329,7 @@ START_TEST(what_cannot_be_sent)
 	ck_assert_int_eq(stack_connect(&sock, net.now, &to), -EACCES);
 	ck_assert_uint_eq(count_of(&net, "udp.out"), 0);
 	expect_silence(&net);
-	ck_assert_int_eq(stack_set_option(sock, STACK_OPT_BROADCAST, 1), 0);
+	set_int(&net, sock, SOL_SOCKET, SO_BROADCAST, 1);
 	ck_assert_int_eq(stack_sendto(sock, net.now, &to, "x", 1), 1);
 	ck_assert_mem_eq(take_frame(&net)->data, broadcast_mac, 6);
 	here = at(&net.us, 7000);
