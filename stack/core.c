@@ -45,6 +45,7 @@ void stack_config_default(struct stack_config *c)
 		.keepalive_idle = SECONDS(7200),
 		.keepalive_interval = SECONDS(75),
 		.keepalive_probes = 9,
+		.quick_acks = 16,
 		.congestion_control = "cubic",
 		.timestamps = true,
 		.window_scaling = true,

@@ -189,6 +189,31 @@ static void tcb_control(const struct tcb *t, struct stack_tcb_info *out)
 		out->timer[i] = t->deadline[i];
 }
 
+/* What only struct tcp_info has. */
+static void tcb_times(const struct tcb *t, stack_time now, struct stack_tcb_info *out)
+{
+	out->last_data_sent = t->last_sent;
+	out->last_data_received = t->data_received_ms ? from_ms(now, t->data_received_ms) : 0;
+	out->last_ack_received = t->last_received;
+	out->data_segments_in = t->data_in;
+	out->data_segments_out = t->data_out;
+	for (const struct sent *r = t->board.head; r; r = r->next)
+		out->sent_again += r->flags & SENT_AGAIN && !(r->flags & (SENT_SACKED | SENT_LOST)) ? r->end.v - r->seq.v : 0;
+	if (t->mss)
+		out->delivered = (uint32_t)((t->bytes_acked + t->board.sacked + t->mss - 1) / t->mss);
+	if (t->syn_acked)
+		out->delivered++; /* our SYN */
+	out->probes = t->keepalive_sent;
+	if (t->deadline[TCB_PERSIST] != STACK_NEVER && !t->override)
+		out->probes = t->retries;
+	out->window_limited = tcp_limited(t, LIMIT_WINDOW);
+	out->buffer_limited = tcp_limited(t, LIMIT_BUFFER);
+	out->busy = tcp_limited(t, LIMIT_NONE) + out->window_limited + out->buffer_limited;
+	out->ato = (uint32_t)tcb_stack(t)->cfg.delayed_ack;
+	out->window_clamp = sock_options(&t->sock)->window_clamp;
+	out->pacing_limit = sock_options(&t->sock)->pacing_limit;
+}
+
 static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_info *out)
 {
 	out->form = "full";
@@ -221,6 +246,7 @@ static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_in
 	out->quickack = !t->pingpong;
 	out->keepalive = t->keepalive;
 	out->fin_sent = t->fin_sent;
+	tcb_times(t, now, out);
 	out->fin_received = t->fin_received;
 	out->user_closed = t->user_closed;
 	out->error = t->sock.error ? t->sock.error : t->soft_error;

@@ -125,6 +125,7 @@ struct stack_config {
 	uint8_t orphan_retries; /* the same after the owner has closed */
 	stack_time rto_min, rto_max, rto_initial;
 	stack_time delayed_ack;
+	uint8_t quick_acks;     /* segments acknowledged at once when data begins to come, so that the peer's window grows */
 	stack_time time_wait;   /* 2 MSL */
 	stack_time fin_wait_2;  /* limit after the owner has closed */
 	stack_time keepalive_idle, keepalive_interval;

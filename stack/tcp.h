@@ -61,6 +61,9 @@ enum tcp_recovery {
 	RECOVERY_LOSS  /* after a timeout: everything in flight counts as lost */
 };
 
+/* What the sender is held up by. */
+enum tcp_limit { LIMIT_IDLE, LIMIT_NONE, LIMIT_WINDOW, LIMIT_BUFFER };
+
 struct tcp_change { uint32_t ms; uint8_t from, to, cause; };
 
 struct tcb {
@@ -122,6 +125,7 @@ struct tcb {
 
 	/* acknowledging */
 	uint32_t ack_bytes;  /* received since our last ACK */
+	uint32_t data_received_ms; /* when data came last; 0: never */
 	uint8_t quick;       /* segments that are acknowledged at once (TCP_QUICKACK) */
 	uint32_t stalled_ms; /* since when nothing was acknowledged (the user timeout), milliseconds */
 	seq32 last_ack_sent; /* RFC 7323 4.3 */
@@ -154,11 +158,14 @@ struct tcb {
 	bool detached : 1;    /* a struct time_wait has taken its place in the table */
 	bool override : 1;    /* the persist timer is the sender's SWS override, not for a probe */
 	bool push_all : 1;    /* the override has fired: send what there is */
+	uint8_t limit : 2;    /* enum tcp_limit: since limit_ms */
 	bool stalled : 1;     /* stalled_ms is valid: timeouts or probes since, and nothing acknowledged */
 
 	/* counters */
 	uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
-	uint32_t segments_in, segments_out, retransmissions, dupacks_in, ooo_in;
+	uint32_t segments_in, segments_out, retransmissions, dupacks_in, ooo_in, data_in, data_out;
+
+	uint32_t limit_ms, limited_ms[4]; /* by enum tcp_limit, milliseconds */
 
 	struct tcp_change history[STACK_HISTORY]; /* ring */
 	uint8_t history_next, history_count;
@@ -352,6 +359,12 @@ enum cookie_verdict {
 /* An ACK that no half-open entry waits for. COOKIE_GOOD: *h is as the entry would have been. */
 enum cookie_verdict cookie_check(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg,
 				 struct half_open *h);
+
+/* ---- tcp_chrono.c ---- */
+/* Something may have changed in what holds the sender up. */
+void tcp_chrono(struct tcb *t);
+/* Microseconds of it so far. */
+uint64_t tcp_limited(const struct tcb *t, enum tcp_limit limit);
 
 /* ---- tcp_timewait.c ---- */
 /* Takes the tcb's place in the table; the tcb is freed, or stays with its holder, detached. */

@@ -262,6 +262,9 @@ void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
 	bool hole = t->ooo != NULL;
 	uint32_t kept;
 
+	t->data_received_ms = to_ms(s->now);
+	t->data_in += seg->gso_size && seg->len > seg->gso_size ? (seg->len + seg->gso_size - 1) / seg->gso_size : 1;
+
 	if (!seq_eq(seg->seq, t->rcv_nxt)) {
 		ooo_store(t, seg->seq, seg->data, seg->len);
 		tcp_send_ack(t); /* each one: a duplicate ACK for the sender (RFC 5681 4.2) */

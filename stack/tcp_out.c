@@ -388,6 +388,9 @@ static void account(struct tcb *t, const struct plan *p)
 	}
 	if (tcb_flight(t) == 0 && s->now - t->last_sent > rtt_timeout(&t->rtt, s->cfg.rto_max))
 		t->cc_ops->idle(&t->cc, t->mss);
+	if (p->len > 0 && t->data_received_ms && to_ms(s->now) - t->data_received_ms < to_ms(s->cfg.delayed_ack))
+		t->pingpong = true; /* an answer: the next ACK may ride on one, too */
+	t->data_out += segments;
 	t->last_sent = s->now;
 	t->bytes_sent += p->len;
 	COUNT_ADD(s, tcp_out_bytes, p->len);
@@ -424,7 +427,8 @@ static void send_plan(struct tcb *t, struct plan *p)
 		tx.gso_size = t->mss;
 	if (p->fin)
 		seg.flags |= TCP_FIN;
-	if (p->len > 0 && seq_eq(seq_add(p->seq, p->len), end))
+	/* A large segment too, as the host: what merges them on the way shall not wait for more. */
+	if (p->len > t->mss || (p->len > 0 && seq_eq(seq_add(p->seq, p->len), end)))
 		seg.flags |= TCP_PSH;
 	account(t, p);
 	t->push_all = false;
@@ -495,6 +499,7 @@ bool tcp_output(struct tcb *t)
 		if (sent > 0)
 			sack_schedule_probe(t);
 	}
+	tcp_chrono(t);
 	if (t->ack_now && !t->detached)
 		tcp_send_ack(t);
 	return sent == OUTPUT_BURST;

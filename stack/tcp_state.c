@@ -71,6 +71,7 @@ struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
 	rtt_init(&t->rtt, s->cfg.rto_initial);
 	t->reorder_steps = 1;
 	t->challenge_ms = to_ms(s->now);
+	t->quick = s->cfg.quick_acks;
 	tcb_take_options(t);
 	return t;
 }

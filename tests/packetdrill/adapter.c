@@ -427,16 +427,35 @@ static ptrdiff_t send_once(struct world *w, struct file *f, void *argument)
 	return (ptrdiff_t)io->done;
 }
 
+/* MSG_MORE is TCP_CORK for one call. */
+static void cork(struct world *w, int fd, bool more)
+{
+	struct file *f;
+
+	world_lock(w);
+	f = file_get(w, fd);
+	if (f && !f->epoll && more != f->more && (f->more || !option_number(w, f, IPPROTO_TCP, TCP_CORK))) {
+		stack_setsockopt(f->sock, w->now, IPPROTO_TCP, TCP_CORK, &(int){more}, sizeof(int));
+		f->more = more;
+		world_step(w);
+	}
+	world_unlock(w);
+}
+
 static ptrdiff_t call_transmit(void *context, int fd, const struct iovec *iov, int count, int flags)
 {
 	struct io io = {iov, count, flags, 0};
 	ptrdiff_t result;
 
-	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL))
+	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE))
 		return call_result(-EOPNOTSUPP);
 	if (io_bad(&io))
 		return call_result(-EFAULT);
+	if (flags & MSG_MORE)
+		cork(context, fd, true);
 	result = call_maybe_blocking(context, fd, send_once, &io, flags & MSG_DONTWAIT, false);
+	if (!(flags & MSG_MORE))
+		cork(context, fd, false);
 	return call_result(result < 0 && io.done ? (ptrdiff_t)io.done : result);
 }
 

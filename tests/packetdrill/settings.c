@@ -38,6 +38,7 @@ static void set_fin(struct stack_config *c, const char *v) { c->fin_wait_2 = num
 static void set_ka_time(struct stack_config *c, const char *v) { c->keepalive_idle = number(v) * SECOND; }
 static void set_ka_interval(struct stack_config *c, const char *v) { c->keepalive_interval = number(v) * SECOND; }
 static void set_ka_probes(struct stack_config *c, const char *v) { c->keepalive_probes = (uint8_t)number(v); }
+static void set_quick(struct stack_config *c, const char *v) { c->quick_acks = (uint8_t)number(v); }
 static void set_mtu(struct stack_config *c, const char *v) { c->mtu = (uint16_t)number(v); }
 
 static void set_tso(struct stack_config *c, const char *v)
@@ -80,6 +81,7 @@ static const struct {
 	{"tcp_keepalive_probes", set_ka_probes},
 	{"tcp_ecn", set_ecn},
 	{"tcp_congestion_control", set_congestion},
+	{"quick_acks", set_quick},
 	{"mtu", set_mtu},
 	{"tso", set_tso},
 };

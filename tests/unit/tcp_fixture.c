@@ -58,6 +58,7 @@ void fixture_start(struct fixture *f, void (*change)(struct stack_config *c))
 	c.recv_buffer = 60000;
 	c.send_buffer = 200000;
 	c.timestamps = false;
+	c.quick_acks = 0;
 	c.window_scaling = false;
 	memcpy(c.congestion_control, "newreno", 8);
 	memcpy(c.seed, "a seed for tests", 16);

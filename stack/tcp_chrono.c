@@ -1,0 +1,36 @@
+/*
+ * What holds the sender up (RFC 4898's SndLim, tcp(7)'s busy_time and its parts): the time in which
+ * there was something to send, and how much of it the peer's window or the send buffer was in the way.
+ */
+#include "tcp.h"
+
+static enum tcp_limit limit_now(const struct tcb *t)
+{
+	uint32_t unsent, flight = tcb_flight(t);
+
+	if (!t->syn_acked || t->detached || (t->sndq.len == 0 && flight == 0))
+		return LIMIT_IDLE;
+	unsent = tcp_unsent(t);
+	if (unsent > 0 && flight + min_u32(unsent, t->mss) > t->snd_wnd)
+		return LIMIT_WINDOW;
+	return unsent == 0 && t->want_write ? LIMIT_BUFFER : LIMIT_NONE;
+}
+
+void tcp_chrono(struct tcb *t)
+{
+	enum tcp_limit now = limit_now(t);
+	uint32_t ms = to_ms(tcb_stack(t)->now);
+
+	if (now == t->limit)
+		return;
+	t->limited_ms[t->limit] += ms - t->limit_ms;
+	t->limit = (unsigned)now & 3u;
+	t->limit_ms = ms;
+}
+
+uint64_t tcp_limited(const struct tcb *t, enum tcp_limit limit)
+{
+	uint32_t open = limit == t->limit ? to_ms(tcb_stack(t)->now) - t->limit_ms : 0;
+
+	return MILLISECONDS(t->limited_ms[limit] + open);
+}
