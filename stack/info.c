@@ -193,7 +193,8 @@ static void tcb_control(const struct tcb *t, struct stack_tcb_info *out)
 static void tcb_times(const struct tcb *t, stack_time now, struct stack_tcb_info *out)
 {
 	out->last_data_sent = t->last_sent;
-	out->last_data_received = t->data_received_ms ? from_ms(now, t->data_received_ms) : 0;
+	out->last_data_received = t->syn_acked ? from_ms(now, t->data_received_ms) : 0;
+	out->mss_seen = t->mss_seen ? t->mss_seen : (uint16_t)min_u32(t->mss, TCP_MSS_DEFAULT);
 	out->last_ack_received = t->last_received;
 	out->data_segments_in = t->data_in;
 	out->data_segments_out = t->data_out;

@@ -230,7 +230,21 @@ static int set_rcvlowat(struct sock *sock, const void *value, size_t len)
 
 	if (error)
 		return error;
-	sock->options->recv_lowat = n < 0 ? INT_MAX : max_u32((uint32_t)n, 1);
+	n = n < 0 ? INT_MAX : n;
+	sock->options->recv_lowat = min_u32(max_u32((uint32_t)n, 1), max_u32(sock_recv_buffer(sock) / 2, 1));
+	return 0;
+}
+
+/* Higher ones are the administrator's there. */
+static int set_priority(struct sock *sock, const void *value, size_t len)
+{
+	int n, error = take_int(value, len, &n);
+
+	if (error)
+		return error;
+	if (n < 0 || n > 6)
+		return -EPERM;
+	sock->options->priority = (uint8_t)n;
 	return 0;
 }
 
@@ -642,7 +656,7 @@ static const struct option options[] = {
 	{SOL_SOCKET, SO_KEEPALIVE, FLAG(keepalive), .changed = keepalive_changed},
 	{SOL_SOCKET, SO_BROADCAST, FLAG(broadcast), .changed = broadcast_changed},
 	{SOL_SOCKET, SO_OOBINLINE, FLAG(oob_inline)},
-	{SOL_SOCKET, SO_PRIORITY, NUMBER(priority, 0, 6)},
+	{SOL_SOCKET, SO_PRIORITY, NUMBER(priority, 0, 6), .set = set_priority},
 	{SOL_SOCKET, SO_SNDBUF, .set = set_sndbuf, .get = get_sndbuf},
 	{SOL_SOCKET, SO_RCVBUF, .set = set_rcvbuf, .get = get_rcvbuf},
 	{SOL_SOCKET, SO_SNDLOWAT, .get = get_one},

@@ -398,6 +398,7 @@ struct stack_tcb_info {
 	uint32_t sent_again, data_segments_in, data_segments_out, delivered, delivered_ce, dsacks_in, reorder_seen;
 	uint32_t probes;         /* keepalives or window probes that were not answered */
 	uint32_t window_clamp, ato; /* bytes; microseconds */
+	uint16_t mss_seen;       /* the largest segment that came */
 	uint64_t pacing_limit;   /* SO_MAX_PACING_RATE, bytes a second; UINT64_MAX: none */
 	uint64_t busy, window_limited, buffer_limited; /* microseconds: of sending, of them held up by either */
 };

@@ -94,6 +94,7 @@ struct tcb {
 	uint16_t mss;      /* what we send: peer's MSS or path MTU, less our options */
 	uint16_t mss_peer; /* the peer's option */
 	uint16_t mtu;      /* of the path */
+	uint16_t mss_seen; /* the largest segment that came */
 	uint8_t snd_scale, rcv_scale;
 
 	/* loss and congestion */
@@ -125,7 +126,7 @@ struct tcb {
 
 	/* acknowledging */
 	uint32_t ack_bytes;  /* received since our last ACK */
-	uint32_t data_received_ms; /* when data came last; 0: never */
+	uint32_t data_received_ms; /* when data came last, or could come first */
 	uint8_t quick;       /* segments that are acknowledged at once (TCP_QUICKACK) */
 	uint32_t stalled_ms; /* since when nothing was acknowledged (the user timeout), milliseconds */
 	seq32 last_ack_sent; /* RFC 7323 4.3 */

@@ -248,7 +248,7 @@ static uint32_t deliver(struct tcb *t, const uint8_t *data, uint32_t len)
 	if (taken == len)
 		return taken;
 	stored = (uint32_t)byteq_append(&t->rcvq, &s->mem, MEM_RECV, data + taken, len - taken);
-	if (stored > 0)
+	if (stored > 0 && t->rcvq.len >= sock_options(&t->sock)->recv_lowat)
 		tcb_event(t, STACK_EVENT_READABLE);
 	if (taken + stored < len)
 		COUNT(s, tcp_in_no_memory);
@@ -260,10 +260,11 @@ void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
 	bool hole = t->ooo != NULL;
-	uint32_t kept;
+	uint32_t kept, size = seg->gso_size && seg->len > seg->gso_size ? seg->gso_size : min_u32(seg->len, UINT16_MAX);
 
 	t->data_received_ms = to_ms(s->now);
-	t->data_in += seg->gso_size && seg->len > seg->gso_size ? (seg->len + seg->gso_size - 1) / seg->gso_size : 1;
+	t->data_in += (seg->len + size - 1) / size;
+	t->mss_seen = (uint16_t)max_u32(t->mss_seen, size);
 
 	if (!seq_eq(seg->seq, t->rcv_nxt)) {
 		ooo_store(t, seg->seq, seg->data, seg->len);

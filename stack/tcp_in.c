@@ -109,6 +109,7 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 	t->round_end = t->ecn_point = t->reorder_until = t->snd_nxt;
 	t->retries = 0;
 	t->stalled = false;
+	t->data_received_ms = to_ms(s->now); /* as if: silence counts from here */
 	tcb_timer_stop(t, TCB_REXMT);
 	if (t->rtt_timing)
 		rtt_sample(&t->rtt, s->now - t->rtt_started, s->cfg.rto_min, s->cfg.rto_max);

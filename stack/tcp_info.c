@@ -62,7 +62,7 @@ static void fill_sizes(const struct stack_tcb_info *t, struct tcp_info *out)
 	out->tcpi_snd_wscale = t->snd_scale & 15u;
 	out->tcpi_rcv_wscale = t->rcv_scale & 15u;
 	out->tcpi_snd_mss = t->mss_send;
-	out->tcpi_rcv_mss = t->mss_recv;
+	out->tcpi_rcv_mss = t->mss_seen;
 	out->tcpi_advmss = t->mss_recv;
 	out->tcpi_pmtu = t->mtu;
 	out->tcpi_snd_wnd = t->snd_wnd;

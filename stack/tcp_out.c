@@ -388,7 +388,7 @@ static void account(struct tcb *t, const struct plan *p)
 	}
 	if (tcb_flight(t) == 0 && s->now - t->last_sent > rtt_timeout(&t->rtt, s->cfg.rto_max))
 		t->cc_ops->idle(&t->cc, t->mss);
-	if (p->len > 0 && t->data_received_ms && to_ms(s->now) - t->data_received_ms < to_ms(s->cfg.delayed_ack))
+	if (p->len > 0 && t->data_in > 0 && to_ms(s->now) - t->data_received_ms < to_ms(s->cfg.delayed_ack))
 		t->pingpong = true; /* an answer: the next ACK may ride on one, too */
 	t->data_out += segments;
 	t->last_sent = s->now;
