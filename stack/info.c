@@ -243,8 +243,6 @@ static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_in
 	out->opt_sack = t->sack_on;
 	out->opt_ecn = t->ecn_on;
 	out->nodelay = t->nodelay;
-	out->cork = t->cork;
-	out->quickack = !t->pingpong;
 	out->keepalive = t->keepalive;
 	out->fin_sent = t->fin_sent;
 	tcb_times(t, now, out);

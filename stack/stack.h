@@ -388,7 +388,6 @@ struct stack_tcb_info {
 	uint64_t segments_in, segments_out, retransmissions, dupacks_in, ooo_in;
 	/* options */
 	bool opt_timestamps, opt_window_scaling, opt_sack, opt_ecn, nodelay, keepalive;
-	bool cork, quickack;
 	bool fin_sent, fin_received, user_closed;
 	int error;
 	struct stack_change history[STACK_HISTORY]; /* oldest first */

@@ -595,6 +595,30 @@ static int call_ioctl(void *context, int fd, unsigned long request, ...)
 	return (int)call_once(context, fd, ioctl_once, &call);
 }
 
+/* SO_LINGER with a time: close waits until the peer has acknowledged everything, our FIN too. */
+static ptrdiff_t lingered(struct world *w, struct file *f, void *argument)
+{
+	struct stack_tcb_info t;
+
+	(void)argument;
+	stack_tcb_held(f->sock, w->now, &t);
+	return t.sock.state == TCP_FIN_WAIT_1 || t.sock.state == TCP_CLOSING || t.sock.state == TCP_LAST_ACK ? -EAGAIN : 0;
+}
+
+static void linger(struct world *w, struct file *f)
+{
+	struct linger time = {0};
+	size_t len = sizeof(time);
+	int unread = 0;
+
+	stack_getsockopt(f->sock, w->now, SOL_SOCKET, SO_LINGER, &time, &len);
+	stack_ioctl(f->sock, SIOCINQ, &unread);
+	if (!time.l_onoff || time.l_linger == 0 || unread > 0 || !f->connected || f->dead)
+		return;
+	stack_shutdown(f->sock, w->now);
+	call_blocking(w, f, lingered, NULL, f->nonblock, w->now + (stack_time)time.l_linger * 1000000);
+}
+
 static int call_close(void *context, int fd)
 {
 	struct world *w = context;
@@ -603,6 +627,8 @@ static int call_close(void *context, int fd)
 	world_lock(w);
 	f = file_get(w, fd);
 	if (f) {
+		if (!f->epoll)
+			linger(w, f);
 		file_free(w, f);
 		world_step(w);
 	}

@@ -225,3 +225,15 @@ start_host_listen() { # PORT IN OUT
 	run timeout 10 nc -u -W 1 -w 3 -p 40000 "$STACK" 5353 <<<"another"
 	[ "$output" = "another" ]
 }
+
+@test "an owner sets and gets socket options, before and after it connects" {
+	start_daemon Services.Echo=yes
+	run "$BUILD/tests/system/owner" options "$STACK" 7
+	echo "$output"
+	[ "$status" -eq 0 ]
+	# As the host: less the 12 bytes of timestamps in each segment.
+	contains "$output" "maxseg 988 keepidle 17 nodelay 1 type 1 unsent 0"
+	contains "$output" "unknown: Protocol not available"
+	contains "$output" "not the stack's: No such file or directory"
+	contains "$output" "preset: Invalid argument"
+}

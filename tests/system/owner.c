@@ -4,19 +4,24 @@
  *
  *      owner listen PORT BACKLOG   listens and never accepts
  *      owner echo PORT BACKLOG     answers every connection with what it sends, until killed
+ *      owner options ADDRESS PORT  connects, sets and gets options, and says what it got
  *      owner udp PORT              answers every datagram with itself, until killed
  *
  * Says "ready" when the socket is open. Ends with status 1 and a text when something fails.
  */
 #include "client/byway.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 1024
@@ -122,6 +127,60 @@ static void serve_datagrams(struct byway *b, const char *port)
 	}
 }
 
+/* A socket, but none of the stack's. */
+static int foreign_socket(void)
+{
+	int fd[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd) < 0)
+		fail("socketpair");
+	return fd[0];
+}
+
+static int option(struct byway *b, int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	if (byway_getsockopt(b, fd, level, name, &value, &len) < 0)
+		fail(byway_error(b));
+	return value;
+}
+
+static void preset(struct byway *b, int level, int name, int value)
+{
+	if (byway_presetsockopt(b, level, name, &value, sizeof(value)) < 0)
+		fail(byway_error(b));
+}
+
+static int show_options(struct byway *b, const char *address, const char *port)
+{
+	struct sockaddr_in to = any_address(port);
+	int on = 1, queued = -1;
+
+	inet_pton(AF_INET, address, &to.sin_addr);
+	preset(b, IPPROTO_TCP, TCP_MAXSEG, 1000);
+	preset(b, IPPROTO_TCP, TCP_KEEPIDLE, 17);
+	int fd = byway_connect(b, (const void *)&to, sizeof(to), NULL, 0, 0);
+	if (fd < 0)
+		fail(byway_error(b));
+	if (byway_setsockopt(b, fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+		fail(byway_error(b));
+	if (byway_ioctl(b, fd, SIOCOUTQ, &queued) < 0)
+		fail(byway_error(b));
+	printf("maxseg %d keepidle %d nodelay %d type %d unsent %d\n", option(b, fd, IPPROTO_TCP, TCP_MAXSEG),
+	       option(b, fd, IPPROTO_TCP, TCP_KEEPIDLE), option(b, fd, IPPROTO_TCP, TCP_NODELAY),
+	       option(b, fd, SOL_SOCKET, SO_TYPE), queued);
+	if (byway_setsockopt(b, fd, IPPROTO_TCP, 4711, &on, sizeof(on)) < 0)
+		printf("unknown: %s\n", strerror(errno));
+	if (byway_setsockopt(b, foreign_socket(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+		printf("not the stack's: %s\n", strerror(errno));
+	preset(b, IPPROTO_TCP, TCP_MAXSEG, 1);
+	if (byway_connect(b, (const void *)&to, sizeof(to), NULL, 0, 0) < 0)
+		printf("preset: %s\n", strerror(errno));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct byway *b = byway_open(NULL);
@@ -135,8 +194,10 @@ int main(int argc, char **argv)
 	}
 	if (argc == 4 && strcmp(argv[1], "echo") == 0)
 		serve(open_listener(b, argv[2], argv[3]));
+	if (argc == 4 && strcmp(argv[1], "options") == 0)
+		return show_options(b, argv[2], argv[3]);
 	if (argc == 3 && strcmp(argv[1], "udp") == 0)
 		serve_datagrams(b, argv[2]);
-	fputs("usage: owner listen|echo PORT BACKLOG, owner udp PORT\n", stderr);
+	fputs("usage: owner listen|echo PORT BACKLOG, owner options ADDRESS PORT, owner udp PORT\n", stderr);
 	return 2;
 }
