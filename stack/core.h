@@ -45,7 +45,7 @@ struct sock_options {
 	uint8_t tos;                      /* ECN bits are 0 */
 	uint8_t mtu_discover;             /* IP_PMTUDISC_* */
 	uint8_t priority;                 /* remembered only: the link has one queue */
-	bool nodelay, cork, keepalive, inq, reuse_addr, reuse_port, linger, broadcast, recv_tos;
+	bool nodelay, cork, keepalive, inq, reuse_addr, reuse_port, linger, broadcast, recv_tos, freebind;
 	bool oob_inline;                  /* remembered only: urgent data is always read in line (RFC 6093 6) */
 };
 
@@ -57,7 +57,6 @@ struct sock {
 	struct sock *event_next, **event_link; /* in stack->events; link NULL: not queued */
 	uint32_t events;                       /* STACK_EVENT_* not yet fetched */
 	int32_t error;                         /* positive errno of what ended it, or pending (UDP) */
-	bool error_told;                       /* by SO_ERROR: once is enough there */
 	struct sock_options *options;          /* NULL: the stack's defaults */
 };
 

@@ -27,6 +27,7 @@ struct pcb {
 	uint8_t kind;              /* enum pcb_kind */
 	uint8_t state;             /* enum tcp_state */
 	bool hashed;               /* in the table */
+	bool error_told;           /* of a socket that somebody holds: SO_ERROR has told its error */
 };
 
 static inline bool addr_eq(const struct stack_addr *a, const struct stack_addr *b)

@@ -111,7 +111,7 @@ int port_check(const struct sock *sock, const struct stack_endpoint *local)
 	bool udp = sock->pcb.kind == PCB_UDP;
 	bool any = stack_addr_is_any(&local->addr);
 
-	if (!any && !address_is_ours(s, &local->addr, true) &&
+	if (!any && !sock_options(sock)->freebind && !address_is_ours(s, &local->addr, true) &&
 	    !(udp && address_is_broadcast(s, &local->addr)))
 		return -EADDRNOTAVAIL;
 	if (local->port == 0)

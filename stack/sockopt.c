@@ -456,15 +456,15 @@ static int get_one(struct sock *sock, void *value, size_t *len)
 /* Tells of an error once; until the connection is gone, what may become one (ICMP) is only looked at. */
 static int get_error(struct sock *sock, void *value, size_t *len)
 {
-	int error = sock->error_told ? 0 : sock->error;
+	int error = sock->pcb.error_told ? 0 : sock->error;
 
-	sock->error_told = true;
+	sock->pcb.error_told = true;
 	if (sock->pcb.kind == PCB_UDP) {
 		sock->error = 0;
-		sock->error_told = false;
+		sock->pcb.error_told = false;
 	}
 	if (!error && sock->pcb.kind == PCB_TCB && !sock->error) {
-		sock->error_told = false;
+		sock->pcb.error_told = false;
 		error = tcb_of(sock)->soft_error;
 		tcb_of(sock)->soft_error = 0;
 	}
@@ -694,6 +694,7 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_TOS, NUMBER(tos, 0, UINT8_MAX), .set_small = set_tos},
 	{IPPROTO_IP, IP_TTL, .set_small = set_ttl, .get = get_ttl},
 	{IPPROTO_IP, IP_RECVTOS, FLAG(recv_tos)},
+	{IPPROTO_IP, IP_FREEBIND, FLAG(freebind)},
 	{IPPROTO_IP, IP_MTU_DISCOVER, NUMBER(mtu_discover, IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT), .changed = path_changed},
 	{IPPROTO_IP, IP_MTU, .get = get_mtu},
 };

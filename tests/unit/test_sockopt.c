@@ -617,6 +617,18 @@ START_TEST(without_reuseaddr_a_port_in_time_wait_is_taken)
 }
 END_TEST
 
+START_TEST(freebind_takes_an_address_that_is_not_ours_yet)
+{
+	struct stack_endpoint local = {f.peer, 7000};
+	struct sock *sock = bare();
+
+	ck_assert_int_eq(stack_bind(sock, &local), -EADDRNOTAVAIL);
+	set_int(&f, sock, IPPROTO_IP, IP_FREEBIND, 1);
+	ck_assert_int_eq(stack_bind(sock, &local), 0);
+	stack_close(sock, f.now);
+}
+END_TEST
+
 START_TEST(reuseport_spreads_over_listeners_of_one_user)
 {
 	struct sock *l[3], *other, *accepted;
@@ -682,6 +694,7 @@ int main(void)
 	tcase_add_test(tc, tcp_info_says_how_the_connection_is);
 	tcase_add_test(tc, reuseaddr_shares_with_others_that_do_not_listen);
 	tcase_add_test(tc, without_reuseaddr_a_port_in_time_wait_is_taken);
+	tcase_add_test(tc, freebind_takes_an_address_that_is_not_ours_yet);
 	tcase_add_test(tc, reuseport_spreads_over_listeners_of_one_user);
 	suite_add_tcase(s, tc);
 	return suite_run(s);
