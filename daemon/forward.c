@@ -202,14 +202,18 @@ static const struct endpoint_ops door_ops = {
 static int listen_on_stack(struct forward *f)
 {
 	struct daemon *d = f->endpoint.daemon;
-	struct sock *sock = stack_socket(d->stack, STACK_TCP, 0, NULL);
-	int error = sock ? stack_bind(sock, &f->config.listen.at) : -ENOBUFS;
+	const struct owner who = {0};
+	const char *why;
+	int error;
+	struct sock *sock = owner_socket(d, &who, STACK_TCP, &error, &why);
 
+	if (!sock)
+		return error;
+	error = stack_bind(sock, &f->config.listen.at);
 	if (!error)
 		error = stack_listen(&sock, BACKLOG);
 	if (error) {
-		if (sock)
-			stack_close(sock, daemon_now());
+		stack_close(sock, daemon_now());
 		return error;
 	}
 	f->endpoint.ops = &door_ops;
