@@ -44,7 +44,7 @@ static struct sock *bare(void)
 
 /* ---- values ---- */
 
-/* What the host takes, what it makes of it, and what it refuses: each row was put to a Linux 6.18, as an ordinary user. */
+/* What the host takes, what it makes of it, and what it refuses: each row was put to a Linux 6.18 (SO_PRIORITY above 6 as root, which may). */
 static const struct {
 	int level, name, value, error, then;
 } values[] = {
