@@ -68,7 +68,7 @@ static void explain_setiff(const struct config *c, int error)
 	else if (error == EPERM)
 		remedy = "making an interface needs the capability CAP_NET_ADMIN; start as root or by systemd";
 	else if (error == EINVAL)
-		remedy = "there is an interface of that name and another type; choose another [Link] Name=";
+		remedy = "another program holds it, or it is of another type; stop that one or choose another [Link] Name=";
 	daemon_log(LOG_ERR, "interface %s: %s; %s", c->link_name, strerror(error), remedy);
 }
 
@@ -113,13 +113,16 @@ static void close_queues(struct link *l)
 	}
 }
 
-/* Both queues and the program between them; false: an interface that somebody made for us may have but one. */
+/*
+ * Both queues of an interface that did not exist, and the program between them. One that somebody
+ * made for us has one queue; and one with several would let a second daemon in (IFF_TUN_EXCL).
+ */
 static bool open_both(const struct config *c, struct link *l)
 {
 	void (*explain)(const struct config *, int);
 
 	for (unsigned i = 0; l->program >= 0 && i < QUEUES; i++) {
-		l->fd[i] = open_queue(c, l, IFF_MULTI_QUEUE, &explain);
+		l->fd[i] = open_queue(c, l, (short)(i == 0 ? IFF_MULTI_QUEUE | IFF_TUN_EXCL : IFF_MULTI_QUEUE), &explain);
 		if (l->fd[i] < 0)
 			break;
 	}
