@@ -245,7 +245,18 @@ struct byway_change {
 	X(OPT_ECN, "ecn", "ECN", OPTIONS, BOOL) \
 	X(NODELAY, "nodelay", "no delay (Nagle off)", OPTIONS, BOOL) \
 	X(KEEPALIVE, "keepalive", "keepalive", OPTIONS, BOOL) \
-	X(CHANGE, "history", "last state changes", HISTORY, CHANGE)
+	X(CHANGE, "history", "last state changes", HISTORY, CHANGE) \
+	X(TIMER_PACE, "timer-pacing", "pacing timer", TIMERS, TIMER) \
+	X(PACING_RATE, "pacing-rate", "pacing rate, a second", CONGESTION, BYTES) \
+	X(DELIVERY_RATE, "delivery-rate", "delivery rate, a second", CONGESTION, BYTES) \
+	X(DELIVERY_LIMITED, "delivery-limited", "held back by the application", CONGESTION, BOOL) \
+	X(BBR_MODE, "bbr-mode", "BBR's phase", CONGESTION, STRING) \
+	X(BBR_BW, "bbr-bandwidth", "BBR's bandwidth, a second", CONGESTION, BYTES) \
+	X(BBR_MIN_RTT, "bbr-min-rtt", "BBR's least RTT", CONGESTION, USEC) \
+	X(BBR_PACING_GAIN, "bbr-pacing-gain", "pacing gain, 256ths", CONGESTION, NONE) \
+	X(BBR_CWND_GAIN, "bbr-cwnd-gain", "cwnd gain, 256ths", CONGESTION, NONE) \
+	X(BBR_INFLIGHT_HI, "bbr-inflight-hi", "long-term bound in flight", CONGESTION, BYTES) \
+	X(BBR_INFLIGHT_LO, "bbr-inflight-lo", "short-term bound in flight", CONGESTION, BYTES)
 
 /* Groups, in order: X(IDENTIFIER, "Title") */
 #define BYWAY_TCB_GROUPS(X) \

@@ -85,7 +85,8 @@ static const struct config_key keys[] = {
 	BOOL("TCP", "WindowScaling", stack.window_scaling),
 	BOOL("TCP", "Sack", stack.sack),
 	{.section = "TCP", .name = "ECN", .parse = config_ecn, .expects = "write off, accept or ask"},
-	TEXT("TCP", "CongestionControl", stack.congestion_control, config_congestion_control, "write cubic or newreno"),
+	TEXT("TCP", "CongestionControl", stack.congestion_control, config_congestion_control, "write cubic, newreno or bbr"),
+	BOOL("TCP", "Pacing", stack.pacing),
 	NUMBER("ICMP", "Rate", stack.icmp_rate, 1, 10000000),
 	NUMBER("ICMP", "Burst", stack.icmp_burst, 1, 10000000),
 };

@@ -101,6 +101,15 @@ static const struct field fields[] = {
 	FIELD(OPT_ECN, opt_ecn, FULL),
 	FIELD(NODELAY, nodelay, FULL),
 	FIELD(KEEPALIVE, keepalive, FULL),
+	FIELD(PACING_RATE, pacing_rate, 0),
+	FIELD(DELIVERY_RATE, delivery_rate, 0),
+	FIELD(DELIVERY_LIMITED, delivery_limited, 0),
+	FIELD(BBR_BW, bbr_bw, 0),
+	FIELD(BBR_MIN_RTT, bbr_min_rtt, 0),
+	FIELD(BBR_PACING_GAIN, bbr_pacing_gain, 0),
+	FIELD(BBR_CWND_GAIN, bbr_cwnd_gain, 0),
+	FIELD(BBR_INFLIGHT_HI, bbr_inflight_hi, 0),
+	FIELD(BBR_INFLIGHT_LO, bbr_inflight_lo, 0),
 };
 
 static uint64_t field_value(const struct field *f, const struct stack_tcb_info *t)
@@ -203,6 +212,7 @@ static void put_timers(struct reply *r, const struct stack_tcb_info *t, stack_ti
 		[STACK_TIMER_FIN_WAIT_2] = BYWAY_TCB_TIMER_FIN_WAIT_2,
 		[STACK_TIMER_LOSS_PROBE] = BYWAY_TCB_TIMER_LOSS_PROBE,
 		[STACK_TIMER_REORDER] = BYWAY_TCB_TIMER_REORDER,
+		[STACK_TIMER_PACE] = BYWAY_TCB_TIMER_PACE,
 		[STACK_TIMER_TIME_WAIT] = BYWAY_TCB_TIMER_TIME_WAIT,
 	};
 
@@ -247,6 +257,7 @@ int control_get_tcb(struct request *q)
 	put_numbers(&r, &t, form_bit(t.form));
 	reply_string(&r, BYWAY_TCB_CC, t.cc_name);
 	reply_string(&r, BYWAY_TCB_RECOVERY, t.recovery);
+	reply_string(&r, BYWAY_TCB_BBR_MODE, t.bbr_mode);
 	if (t.ssthresh && t.ssthresh != UINT32_MAX) /* which it is until the first loss: arbitrarily high */
 		reply_u64(&r, BYWAY_TCB_SSTHRESH, t.ssthresh);
 	put_queues(&r, &t.sock, form_bit(t.form));

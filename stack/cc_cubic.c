@@ -24,14 +24,22 @@
 #define RTT_THRESH_MAX 16000u
 #define SLOW_START_LIMIT 8u   /* segments for one ACK, without pacing */
 
+/* The next ACK in congestion avoidance begins an epoch. Of the first slow start nothing is needed then. */
+static void epoch_forget(struct cc *c)
+{
+	c->cubic.w_est = 0;
+}
+
 static void round_reset(struct cc *c)
 {
 	c->cubic.rtt_now = UINT32_MAX;
 	c->cubic.samples = 0;
 }
 
-static void cubic_init(struct cc *c, uint32_t mss)
+static void cubic_init(struct cc *c, uint32_t mss, uint64_t srtt, uint64_t now)
 {
+	(void)srtt;
+	(void)now;
 	*c = (struct cc){.cwnd = cc_initial_window(mss), .ssthresh = CC_SSTHRESH_NONE};
 	c->cubic.rtt_last = UINT32_MAX;
 	round_reset(c);
@@ -49,7 +57,7 @@ static void cubic_sample(struct cc *c, uint32_t rtt, bool round)
 		round_reset(c);
 		if (c->cubic.css_rounds > 0 && ++c->cubic.css_rounds > CSS_ROUNDS) {
 			c->ssthresh = c->cwnd;
-			c->cubic.css_rounds = 0;
+			epoch_forget(c);
 			return;
 		}
 	}
@@ -74,8 +82,9 @@ static void cubic_sample(struct cc *c, uint32_t rtt, bool round)
 static void slow_start(struct cc *c, uint32_t acked, uint32_t mss)
 {
 	uint32_t growth = min_u32(acked, SLOW_START_LIMIT * mss);
+	bool conservative = c->ssthresh == CC_SSTHRESH_NONE && c->cubic.css_rounds > 0;
 
-	c->cwnd += c->cubic.css_rounds > 0 ? growth / CSS_DIVISOR : growth;
+	c->cwnd += conservative ? growth / CSS_DIVISOR : growth;
 }
 
 /* ---- congestion avoidance ---- */
@@ -95,11 +104,11 @@ static uint32_t cube_root(uint64_t n)
 }
 
 /* RFC 9438 4.2: K = cbrt((W_max - cwnd_epoch) / C), in milliseconds: 1e9 / 0.4 = 2.5e9 a segment. */
-static void epoch_start(struct cc *c, uint32_t mss, uint64_t now)
+static void epoch_start(struct cc *c, uint32_t mss, uint32_t now_ms)
 {
 	uint32_t below = c->cubic.w_max > c->cwnd ? (c->cubic.w_max - c->cwnd) / mss : 0;
 
-	c->cubic.epoch = now ? now : 1;
+	c->cubic.epoch_ms = c->cubic.last_ms = now_ms;
 	c->cubic.k_ms = cube_root(below * UINT64_C(2500000000));
 	c->cubic.origin = max_u32(c->cubic.w_max, c->cwnd);
 	c->cubic.w_est = c->cwnd;
@@ -135,11 +144,12 @@ static void reno_estimate(struct cc *c, uint32_t acked, uint32_t mss)
 
 static void avoid_congestion(struct cc *c, uint32_t acked, uint32_t mss, uint64_t now, uint64_t srtt)
 {
-	uint32_t target;
+	uint32_t now_ms = (uint32_t)(now / 1000), target;
 
-	if (c->cubic.epoch == 0)
-		epoch_start(c, mss, now);
-	target = curve(c, mss, (now - c->cubic.epoch + srtt) / 1000);
+	if (c->cubic.w_est == 0)
+		epoch_start(c, mss, now_ms);
+	c->cubic.last_ms = now_ms;
+	target = curve(c, mss, (uint32_t)(now_ms - c->cubic.epoch_ms) + srtt / 1000);
 	reno_estimate(c, acked, mss);
 	/* RFC 9438 4.4: (target - cwnd) / cwnd for each byte acknowledged */
 	c->acked += (uint32_t)((uint64_t)acked * (target - c->cwnd) / c->cwnd);
@@ -152,10 +162,21 @@ static void avoid_congestion(struct cc *c, uint32_t acked, uint32_t mss, uint64_
 	c->cwnd = max_u32(c->cwnd, c->cubic.w_est);
 }
 
+/* RFC 9438 4.2: time while the application held back does not count. */
+static void held_back(struct cc *c, uint64_t now)
+{
+	uint32_t now_ms = (uint32_t)(now / 1000);
+
+	if (c->ssthresh == CC_SSTHRESH_NONE || c->cubic.w_est == 0)
+		return;
+	c->cubic.epoch_ms += now_ms - c->cubic.last_ms;
+	c->cubic.last_ms = now_ms;
+}
+
 static void cubic_acked(struct cc *c, uint32_t acked, uint32_t mss, bool limited, uint64_t now, uint64_t srtt)
 {
 	if (!limited) {
-		c->cubic.epoch = 0; /* RFC 9438 4.2: time while the application held back does not count */
+		held_back(c, now);
 		return;
 	}
 	if (c->cwnd < c->ssthresh)
@@ -174,8 +195,7 @@ static void reduce(struct cc *c, uint32_t flight, uint32_t mss)
 
 	c->cubic.w_max = cwnd < c->cubic.w_max ? cwnd / 20 * 17 : cwnd; /* (1 + beta) / 2 */
 	c->cubic.prior = cwnd;
-	c->cubic.epoch = 0;
-	c->cubic.css_rounds = 0;
+	epoch_forget(c);
 	c->ssthresh = max_u32(flight / BETA_DEN * BETA_NUM, 2 * mss);
 	c->acked = 0;
 }
@@ -193,15 +213,16 @@ static void cubic_timed_out(struct cc *c, uint32_t flight, uint32_t mss, bool fi
 	if (first)
 		reduce(c, flight, mss);
 	c->cubic.w_max = 0; /* RFC 9438 4.8: K = 0, and the plateau is where slow start ends */
-	c->cubic.epoch = 0;
+	epoch_forget(c);
 	c->cwnd = mss;
 }
 
-static void cubic_idle(struct cc *c, uint32_t mss)
+static void cubic_unused(struct cc *c, uint32_t cwnd, uint64_t now)
 {
-	c->cwnd = min_u32(c->cwnd, cc_initial_window(mss));
-	c->cubic.epoch = 0;
-	c->acked = 0;
+	(void)now;
+	cc_shrink(c, cwnd);
+	if (c->ssthresh != CC_SSTHRESH_NONE)
+		epoch_forget(c);
 }
 
 const struct cc_ops cc_cubic = {
@@ -210,13 +231,13 @@ const struct cc_ops cc_cubic = {
 	.acked = cubic_acked,
 	.lost = cubic_lost,
 	.timed_out = cubic_timed_out,
-	.idle = cubic_idle,
+	.unused = cubic_unused,
 	.sample = cubic_sample,
 };
 
 const struct cc_ops *cc_find(const char *name)
 {
-	static const struct cc_ops *const all[] = {&cc_cubic, &cc_newreno};
+	static const struct cc_ops *const all[] = {&cc_cubic, &cc_newreno, &cc_bbr};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		if (strcmp(all[i]->name, name) == 0)

@@ -14,8 +14,10 @@ static uint32_t half_flight(uint32_t flight, uint32_t mss)
 	return max_u32(flight / 2, 2 * mss);
 }
 
-static void newreno_init(struct cc *c, uint32_t mss)
+static void newreno_init(struct cc *c, uint32_t mss, uint64_t srtt, uint64_t now)
 {
+	(void)srtt;
+	(void)now;
 	*c = (struct cc){.cwnd = cc_initial_window(mss), .ssthresh = CC_SSTHRESH_NONE};
 }
 
@@ -71,11 +73,10 @@ static void newreno_timed_out(struct cc *c, uint32_t flight, uint32_t mss, bool 
 	c->acked = 0;
 }
 
-/* RFC 5681 4.1: RW = min(IW, cwnd) */
-static void newreno_idle(struct cc *c, uint32_t mss)
+static void newreno_unused(struct cc *c, uint32_t cwnd, uint64_t now)
 {
-	c->cwnd = min_u32(c->cwnd, cc_initial_window(mss));
-	c->acked = 0;
+	(void)now;
+	cc_shrink(c, cwnd);
 }
 
 const struct cc_ops cc_newreno = {
@@ -84,5 +85,5 @@ const struct cc_ops cc_newreno = {
 	.acked = newreno_acked,
 	.lost = newreno_lost,
 	.timed_out = newreno_timed_out,
-	.idle = newreno_idle,
+	.unused = newreno_unused,
 };

@@ -317,6 +317,7 @@ static void tcb_release(struct stack *s, struct tcb *t)
 	scoreboard_clear(&t->board, &s->mem);
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
 	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
+	tcp_cc_free(t);
 	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
 }
 

@@ -215,17 +215,40 @@ static void tcb_times(const struct tcb *t, stack_time now, struct stack_tcb_info
 	out->pacing_limit = sock_options(&t->sock)->pacing_limit;
 }
 
+static void tcb_rates(const struct tcb *t, struct stack_tcb_info *out)
+{
+	struct cc_bbr_info bbr;
+
+	if (!t->syn_acked)
+		return;
+	out->delivery_rate = rate_of(t->rate.bytes, t->rate.interval);
+	out->delivery_limited = t->rate.was_limited;
+	out->pacing_rate = tcp_pacing_rate(t) == PACING_UNLIMITED ? 0 : tcp_pacing_rate(t);
+	if (!t->cc_ops->info)
+		return;
+	t->cc_ops->info(&t->cc, &bbr);
+	out->bbr_mode = bbr.mode;
+	out->bbr_bw = bbr.bw;
+	out->bbr_min_rtt = bbr.min_rtt;
+	out->bbr_pacing_gain = bbr.pacing_gain;
+	out->bbr_cwnd_gain = bbr.cwnd_gain;
+	out->bbr_inflight_hi = bbr.inflight_hi == UINT32_MAX ? 0 : bbr.inflight_hi;
+	out->bbr_inflight_lo = bbr.inflight_lo == UINT32_MAX ? 0 : bbr.inflight_lo;
+}
+
 static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_info *out)
 {
 	out->form = "full";
 	out->created = t->created;
 	tcb_sequences(t, out);
 	tcb_control(t, out);
+	tcb_rates(t, out);
 	out->send_buffer = t->send_limit;
 	out->recv_buffer = t->recv_limit;
 	out->ooo_bytes = t->ooo_bytes;
 	out->ooo_ranges = t->ooo_ranges;
 	out->memory = sizeof(*t) + byteq_memory(&t->sndq) + byteq_memory(&t->rcvq);
+	out->memory += t->syn_acked ? t->cc_ops->state_size : 0;
 	out->memory += t->board.count * sizeof(struct sent);
 	for (const struct ooo_range *r = t->ooo; r; r = r->next)
 		out->memory += sizeof(*r) + byteq_memory(&r->data);

@@ -36,10 +36,10 @@ static const char *const timer_names[] = {
 	[STACK_TIMER_REXMT] = "retransmit", [STACK_TIMER_PERSIST] = "persist",
 	[STACK_TIMER_DELACK] = "delayed-ack", [STACK_TIMER_KEEPALIVE] = "keepalive",
 	[STACK_TIMER_FIN_WAIT_2] = "fin-wait-2", [STACK_TIMER_LOSS_PROBE] = "loss-probe",
-	[STACK_TIMER_REORDER] = "reorder", [STACK_TIMER_TIME_WAIT] = "time-wait",
+	[STACK_TIMER_REORDER] = "reorder", [STACK_TIMER_PACE] = "pacing", [STACK_TIMER_TIME_WAIT] = "time-wait",
 };
 _Static_assert(ARRAY_SIZE(timer_names) == STACK_TIMER_COUNT, "a name for each timer");
-_Static_assert((int)TCB_REORDER == (int)STACK_TIMER_REORDER && TCB_TIMER_COUNT == STACK_TIMER_COUNT - 1,
+_Static_assert((int)TCB_PACE == (int)STACK_TIMER_PACE && TCB_TIMER_COUNT == STACK_TIMER_COUNT - 1,
 	       "a tcb's deadlines are in the order of enum stack_timer");
 
 static const struct { const char *name, *help; } counter_names[] = {

@@ -115,6 +115,7 @@ static void delivered(struct delivery *d, const struct sent *r, seq32 end, uint6
 	if (!d->any || sent_after(r->at, end, d->at, d->end)) {
 		d->at = r->at;
 		d->end = end;
+		d->mark = r->mark;
 		d->any = true;
 	}
 }
@@ -212,18 +213,19 @@ const struct sent *scoreboard_first_lost(const struct scoreboard *b)
 	return r;
 }
 
-void scoreboard_resent(struct scoreboard *b, struct mem *m, seq32 seq, uint32_t len, uint64_t now)
+struct sent *scoreboard_resent(struct scoreboard *b, struct mem *m, seq32 seq, uint32_t len, uint64_t now)
 {
 	struct sent *r = b->head;
 
 	while (r && !seq_eq(r->seq, seq))
 		r = r->next;
 	if (!r)
-		return;
+		return NULL;
 	if (len < length(r))
 		split(b, m, r, seq_add(seq, len)); /* without room the whole record counts as sent again */
 	set_flags(b, r, SENT_AGAIN, SENT_LOST);
 	r->at = now;
+	return r;
 }
 
 seq32 scoreboard_last_piece(struct scoreboard *b, struct mem *m, uint32_t len)

@@ -12,6 +12,7 @@
 #define BYWAY_STACK_SCOREBOARD_H
 
 #include "mem.h"
+#include "rate.h"
 #include "types.h"
 
 #define SCOREBOARD_MAX 512u
@@ -24,6 +25,7 @@ struct sent {
 	struct sent *next;
 	seq32 seq, end;
 	uint64_t at; /* microseconds, of the last transmission */
+	struct rate_mark mark; /* the same */
 	uint8_t flags;
 };
 
@@ -39,6 +41,7 @@ struct delivery {
 	bool any;         /* at and end are valid */
 	uint64_t at;      /* when the newest of it was sent */
 	seq32 end;
+	struct rate_mark mark; /* the same */
 	seq32 lowest_end; /* of what was sent once: smallest end, for reordering */
 	bool any_once;
 	seq32 fack;       /* highest end delivered */
@@ -64,8 +67,8 @@ void scoreboard_all_lost(struct scoreboard *b);
 void scoreboard_none_lost(struct scoreboard *b);
 /* The first stretch to send again, or NULL. */
 const struct sent *scoreboard_first_lost(const struct scoreboard *b);
-/* `len` bytes from `seq`, the start of a record, go out again. */
-void scoreboard_resent(struct scoreboard *b, struct mem *m, seq32 seq, uint32_t len, uint64_t now);
+/* `len` bytes from `seq`, the start of a record, go out again. Returns their record, or NULL. */
+struct sent *scoreboard_resent(struct scoreboard *b, struct mem *m, seq32 seq, uint32_t len, uint64_t now);
 /* Where the last `len` bytes or less in flight begin, split off as a record of their own if they can be. */
 seq32 scoreboard_last_piece(struct scoreboard *b, struct mem *m, uint32_t len);
 void scoreboard_clear(struct scoreboard *b, struct mem *m);

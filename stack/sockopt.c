@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
@@ -274,6 +275,8 @@ static int set_pacing(struct sock *sock, const void *value, size_t len)
 	if (len >= sizeof(rate))
 		memcpy(&rate, value, sizeof(rate));
 	sock->options->pacing_limit = rate;
+	if (sock->pcb.kind == PCB_TCB)
+		tcp_pacing_changed(tcb_of(sock));
 	return 0;
 }
 
@@ -368,23 +371,6 @@ static const struct cc_ops *cc_of(const struct sock *sock)
 	return o->cc_ops ? o->cc_ops : cc_find(sock->stack->cfg.congestion_control);
 }
 
-/* A running connection keeps what it has learned of the path. */
-static void cc_changed(struct tcb *t, const struct cc_ops *ops)
-{
-	uint32_t cwnd = t->cc.cwnd, ssthresh = t->cc.ssthresh;
-
-	if (t->cc_ops == ops)
-		return;
-	t->cc_ops = ops;
-	if (!t->syn_acked)
-		return;
-	t->cc = (struct cc){0};
-	ops->init(&t->cc, t->mss);
-	t->cc.cwnd = cwnd;
-	t->cc.ssthresh = ssthresh;
-	t->undo_possible = false; /* what there was to go back to is the other algorithm's */
-}
-
 static int set_congestion(struct sock *sock, const void *value, size_t len)
 {
 	char name[16] = "";
@@ -397,9 +383,7 @@ static int set_congestion(struct sock *sock, const void *value, size_t len)
 	if (!ops)
 		return -ENOENT;
 	sock->options->cc_ops = ops;
-	if (sock->pcb.kind == PCB_TCB)
-		cc_changed(tcb_of(sock), ops);
-	return 0;
+	return sock->pcb.kind == PCB_TCB ? tcp_cc_change(tcb_of(sock), ops->name) : 0;
 }
 
 /* Its ECN bits are the transport's. */
@@ -591,10 +575,18 @@ static int get_info(struct sock *sock, void *value, size_t *len)
 /* Neither CUBIC nor New Reno has anything to tell there. */
 static int get_cc_info(struct sock *sock, void *value, size_t *len)
 {
-	(void)sock;
-	(void)value;
-	*len = 0;
-	return 0;
+	struct cc_bbr_info bbr;
+	struct tcp_bbr_info out = {0};
+
+	if (sock->pcb.kind != PCB_TCB || !tcb_of(sock)->syn_acked || !tcb_of(sock)->cc_ops->info)
+		return give(value, len, &out, 0);
+	tcb_of(sock)->cc_ops->info(&tcb_of(sock)->cc, &bbr);
+	out.bbr_bw_lo = (uint32_t)bbr.bw;
+	out.bbr_bw_hi = (uint32_t)(bbr.bw >> 32);
+	out.bbr_min_rtt = bbr.min_rtt;
+	out.bbr_pacing_gain = bbr.pacing_gain;
+	out.bbr_cwnd_gain = bbr.cwnd_gain;
+	return give(value, len, &out, sizeof(out));
 }
 
 /* Our timestamp clock as the peer sees it. */

@@ -132,7 +132,8 @@ struct stack_config {
 	uint8_t keepalive_probes;
 	bool timestamps, window_scaling, sack;
 	enum stack_ecn ecn;
-	char congestion_control[16]; /* "cubic", "newreno" */
+	char congestion_control[16]; /* "cubic", "newreno", "bbr" */
+	bool pacing; /* of algorithms that do not ask for it too */
 
 	/* rate limits: events in a second, and burst */
 	uint32_t icmp_rate, icmp_burst;
@@ -347,9 +348,9 @@ void stack_info(const struct sock *sock, struct stack_sock_info *out);
 
 enum stack_timer {
 	STACK_TIMER_REXMT, STACK_TIMER_PERSIST, STACK_TIMER_DELACK, STACK_TIMER_KEEPALIVE,
-	STACK_TIMER_FIN_WAIT_2, STACK_TIMER_LOSS_PROBE, STACK_TIMER_REORDER, STACK_TIMER_TIME_WAIT
+	STACK_TIMER_FIN_WAIT_2, STACK_TIMER_LOSS_PROBE, STACK_TIMER_REORDER, STACK_TIMER_PACE, STACK_TIMER_TIME_WAIT
 };
-#define STACK_TIMER_COUNT 8
+#define STACK_TIMER_COUNT 9
 const char *stack_timer_name(enum stack_timer timer);
 
 #define STACK_HISTORY 8
@@ -376,6 +377,14 @@ struct stack_tcb_info {
 	uint32_t cwnd, ssthresh, flight, recover, dupacks;
 	uint32_t sacked, lost; /* bytes in flight that the peer has, and that are taken for lost */
 	bool reordering;       /* seen on this path */
+	uint64_t pacing_rate;   /* bytes a second; 0: not paced */
+	uint64_t delivery_rate; /* the last measurement, bytes a second; 0: none */
+	bool delivery_limited;  /* which the application held back: the path may do more */
+	const char *bbr_mode;   /* "startup", "probe-bw-cruise"; NULL: another algorithm */
+	uint64_t bbr_bw;        /* bytes a second */
+	uint32_t bbr_min_rtt;   /* microseconds */
+	uint32_t bbr_pacing_gain, bbr_cwnd_gain; /* times 256 */
+	uint64_t bbr_inflight_hi, bbr_inflight_lo; /* bytes; 0: not bounded */
 	/* times, microseconds */
 	uint64_t srtt, rttvar, rto, rtt_min;
 	uint32_t backoff, retries;

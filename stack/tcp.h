@@ -21,6 +21,7 @@
 
 #include "cc.h"
 #include "net.h"
+#include "rate.h"
 #include "rtt.h"
 #include "scoreboard.h"
 
@@ -28,12 +29,14 @@
 #define TCP_MSS_MIN 88u      /* less than this would make a peer's option an attack (row T6) */
 #define TCP_MTU_MIN 552u     /* path MTU's floor (row C5), as the host's */
 #define TCP_WINDOW_UNSCALED 65535u
+#define PACING_UNLIMITED UINT32_MAX
 
 /* Deadlines of one tcb; the order is that of enum stack_timer. */
 enum tcb_timer {
 	TCB_REXMT, TCB_PERSIST, TCB_DELACK, TCB_KEEPALIVE, TCB_FIN_WAIT_2,
 	TCB_LOSS_PROBE, /* RFC 8985 7: TLP */
 	TCB_REORDER,    /* RFC 8985 6.2: waits for what may only be late */
+	TCB_PACE,       /* what is paced may go on */
 	TCB_TIMER_COUNT
 };
 
@@ -101,6 +104,11 @@ struct tcb {
 	const struct cc_ops *cc_ops;
 	struct cc cc;
 	struct rtt rtt;
+	struct rate rate;    /* of delivery */
+	uint32_t max_flight; /* most in flight at once in this round trip, or in the last one when the window was full */
+	seq32 flight_end;    /* which is over when this is acknowledged */
+	uint32_t cwnd_ms;    /* when the window was last full, or was cut for not being used */
+	stack_time pace_at;  /* nothing new before that, when paced */
 	seq32 ecn_point; /* no further reduction for marks until more than this is acknowledged */
 	seq32 snd_small; /* end of the last segment sent that was not full (Nagle, as Minshall has it) */
 	seq32 round_end; /* a round trip of the congestion control ends when this is acknowledged */
@@ -161,6 +169,9 @@ struct tcb {
 	bool push_all : 1;    /* the override has fired: send what there is */
 	uint8_t limit : 2;    /* enum tcp_limit: since limit_ms */
 	bool stalled : 1;     /* stalled_ms is valid: timeouts or probes since, and nothing acknowledged */
+	bool paced : 1;
+	bool pace_waits : 1;  /* there is something that waits for pace_at */
+	bool cwnd_limited : 1; /* the window was full when max_flight was noted */
 
 	/* counters */
 	uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
@@ -219,6 +230,11 @@ static inline stack_time from_ms(stack_time now, uint32_t ms) { return now - MIL
 /* Our timestamp clock: milliseconds. */
 static inline uint32_t ts_now(const struct stack *s, uint32_t offset) { return to_ms(s->now) + offset; }
 static inline uint32_t tcb_flight(const struct tcb *t) { return t->snd_nxt.v - t->snd_una.v; }
+/* Bytes believed to be in the network. */
+static inline uint32_t tcb_pipe(const struct tcb *t)
+{
+	return t->sack_on ? scoreboard_pipe(&t->board, tcb_flight(t)) : tcb_flight(t);
+}
 /* SND.UNA < seq =< SND.NXT: what ends at seq awaits its ACK. Any other mark is past, be it by more than 2^31. */
 static inline bool tcb_awaited(const struct tcb *t, seq32 seq) { return seq_in(seq, seq_add(t->snd_una, 1), tcb_flight(t)); }
 /* The sequence number of the send queue's first byte. */
@@ -263,6 +279,35 @@ void tcp_wake_writer(struct tcb *t);
 void tcp_cc_sample(struct tcb *t, uint32_t rtt);
 void tcp_update_window(struct tcb *t, const struct tcp_segment *seg);
 bool tcp_fin_acked(const struct tcb *t);
+
+/* ---- tcp_cc.c ---- */
+/* The connection is established: the algorithm's state begins. */
+void tcp_cc_start(struct tcb *t);
+void tcp_cc_free(struct tcb *t);
+/* Another algorithm, at any time; the window stays. -ENOENT: no such algorithm, -ENOMEM. */
+int tcp_cc_change(struct tcb *t, const char *name);
+/* The socket's limit (SO_MAX_PACING_RATE) is another. */
+void tcp_pacing_changed(struct tcb *t);
+/* An ACK with SACK that delivered something (d) or found a loss, after detection. */
+void tcp_rate_ack(struct tcb *t, const struct delivery *d);
+/* Every ACK of new data without SACK. */
+void tcp_rate_ack_plain(struct tcb *t);
+/* There is something to send and nothing in flight: after a silence the window decays. */
+void tcp_cc_idle(struct tcb *t);
+/* After output. full: the window is in full use; nothing_left: the application has nothing more. */
+void tcp_cwnd_used(struct tcb *t, bool full, bool nothing_left);
+/* RFC 7661 4.1: may the window grow? In slow start half of it in use is enough, for it will be twice as large. */
+static inline bool tcp_cwnd_limited(const struct tcb *t)
+{
+	return t->cwnd_limited || (t->cc.cwnd < t->cc.ssthresh && t->cc.cwnd < 2 * t->max_flight);
+}
+
+/* ---- tcp_pace.c ---- */
+/* Bytes a second; PACING_UNLIMITED: not paced. */
+uint32_t tcp_pacing_rate(const struct tcb *t);
+/* What a paced connection may send at once, now; 0: it waits for pace_at. head: what the peer needs first, again. */
+uint32_t tcp_pace_room(const struct tcb *t, bool head);
+void tcp_pace_sent(struct tcb *t, uint32_t len);
 
 /* ---- tcp_newreno.c: recovery without SACK ---- */
 /* An ACK of `acked` new bytes. True: the retransmission timer restarts. */

@@ -73,7 +73,7 @@ static uint32_t advance(struct tcb *t, seq32 ack)
 
 void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate)
 {
-	bool limited = tcb_flight(t) + t->mss >= t->cc.cwnd || tcb_flight(t) * 2 >= t->cc.cwnd;
+	bool limited = tcp_cwnd_limited(t);
 	bool restart = true;
 	uint32_t acked = 0;
 
@@ -89,6 +89,8 @@ void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate)
 		restart = newreno_ack(t, acked, limited);
 	else if (duplicate)
 		newreno_duplicate(t);
+	if (!t->sack_on && acked > 0)
+		tcp_rate_ack_plain(t);
 	if (tcb_flight(t) == 0) {
 		tcb_timer_stop(t, TCB_REXMT);
 		tcb_timer_stop(t, TCB_LOSS_PROBE);

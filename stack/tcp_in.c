@@ -106,7 +106,7 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 	t->snd_una = t->snd_small = t->snd_up = seq_add(t->iss, 1);
 	t->snd_rtx = t->snd_nxt;
 	t->recover = t->iss;
-	t->round_end = t->ecn_point = t->reorder_until = t->snd_nxt;
+	t->round_end = t->flight_end = t->ecn_point = t->reorder_until = t->snd_nxt;
 	t->retries = 0;
 	t->stalled = false;
 	t->data_received_ms = to_ms(s->now); /* as if: silence counts from here */
@@ -116,7 +116,7 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 	else if (lost)
 		rtt_init(&t->rtt, max_u64(s->cfg.rto_initial, SECONDS(3))); /* RFC 6298 5.7 */
 	t->rtt_timing = false;
-	t->cc_ops->init(&t->cc, t->mss);
+	tcp_cc_start(t);
 	if (lost)
 		t->cc.cwnd = t->mss; /* RFC 5681 3.1: a lost SYN */
 	tcb_keepalive_start(t);

@@ -70,7 +70,7 @@ static void fill_sizes(const struct stack_tcb_info *t, struct tcp_info *out)
 	out->tcpi_rcv_space = t->rcv_wnd;
 	out->tcpi_snd_cwnd = t->mss_send ? t->cwnd / t->mss_send : 0;
 	out->tcpi_snd_ssthresh = t->mss_send && t->ssthresh < INT_MAX ? t->ssthresh / t->mss_send : INT_MAX;
-	out->tcpi_pacing_rate = UINT64_MAX;
+	out->tcpi_pacing_rate = t->pacing_rate ? t->pacing_rate : UINT64_MAX;
 	out->tcpi_max_pacing_rate = t->pacing_limit;
 }
 
@@ -118,6 +118,8 @@ static void fill_counters(const struct stack_tcb_info *t, struct tcp_info *out)
 	out->tcpi_data_segs_out = t->data_segments_out;
 	out->tcpi_delivered = t->delivered;
 	out->tcpi_delivered_ce = t->delivered_ce;
+	out->tcpi_delivery_rate = t->delivery_rate;
+	out->tcpi_delivery_rate_app_limited = t->delivery_limited;
 	out->tcpi_dsack_dups = t->dsacks_in;
 	out->tcpi_reord_seen = t->reorder_seen;
 	out->tcpi_rcv_ooopack = clamp32(t->ooo_in);

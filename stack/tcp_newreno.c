@@ -42,6 +42,8 @@ bool newreno_ack(struct tcb *t, uint32_t acked, bool limited)
 		return true;
 	case RECOVERY_OPEN:
 		t->recover = seq_sub(t->snd_una, 1); /* it is past, and must not fall 2^31 behind */
+		/* what duplicate ACKs have told of has let out segments already (RFC 3042) */
+		acked -= min_u32(acked, min_u32(t->dupacks, DUPACK_THRESHOLD - 1) * t->mss);
 		t->cc_ops->acked(&t->cc, acked, t->mss, limited, s->now, t->rtt.srtt / 8);
 		t->dupacks = 0;
 		return true;
@@ -73,12 +75,14 @@ void newreno_duplicate(struct tcb *t)
 	t->recovery = RECOVERY_FAST;
 	t->rtt_timing = false;
 	t->rtx_one = true;
+	t->rate.lost += t->mss;
 	tcb_rexmt_start(t);
 	tcb_dirty(t);
 }
 
 void newreno_timeout(struct tcb *t)
 {
+	t->rate.lost += t->snd_rtx.v - t->snd_una.v;
 	t->snd_rtx = t->snd_una;
 	t->rtx_one = false;
 }

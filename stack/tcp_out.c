@@ -251,7 +251,8 @@ struct plan {
 	uint32_t len;    /* payload bytes */
 	bool fin;
 	bool again;      /* a retransmission */
-	bool held_back;  /* there is something, but the window or Nagle holds it */
+	bool held_back;  /* there is something, but the window, Nagle or pacing holds it */
+	bool paced;      /* it is pacing */
 };
 
 static uint32_t bytes_between(seq32 from, seq32 to)
@@ -280,7 +281,7 @@ static uint32_t limited_transmit(const struct tcb *t)
 /* How much the congestion window lets out beside what is in the network. */
 static uint32_t congestion_room(const struct tcb *t)
 {
-	uint32_t pipe = t->sack_on ? scoreboard_pipe(&t->board, tcb_flight(t)) : tcb_flight(t);
+	uint32_t pipe = tcb_pipe(t);
 
 	pipe -= min_u32(pipe, limited_transmit(t));
 	return t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
@@ -345,6 +346,18 @@ static void plan_new(const struct tcb *t, struct plan *p)
 	p->held_back = p->len == 0 && !p->fin && (queued > 0 || (t->fin_queued && !t->fin_sent));
 }
 
+/* A burst of what is paced, in its time. A FIN alone need not wait. */
+static void pace_plan(const struct tcb *t, struct plan *p)
+{
+	uint32_t room = tcp_pace_room(t, p->again && seq_eq(p->seq, t->snd_una));
+
+	if (p->len <= room)
+		return;
+	p->len = room;
+	p->fin = false;
+	p->held_back = p->paced = room == 0;
+}
+
 static void make_plan(const struct tcb *t, struct plan *p)
 {
 	const struct sent *lost = t->sack_on ? scoreboard_first_lost(&t->board) : NULL;
@@ -356,17 +369,22 @@ static void make_plan(const struct tcb *t, struct plan *p)
 		plan_from_snd_rtx(t, p);
 	else
 		plan_new(t, p);
+	if (t->paced)
+		pace_plan(t, p);
 }
 
 static void sent_again(struct tcb *t, const struct plan *p, seq32 end)
 {
 	struct stack *s = tcb_stack(t);
+	struct sent *r;
 
 	if (!t->sack_on) {
 		t->snd_rtx = end;
 		return;
 	}
-	scoreboard_resent(&t->board, &s->mem, p->seq, p->len + p->fin, s->now);
+	r = scoreboard_resent(&t->board, &s->mem, p->seq, p->len + p->fin, s->now);
+	if (r)
+		rate_sent(&t->rate, s->now, tcb_pipe(t) - (p->len + p->fin), p->len, &r->mark);
 	t->prr_out += p->len;
 	if (t->undo_ts == 0)
 		t->undo_ts = ts_now(s, t->ts_offset);
@@ -376,8 +394,10 @@ static void account(struct tcb *t, const struct plan *p)
 {
 	struct stack *s = tcb_stack(t);
 	seq32 end = seq_add(p->seq, p->len + p->fin);
-	uint32_t segments = p->len ? (p->len + t->mss - 1) / t->mss : 1;
+	uint32_t segments = p->len ? (p->len + t->mss - 1) / t->mss : 1, pipe = tcb_pipe(t);
 
+	if (t->paced)
+		tcp_pace_sent(t, p->len);
 	if (p->again) {
 		t->retransmissions += segments;
 		t->bytes_retransmitted += p->len;
@@ -386,8 +406,6 @@ static void account(struct tcb *t, const struct plan *p)
 		sent_again(t, p, end);
 		return;
 	}
-	if (tcb_flight(t) == 0 && s->now - t->last_sent > rtt_timeout(&t->rtt, s->cfg.rto_max))
-		t->cc_ops->idle(&t->cc, t->mss);
 	if (p->len > 0 && t->data_in > 0 && to_ms(s->now) - t->data_received_ms < to_ms(s->cfg.delayed_ack))
 		t->pingpong = true; /* an answer: the next ACK may ride on one, too */
 	t->data_out += segments;
@@ -399,8 +417,11 @@ static void account(struct tcb *t, const struct plan *p)
 	if (p->len % t->mss)
 		t->snd_small = end;
 	t->snd_nxt = t->snd_rtx = end;
-	if (t->sack_on) /* what there was no memory to note before is noted now */
+	if (t->sack_on || t->cc_ops->rate) { /* what there was no memory to note before is noted now */
 		scoreboard_sent(&t->board, &s->mem, t->board.head ? p->seq : t->snd_una, end, s->now);
+		if (t->board.tail)
+			rate_sent(&t->rate, s->now, pipe, p->len, &t->board.tail->mark);
+	}
 	t->prr_out += p->len;
 	if (!t->rtt_timing && t->recovery == RECOVERY_OPEN) {
 		t->rtt_timing = true;
@@ -472,11 +493,24 @@ void tcp_send_loss_probe(struct tcb *t)
 /* Nothing is in flight that an ACK could come for, so a timer must look after what is held back. */
 static void watch_window(struct tcb *t, const struct plan *p)
 {
+	t->pace_waits = p->paced;
+	if (p->paced) {
+		tcb_timer_set(t, TCB_PACE, t->pace_at);
+		return;
+	}
 	if (!p->held_back || tcb_flight(t) > 0 || t->deadline[TCB_PERSIST] != STACK_NEVER)
 		return;
 	t->override = t->snd_wnd > 0;
 	tcb_timer_set(t, TCB_PERSIST, tcb_stack(t)->now +
 		      (t->override ? MILLISECONDS(200) : rtt_timeout(&t->rtt, tcb_stack(t)->cfg.rto_max)));
+}
+
+/* Whether it was the window that ended the output, or the application that has nothing more. */
+static void window_use(struct tcb *t, const struct plan *p)
+{
+	bool full = congestion_room(t) < t->mss;
+
+	tcp_cwnd_used(t, full, !full && !p->held_back && p->len == 0);
 }
 
 bool tcp_output(struct tcb *t)
@@ -487,6 +521,8 @@ bool tcp_output(struct tcb *t)
 	if (t->syn_acked && tcb_state(t) != TCP_CLOSED && !t->detached) {
 		if (t->rtx_one)
 			tcp_retransmit_head(t);
+		if (tcb_flight(t) == 0 && t->sndq.len > 0)
+			tcp_cc_idle(t);
 		for (; sent < OUTPUT_BURST; sent++) {
 			make_plan(t, &p);
 			if (p.len == 0 && !p.fin)
@@ -496,8 +532,10 @@ bool tcp_output(struct tcb *t)
 		watch_window(t, &p);
 		if (sent > 0 && t->want_write)
 			tcp_wake_writer(t);
-		if (sent > 0)
+		if (sent > 0) {
 			sack_schedule_probe(t);
+			window_use(t, &p);
+		}
 	}
 	tcp_chrono(t);
 	if (t->ack_now && !t->detached)

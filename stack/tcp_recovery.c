@@ -124,6 +124,7 @@ static uint32_t detect(struct tcb *t)
 	if (t->rack_at == 0)
 		return 0;
 	lost = scoreboard_detect(&t->board, t->rack_at, t->rack_end, t->rack_rtt + reorder_window(t), s->now, &next);
+	t->rate.lost += lost;
 	if (next > 0)
 		tcb_timer_set(t, TCB_REORDER, s->now + next);
 	else
@@ -165,6 +166,8 @@ static void reduce(struct tcb *t, uint32_t delivered, bool safe)
 {
 	uint32_t pipe = pipe_now(t), ssthresh = t->cc.ssthresh, out = t->prr_out, may;
 
+	if (t->cc_ops->rate) /* cwnd is its own */
+		return;
 	t->prr_delivered += delivered;
 	if (pipe > ssthresh) {
 		uint64_t target = ((uint64_t)t->prr_delivered * ssthresh + t->prr_flight - 1) / t->prr_flight;
@@ -234,7 +237,8 @@ static void after_detection(struct tcb *t, const struct delivery *d, uint32_t ac
 			enter_recovery(t);
 			reduce(t, d->bytes, false);
 		} else if (acked > 0) {
-			t->cc_ops->acked(&t->cc, acked, t->mss, limited, s->now, t->rtt.srtt / 8);
+			/* what was SACKed before has left the network then: it lets nothing out twice */
+			t->cc_ops->acked(&t->cc, min_u32(acked, d->bytes), t->mss, limited, s->now, t->rtt.srtt / 8);
 		}
 		break;
 	case RECOVERY_FAST:
@@ -268,6 +272,8 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 	}
 	lost = detect(t);
 	after_detection(t, &d, acked, lost, limited);
+	if (d.bytes > 0 || lost > 0)
+		tcp_rate_ack(t, &d);
 	tcb_dirty(t);
 }
 
@@ -277,7 +283,9 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 void sack_timeout(struct tcb *t)
 {
 	remember(t);
+	t->rate.lost -= t->board.lost;
 	scoreboard_all_lost(&t->board);
+	t->rate.lost += t->board.lost;
 	t->rtx_one = t->board.head == NULL; /* there was no memory to note what is in flight */
 	t->probe_out = false;
 	tcb_timer_stop(t, TCB_LOSS_PROBE);

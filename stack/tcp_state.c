@@ -102,6 +102,7 @@ void tcb_free(struct tcb *t)
 	scoreboard_clear(&t->board, &s->mem);
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
 	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
+	tcp_cc_free(t);
 	s->sockets--;
 	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
 }

@@ -253,6 +253,9 @@ static bool deadline_passed(struct tcb *t, enum tcb_timer which)
 	case TCB_REORDER:
 		sack_reorder_timeout(t);
 		return false;
+	case TCB_PACE:
+		tcb_dirty(t);
+		return false;
 	case TCB_FIN_WAIT_2:
 		tcb_end(t, 0, CAUSE_FIN_WAIT_2_OVER);
 		return true;
@@ -280,7 +283,7 @@ void tcp_timer(struct stack *s, struct timer *timer)
 		if (t->deadline[i] > s->now)
 			continue;
 		/* One that may end the connection goes last: the others fire at the next tick. */
-		if (i != TCB_DELACK && i != TCB_LOSS_PROBE && i != TCB_REORDER)
+		if (i != TCB_DELACK && i != TCB_LOSS_PROBE && i != TCB_REORDER && i != TCB_PACE)
 			timer_set(&s->wheel, timer, s->now);
 		if (deadline_passed(t, (enum tcb_timer)i))
 			return;

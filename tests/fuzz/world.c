@@ -184,7 +184,8 @@ static void configure(struct world *w, uint8_t a, uint8_t b)
 	c->timestamps = !(a & 2);
 	c->window_scaling = !(a & 4);
 	c->sack = !(b & 32);
-	strcpy(c->congestion_control, b & 64 ? "newreno" : "cubic");
+	strcpy(c->congestion_control, b & 64 ? b & 128 ? "bbr" : "newreno" : "cubic");
+	c->pacing = b & 128;
 	c->offload = a & 8 ? STACK_OFFLOAD_CSUM : 0;
 	c->offload |= (a & 24) == 24 ? STACK_OFFLOAD_TSO4 : 0;
 	c->mem_total = a & 32 ? 64u << 10 : 8u << 20;

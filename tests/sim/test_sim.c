@@ -63,7 +63,11 @@ static void config_random(struct sim *sim, struct stack_config *c, enum stack_li
 {
 	static const unsigned offloads[] = {0, STACK_OFFLOAD_CSUM, STACK_OFFLOAD_CSUM | STACK_OFFLOAD_TSO4};
 
+	static const char *const algorithms[] = {"cubic", "cubic", "newreno", "bbr"};
+
 	config_clean(c);
+	snprintf(c->congestion_control, sizeof(c->congestion_control), "%s", algorithms[sim_below(sim, 4)]);
+	c->pacing = sim_below(sim, 4) == 0;
 	c->link = link;
 	c->mtu = mtu;
 	c->offload = offloads[sim_below(sim, 3)];

@@ -135,3 +135,24 @@ teardown() {
 	ended "$JOB" 10
 	same "$BATS_FILE_TMPDIR/data" "$T/got"
 }
+
+@test "with BBR, from the stack, with one frame in a hundred lost each way" {
+	start_daemon TCP.CongestionControl=bbr
+	lose_frames
+	until_lost_some transfer_out 120
+	stop_losing
+}
+
+@test "what BBR believes of the path is shown" {
+	start_daemon TCP.CongestionControl=bbr Services.Chargen=yes
+	timeout 20 nc -d "$STACK" 19 >/dev/null &
+	NC=$!
+	sleep 1
+	local id
+	id=$(socket_id '.state == "ESTABLISHED"')
+	run byway show --json "$id"
+	kill "$NC"
+	[ "$(jq -r '.socket["congestion-control"]' <<<"$output")" = bbr ]
+	[[ $(jq -r '.socket["bbr-mode"]' <<<"$output") =~ ^(startup|drain|probe-) ]]
+	[ "$(jq '.socket["bbr-bandwidth"] > 0 and .socket["pacing-rate"] > 0' <<<"$output")" = true ]
+}

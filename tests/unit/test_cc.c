@@ -8,7 +8,7 @@ static struct cc start(uint32_t mss)
 {
 	struct cc c;
 
-	cc_newreno.init(&c, mss);
+	cc_newreno.init(&c, mss, 0, 0);
 	return c;
 }
 
@@ -135,16 +135,15 @@ START_TEST(rfc5681_3_1_timeout)
 }
 END_TEST
 
-START_TEST(rfc5681_4_1_restart_after_idle)
+START_TEST(unused_window_falls_and_slow_start_may_go_back)
 {
 	struct cc c = start(MSS);
 
 	c.cwnd = 100 * MSS;
-	cc_newreno.idle(&c, MSS);
+	c.ssthresh = 50 * MSS;
+	cc_newreno.unused(&c, 10 * MSS, 0);
 	ck_assert_uint_eq(c.cwnd, 10 * MSS);
-	c.cwnd = 3 * MSS;
-	cc_newreno.idle(&c, MSS);
-	ck_assert_uint_eq(c.cwnd, 3 * MSS);
+	ck_assert_uint_eq(c.ssthresh, 75 * MSS);
 }
 END_TEST
 
@@ -175,7 +174,7 @@ int main(void)
 	suite_add(s, "rfc7661_no_growth_when_not_limited", rfc7661_no_growth_when_not_limited);
 	suite_add(s, "rfc5681_3_2_fast_retransmit", rfc5681_3_2_fast_retransmit);
 	suite_add(s, "rfc5681_3_1_timeout", rfc5681_3_1_timeout);
-	suite_add(s, "rfc5681_4_1_restart_after_idle", rfc5681_4_1_restart_after_idle);
+	suite_add(s, "unused_window_falls_and_slow_start_may_go_back", unused_window_falls_and_slow_start_may_go_back);
 	suite_add(s, "window_does_not_overflow", window_does_not_overflow);
 	return suite_run(s);
 }

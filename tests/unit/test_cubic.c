@@ -7,7 +7,7 @@
 
 static struct cc c;
 
-static void setup(void) { cc_cubic.init(&c, MSS); }
+static void setup(void) { cc_cubic.init(&c, MSS, 0, 0); }
 static void teardown(void) {}
 
 /* Acknowledges whole windows, one a round trip, until `until`. */
@@ -122,7 +122,7 @@ START_TEST(after_hystart_an_idle_restart_slow_starts_in_full)
 	for (unsigned i = 0; i < 7; i++)
 		round_of(31000);
 	c.ssthresh = 100 * MSS;
-	cc_cubic.idle(&c, MSS);
+	cc_cubic.unused(&c, 10 * MSS, 0);
 	for (unsigned i = 0; i < 3; i++)
 		round_of(31000);
 	ck_assert_uint_eq(c.ssthresh, 100 * MSS);
@@ -152,10 +152,127 @@ START_TEST(conservative_slow_start_grows_by_a_quarter)
 }
 END_TEST
 
+/* Far past the plateau the curve is steep: half a window a round trip is the most. */
+START_TEST(window_grows_by_half_a_round_trip_at_most)
+{
+	uint32_t before;
+
+	c.cwnd = 100 * MSS;
+	cc_cubic.lost(&c, 100 * MSS, MSS, 0);
+	c.cwnd = c.ssthresh;
+	grow(SECOND, SECOND + 1000, SECOND);
+	before = c.cwnd;
+	grow(100 * SECOND, 100 * SECOND + 1, SECOND);
+	ck_assert_uint_gt(c.cwnd, before + before / 4);
+	ck_assert_uint_le(c.cwnd, before + before / 4 * 3); /* the bound moves along with cwnd */
+}
+END_TEST
+
+/* Below the earlier window one segment for 17/9 windows, then one for each. */
+START_TEST(reno_estimate_is_faster_past_the_earlier_window)
+{
+	uint32_t slow, fast;
+
+	c.cwnd = 20 * MSS;
+	cc_cubic.lost(&c, 20 * MSS, MSS, 0);
+	c.cwnd = c.ssthresh;
+	grow(SECOND, SECOND + 4000, 1000);
+	slow = c.cubic.w_est;
+	grow(SECOND + 4000, SECOND + 8000, 1000);
+	slow = c.cubic.w_est - slow;
+	grow(SECOND + 8000, SECOND + 24000, 1000);
+	fast = c.cubic.w_est;
+	ck_assert_uint_ge(fast, c.cubic.prior);
+	grow(SECOND + 24000, SECOND + 28000, 1000);
+	fast = c.cubic.w_est - fast;
+	ck_assert_uint_ge(slow, MSS);
+	ck_assert_uint_le(slow, 3 * MSS);
+	ck_assert_uint_ge(fast, 3 * MSS);
+}
+END_TEST
+
+START_TEST(timeout_leaves_one_segment_and_seven_tenths)
+{
+	c.cwnd = 100 * MSS;
+	cc_cubic.timed_out(&c, 100 * MSS, MSS, true, SECOND);
+	ck_assert_uint_eq(c.cwnd, MSS);
+	ck_assert_uint_eq(c.ssthresh, 70 * MSS);
+	cc_cubic.timed_out(&c, MSS, MSS, false, 2 * SECOND);
+	ck_assert_uint_eq(c.ssthresh, 70 * MSS);
+}
+END_TEST
+
+START_TEST(after_hystart_the_curve_starts_at_the_window)
+{
+	for (unsigned i = 0; i < 2; i++)
+		round_of(20000);
+	for (unsigned i = 0; i < 7; i++)
+		round_of(31000);
+	ck_assert_uint_eq(c.ssthresh, c.cwnd);
+	grow(SECOND, SECOND + 1, 1000);
+	ck_assert_uint_eq(c.cubic.k_ms, 0);
+	ck_assert_uint_ge(c.cubic.origin, c.ssthresh);
+	ck_assert_uint_le(c.cubic.origin, c.ssthresh + MSS);
+}
+END_TEST
+
+/* The curve stands still while the application has nothing to send, and goes on where it was. */
+START_TEST(time_held_back_by_the_application_does_not_count)
+{
+	struct cc other;
+
+	c.cwnd = 1000 * MSS;
+	cc_cubic.lost(&c, 1000 * MSS, MSS, 0);
+	c.cwnd = c.ssthresh;
+	grow(SECOND, 12 * SECOND, SECOND / 10);
+	ck_assert_uint_gt(c.cwnd, 1000 * MSS); /* past the plateau */
+	other = c;
+	for (unsigned i = 0; i < 600; i++)
+		cc_cubic.acked(&c, MSS, MSS, false, 12 * SECOND + i * SECOND / 10, SECOND / 10);
+	grow(72 * SECOND, 75 * SECOND, SECOND / 10);
+	struct cc held = c;
+
+	c = other;
+	grow(12 * SECOND, 15 * SECOND, SECOND / 10);
+	ck_assert_uint_ge(held.cwnd, c.cwnd - 20 * MSS);
+	ck_assert_uint_le(held.cwnd, c.cwnd + 20 * MSS);
+}
+END_TEST
+
+/* 9406 4.3: an eighth more, but at least 4 ms and at most 16; eight samples; L = 8 segments. */
+START_TEST(hystart_constants)
+{
+	round_of(10000);
+	round_of(10000);
+	round_of(13900);
+	ck_assert_uint_eq(c.cubic.css_rounds, 0);
+	setup();
+	round_of(10000);
+	round_of(10000);
+	round_of(14100);
+	ck_assert_uint_eq(c.cubic.css_rounds, 1);
+	setup();
+	round_of(400000);
+	round_of(400000);
+	round_of(417000);
+	ck_assert_uint_eq(c.cubic.css_rounds, 1);
+	setup();
+	round_of(20000);
+	round_of(20000);
+	for (unsigned i = 0; i < 7; i++)
+		cc_cubic.sample(&c, 40000, i == 0);
+	ck_assert_uint_eq(c.cubic.css_rounds, 0);
+	setup();
+	cc_cubic.acked(&c, 20 * MSS, MSS, true, 0, 0);
+	ck_assert_uint_eq(c.cwnd, 18 * MSS);
+}
+END_TEST
+
 START_TEST(algorithms_are_found_by_name)
 {
 	ck_assert_ptr_eq(cc_find("cubic"), &cc_cubic);
 	ck_assert_ptr_eq(cc_find("newreno"), &cc_newreno);
+	ck_assert_ptr_eq(cc_find("bbr"), &cc_bbr);
 	ck_assert_ptr_null(cc_find("vegas"));
 }
 END_TEST
@@ -177,6 +294,12 @@ int main(void)
 	ADD(conservative_slow_start_grows_by_a_quarter);
 	ADD(after_hystart_an_idle_restart_slow_starts_in_full);
 	ADD(after_a_timeout_the_curve_starts_at_the_window);
+	ADD(window_grows_by_half_a_round_trip_at_most);
+	ADD(reno_estimate_is_faster_past_the_earlier_window);
+	ADD(timeout_leaves_one_segment_and_seven_tenths);
+	ADD(after_hystart_the_curve_starts_at_the_window);
+	ADD(time_held_back_by_the_application_does_not_count);
+	ADD(hystart_constants);
 	ADD(algorithms_are_found_by_name);
 	return suite_run(s);
 }

@@ -1,0 +1,48 @@
+/*
+ * Pacing: what is sent leaves in bursts of about a millisecond, each at its time. A connection is
+ * paced when its algorithm asks for a rate, when the socket has a limit, or by configuration.
+ *
+ * The timing wheel ticks every 256 microseconds and the caller's loop may be later still; what
+ * was missed while segments waited for their time is made up for, so that the mean is right.
+ */
+#include "tcp.h"
+
+#define CATCH_UP MILLISECONDS(2) /* no more than that: a late loop must not become a burst */
+
+/* For algorithms that have no rate of their own: twice the window a round trip in slow start, then 1.2 times. */
+static uint32_t rate_of_window(const struct tcb *t)
+{
+	uint64_t percent = t->cc.cwnd < t->cc.ssthresh ? 200 : 120;
+
+	if (!tcb_stack(t)->cfg.pacing || t->rtt.srtt < 8)
+		return PACING_UNLIMITED;
+	return (uint32_t)min_u64(t->cc.cwnd * percent * 10000 / (t->rtt.srtt / 8), PACING_UNLIMITED);
+}
+
+uint32_t tcp_pacing_rate(const struct tcb *t)
+{
+	if (!t->paced)
+		return PACING_UNLIMITED;
+	return (uint32_t)min_u64(t->cc.pacing_rate ? t->cc.pacing_rate : rate_of_window(t), sock_options(&t->sock)->pacing_limit);
+}
+
+uint32_t tcp_pace_room(const struct tcb *t, bool head)
+{
+	uint32_t rate = tcp_pacing_rate(t);
+
+	if (rate == PACING_UNLIMITED)
+		return UINT32_MAX;
+	if (tcb_stack(t)->now < t->pace_at)
+		return head ? t->mss : 0;
+	return cc_send_quantum(rate, t->mss);
+}
+
+void tcp_pace_sent(struct tcb *t, uint32_t len)
+{
+	uint64_t now = tcb_stack(t)->now, from = t->pace_waits && now > CATCH_UP ? now - CATCH_UP : now;
+	uint32_t rate = tcp_pacing_rate(t);
+
+	if (rate == PACING_UNLIMITED)
+		return;
+	t->pace_at = max_u64(t->pace_at, from) + len * UINT64_C(1000000) / max_u32(rate, 1);
+}
