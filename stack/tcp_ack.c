@@ -10,12 +10,30 @@ bool tcp_fin_acked(const struct tcb *t)
 	return t->fin_sent && seq_eq(t->snd_una, t->snd_nxt);
 }
 
-static void take_sample(struct tcb *t)
+/*
+ * RFC 7323 4.1: an ACK of new data may be timed by the timestamp it echoes, be it of a
+ * retransmission. Where much is lost no other sample comes about, and a backoff that no sample
+ * ends grows from loss to loss. When it was the ACK that was lost the echo is the first
+ * transmission's and the time holds our own waiting: more than a timeout is not believed.
+ * Timestamps are in milliseconds: one more keeps it an upper bound.
+ */
+static void end_backoff(struct tcb *t, const struct tcp_segment *seg)
+{
+	struct stack *s = tcb_stack(t);
+	uint64_t elapsed = MILLISECONDS((uint64_t)(ts_now(s, t->ts_offset) - seg->opt.ts_echo) + 1);
+
+	if (t->rtt.backoff > 0 && t->ts_on && seg->opt.ts_echo != 0 && elapsed <= t->rtt.rto)
+		rtt_sample(&t->rtt, elapsed, s->cfg.rto_min, s->cfg.rto_max);
+}
+
+static void take_sample(struct tcb *t, const struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
 
-	if (!t->rtt_timing || seq_lt(t->snd_una, t->rtt_seq))
+	if (!t->rtt_timing || seq_lt(t->snd_una, t->rtt_seq)) {
+		end_backoff(t, seg);
 		return;
+	}
 	t->rtt_timing = false;
 	rtt_sample(&t->rtt, s->now - t->rtt_started, s->cfg.rto_min, s->cfg.rto_max);
 	if (!t->sack_on)
@@ -52,20 +70,20 @@ void tcp_wake_writer(struct tcb *t)
 }
 
 /* SND.UNA < SEG.ACK =< SND.NXT (RFC 9293 3.10.7.4, fifth). Returns the bytes acknowledged. */
-static uint32_t advance(struct tcb *t, seq32 ack)
+static uint32_t advance(struct tcb *t, const struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
-	uint32_t acked = ack.v - t->snd_una.v;
+	uint32_t acked = seg->ack.v - t->snd_una.v;
 	uint32_t data = min_u32(acked, t->sndq.len); /* the rest is the FIN */
 
 	byteq_consume(&t->sndq, &s->mem, MEM_SEND, data);
-	t->snd_una = ack;
+	t->snd_una = seg->ack;
 	t->snd_rtx = seq_max(t->snd_rtx, t->snd_una);
 	t->bytes_acked += data;
 	t->retries = 0;
 	t->stalled = false;
 	t->soft_error = 0;
-	take_sample(t);
+	take_sample(t, seg);
 	tcp_wake_writer(t);
 	tcb_dirty(t);
 	return acked;
@@ -82,7 +100,7 @@ void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate)
 	if (duplicate)
 		t->dupacks_in++;
 	if (seq_gt(seg->ack, t->snd_una))
-		acked = advance(t, seg->ack);
+		acked = advance(t, seg);
 	if (t->sack_on)
 		sack_ack(t, seg, acked, limited);
 	else if (acked > 0)

@@ -231,6 +231,30 @@ START_TEST(spurious_timeout_is_undone_by_timestamps)
 }
 END_TEST
 
+/* Nothing sent once is acknowledged for long where much is lost; the backoff must not outlive each loss. */
+START_TEST(timestamp_of_a_retransmission_ends_the_backoff)
+{
+	struct tcp_segment seg = {.flags = TCP_ACK, .window = PEER_WINDOW};
+
+	start(10);
+	for (unsigned i = 0; i < 2; i++) {
+		f.now = tcb_now(&f)->deadline[TCB_REXMT];
+		run(&f);
+	}
+	ck_assert_uint_eq(tcb_now(&f)->rtt.backoff, 2);
+	seg.seq = tcb_now(&f)->rcv_nxt;
+	seg.ack = seq_add(tcb_now(&f)->iss, 1 + MSS);
+	seg.opt.has_timestamp = true;
+	seg.opt.ts_value = f.ts;
+	seg.opt.ts_echo = ts_now(f.s, tcb_now(&f)->ts_offset);
+	f.now += MILLISECONDS(10);
+	feed_segment(&f, &seg, 0);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_LOSS);
+	ck_assert_uint_eq(tcb_now(&f)->rtt.backoff, 0);
+	ck_assert_uint_le(tcb_now(&f)->rtt.srtt / 8, MILLISECONDS(11));
+}
+END_TEST
+
 START_TEST(row_T7_bad_blocks_are_ignored)
 {
 	struct tcp_segment seg = {.flags = TCP_ACK, .window = PEER_WINDOW};
@@ -362,6 +386,7 @@ int main(void)
 	ADD(duplicates_widen_the_reordering_window_at_any_sequence_number);
 	ADD(timeout_sends_again_only_what_was_not_sacked);
 	ADD(spurious_timeout_is_undone_by_timestamps);
+	ADD(timestamp_of_a_retransmission_ends_the_backoff);
 	ADD(row_T7_bad_blocks_are_ignored);
 	ADD(our_blocks_begin_with_the_latest_segment);
 	ADD(duplicate_is_reported_once);
