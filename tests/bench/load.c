@@ -1,7 +1,8 @@
 /*
  * A load tool for both ends of a measurement.
  *
- *   load serve                     discard on 9, chargen on 19, echo on 7 (the kernel's TCP)
+ *   load serve                     discard on 9, chargen on 19, echo on 7 (the kernel's TCP);
+ *                                  CONGESTION_CONTROL in the environment names its algorithm
  *   load out ADDRESS SECONDS       writes to discard: bytes a second
  *   load in ADDRESS SECONDS        reads from chargen
  *   load rr ADDRESS SECONDS        one byte to echo and back, TCP_NODELAY: p50 and p99
@@ -205,7 +206,10 @@ static int listen_on(uint16_t port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
+	const char *algorithm = getenv("CONGESTION_CONTROL");
 
+	if (algorithm && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, algorithm, (socklen_t)strlen(algorithm)) < 0)
+		die(algorithm);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 1024) < 0)
 		die("listen");

@@ -130,19 +130,19 @@ static bool arrival(struct sim_node *from, size_t len, bool arp, uint64_t *at)
 {
 	struct sim *sim = from->sim;
 	struct sim_link *l = &from->link;
-	uint64_t leaves = sim->now;
+	uint64_t now_ns = 1000 * sim->now, leaves_ns = now_ns;
 
 	if (!arp && sim_chance(sim, l->loss))
 		return false;
 	if (!arp && l->bandwidth) {
-		if (l->free_at > leaves)
-			leaves = l->free_at;
-		if ((leaves - sim->now) * l->bandwidth / SIM_SECOND > l->queue)
+		if (l->free_at_ns > leaves_ns)
+			leaves_ns = l->free_at_ns;
+		if ((leaves_ns - now_ns) / 1000 * l->bandwidth / SIM_SECOND > l->queue)
 			return false;
-		leaves += len * SIM_SECOND / l->bandwidth;
-		l->free_at = leaves;
+		leaves_ns += len * 1000 * SIM_SECOND / l->bandwidth;
+		l->free_at_ns = leaves_ns;
 	}
-	*at = leaves + l->delay + (l->jitter ? sim_below(sim, (uint32_t)l->jitter) : 0);
+	*at = leaves_ns / 1000 + l->delay + (l->jitter ? sim_below(sim, (uint32_t)l->jitter) : 0);
 	if (!l->reorder && !arp && *at < l->last_arrival)
 		*at = l->last_arrival;
 	if (!arp)
@@ -183,7 +183,8 @@ static void put_on_wire(struct sim_node *from, unsigned to, const uint8_t *data,
 	const char *fate = "";
 	uint64_t at;
 
-	if (from->off || !arrival(from, len, arp, &at)) {
+	if (from->off || (sim->app.lose && sim->app.lose(sim->app.context, from, data, len)) ||
+	    !arrival(from, len, arp, &at)) {
 		trace_frame(from, data, len, "LOST");
 		return;
 	}
@@ -366,7 +367,8 @@ static void settle(struct sim_node *node)
 			more = true;
 			sim->app.event(sim->app.context, node, &event);
 		}
-		check_node(node);
+		if (sim->check_every == 0 || sim->steps % sim->check_every == 0)
+			check_node(node);
 		if (!more)
 			break;
 		if (round == SETTLE_MAX)

@@ -25,7 +25,8 @@ struct sim_link {
 	uint32_t queue;                  /* bytes that wait for the bandwidth; more are dropped */
 	uint64_t coalesce;               /* arrivals are rounded up to this; 0: not */
 	uint32_t pass_whole;             /* chance that a large segment is not cut (receive offload) */
-	uint64_t free_at, last_arrival;
+	uint64_t free_at_ns;             /* when the bandwidth lets the next frame go, nanoseconds */
+	uint64_t last_arrival;
 };
 
 struct sim_node {
@@ -61,6 +62,8 @@ struct sim_app {
 			 const void *data, size_t len);
 	uint64_t (*next)(void *context); /* when run has something to do */
 	void (*run)(void *context);
+	/* The wire loses this frame, chance or not. May be NULL. */
+	bool (*lose)(void *context, struct sim_node *from, const uint8_t *data, size_t len);
 };
 
 struct flows; /* flow.c */
@@ -74,6 +77,7 @@ struct sim {
 	struct sim_frame **heap;
 	size_t heap_count, heap_size;
 	struct flows *flows;
+	uint64_t check_every; /* steps between two looks at every invariant of a stack; 0: each time */
 	bool failed;
 	char failure[300];
 };

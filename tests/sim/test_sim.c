@@ -3,6 +3,8 @@
  *
  *   test_sim [SEEDS [FIRST]]   random scenarios, one a seed
  *   test_sim --trace SEED      one of them, each packet on a line
+ *   test_sim --grid [SEEDS [FIRST]]   conversations in the cells of the grid, in turn (cell.h)
+ *   test_sim --grid-trace SEED        one of those
  *   test_sim --scenarios       the named scenarios, as TAP
  *   test_sim --scenario NAME [SEED]   one of those, with trace
  *
@@ -11,6 +13,7 @@
  * time.
  */
 #include "app.h"
+#include "cell.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -63,10 +66,9 @@ static void config_random(struct sim *sim, struct stack_config *c, enum stack_li
 {
 	static const unsigned offloads[] = {0, STACK_OFFLOAD_CSUM, STACK_OFFLOAD_CSUM | STACK_OFFLOAD_TSO4};
 
-	static const char *const algorithms[] = {"cubic", "cubic", "newreno", "bbr"};
-
 	config_clean(c);
-	snprintf(c->congestion_control, sizeof(c->congestion_control), "%s", algorithms[sim_below(sim, 4)]);
+	snprintf(c->congestion_control, sizeof(c->congestion_control), "%s",
+		 cell_congestion_control((unsigned)(sim->seed % cell_congestion_controls())));
 	c->pacing = sim_below(sim, 4) == 0;
 	c->link = link;
 	c->mtu = mtu;
@@ -325,6 +327,34 @@ static void scenario_random(struct run *run)
 		conn_may_fail(&run->app.conn[i]);
 	if (!sim->failed && sim_below(sim, 4) == 0)
 		udp_random(run, mtu);
+	run_to_end(run);
+}
+
+/* The seed chooses the cell, so that each is visited; chance decides everything else. */
+static void scenario_cell(struct run *run)
+{
+	static const uint16_t mtus[] = {576, 1500, 1500, 9000};
+	struct sim *sim = &run->sim;
+	struct cell cell = cell_get((unsigned)(sim->seed % cell_count()));
+	enum stack_link_type link = toss(sim) ? STACK_LINK_ETHERNET : STACK_LINK_IP;
+	uint16_t mtu = mtus[sim_below(sim, 4)];
+	unsigned conns = sim_between(sim, 1, 3);
+	char name[100];
+
+	cell_name(&cell, name, sizeof(name));
+	sim_trace(sim, "%s", name);
+	for (unsigned i = 0; i < 2 && !sim->failed; i++) {
+		struct stack_config cfg;
+		struct sim_node *node;
+
+		config_random(sim, &cfg, link, mtu);
+		snprintf(cfg.congestion_control, sizeof(cfg.congestion_control), "%s", cell.cc);
+		node = add_node(run, &cfg);
+		node->link = cell_link(&cell, mtu);
+		node->late = toss(sim) ? 0 : log_between(sim, 100, 20000);
+	}
+	for (unsigned i = 0; i < conns && !sim->failed; i++)
+		conn_random(run, 1000000 / conns);
 	run_to_end(run);
 }
 
@@ -1039,15 +1069,21 @@ static int trace_named(const char *name, uint64_t seed)
 	return 2;
 }
 
-static int play_seeds(uint64_t count, uint64_t first)
+/* A way to make a scenario out of a seed, and the option that replays one. */
+struct draw {
+	void (*scenario)(struct run *run);
+	const char *replay;
+};
+
+static int play_seeds(const struct draw *draw, uint64_t count, uint64_t first)
 {
 	uint64_t failed = 0, steps = 0;
 
 	for (uint64_t seed = first; seed < first + count; seed++) {
-		if (!play(scenario_random, seed, false)) {
+		if (!play(draw->scenario, seed, false)) {
 			failed++;
-			printf("seed %" PRIu64 " failed: %s\n  replay: test_sim --trace %" PRIu64 "\n", seed,
-			       current.sim.failure, seed);
+			printf("seed %" PRIu64 " failed: %s\n  replay: test_sim %s %" PRIu64 "\n", seed,
+			       current.sim.failure, draw->replay, seed);
 			fflush(stdout);
 		}
 		steps += current.sim.steps;
@@ -1056,19 +1092,32 @@ static int play_seeds(uint64_t count, uint64_t first)
 	return failed > 0;
 }
 
+static int trace_seed(const struct draw *draw, uint64_t seed)
+{
+	bool passed = play(draw->scenario, seed, true);
+
+	printf("seed %" PRIu64 " %s %s\n", seed, passed ? "passed" : "failed:", current.sim.failure);
+	return passed ? 0 : 1;
+}
+
+static uint64_t argument(int argc, char **argv, int i, uint64_t otherwise)
+{
+	return i < argc ? strtoull(argv[i], NULL, 0) : otherwise;
+}
+
 int main(int argc, char **argv)
 {
-	uint64_t second = argc > 2 ? strtoull(argv[2], NULL, 0) : 0;
+	static const struct draw random = {scenario_random, "--trace"}, grid = {scenario_cell, "--grid-trace"};
 
 	if (argc > 1 && strcmp(argv[1], "--scenarios") == 0)
 		return play_all_named();
 	if (argc > 2 && strcmp(argv[1], "--scenario") == 0)
-		return trace_named(argv[2], argc > 3 ? strtoull(argv[3], NULL, 0) : 0);
-	if (argc > 2 && strcmp(argv[1], "--trace") == 0) {
-		bool passed = play(scenario_random, second, true);
-
-		printf("seed %" PRIu64 " %s %s\n", second, passed ? "passed" : "failed:", current.sim.failure);
-		return passed ? 0 : 1;
-	}
-	return play_seeds(argc > 1 ? strtoull(argv[1], NULL, 0) : 2000, second);
+		return trace_named(argv[2], argument(argc, argv, 3, 0));
+	if (argc > 2 && strcmp(argv[1], "--trace") == 0)
+		return trace_seed(&random, argument(argc, argv, 2, 0));
+	if (argc > 2 && strcmp(argv[1], "--grid-trace") == 0)
+		return trace_seed(&grid, argument(argc, argv, 2, 0));
+	if (argc > 1 && strcmp(argv[1], "--grid") == 0)
+		return play_seeds(&grid, argument(argc, argv, 2, cell_count()), argument(argc, argv, 3, 0));
+	return play_seeds(&random, argument(argc, argv, 1, 2000), argument(argc, argv, 2, 0));
 }

@@ -1,0 +1,33 @@
+/*
+ * Measurements in virtual time: what one path gives, how long a loss takes to repair, how flows
+ * share. Every figure follows from its arguments alone.
+ */
+#ifndef BYWAY_TESTS_SIM_MEASURE_H
+#define BYWAY_TESTS_SIM_MEASURE_H
+
+#include "cell.h"
+
+/*
+ * Bytes a second that one connection brings to its reader: slow start included on a path that
+ * loses nothing; over some seeds and without slow start on one that loses or reorders at random.
+ * 0 when something goes wrong, which is printed as a TAP comment.
+ */
+double measure_goodput(const struct cell *cell);
+/* What the path allows that connection, bytes a second: see README.md for the model. */
+double measure_allowed(const struct cell *cell);
+
+/* Which of the ten segments of a burst are lost, and the first of them how often. */
+struct loss_pattern {
+	const char *name;
+	unsigned first, count, times;
+};
+/* Microseconds from the sending of the first lost segment until the reader has everything. */
+double measure_repair(const struct loss_pattern *pattern, uint64_t delay, const char *cc);
+
+/*
+ * Jain's index of `flows` over one bottleneck, the last of which begins late: 1, all have the
+ * same; 1 / flows, one has everything.
+ */
+double measure_fairness(unsigned flows, const char *cc);
+
+#endif
