@@ -110,6 +110,8 @@ static void delivered(struct delivery *d, const struct sent *r, seq32 end, uint6
 		d->lowest_end = end;
 		d->any_once = true;
 	}
+	if (again && (d->again_at == 0 || r->at < d->again_at))
+		d->again_at = r->at;
 	if (again && now - r->at < doubt)
 		return; /* an ACK of the first transmission, most likely */
 	if (!d->any || sent_after(r->at, end, d->at, d->end)) {

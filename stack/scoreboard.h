@@ -45,6 +45,7 @@ struct delivery {
 	seq32 lowest_end; /* of what was sent once: smallest end, for reordering */
 	bool any_once;
 	seq32 fack;       /* highest end delivered */
+	uint64_t again_at; /* of what was sent more than once: when the oldest of it last was; 0: nothing was */
 };
 
 /* [seq, end) goes out for the first time. */

@@ -190,12 +190,18 @@ static void leave(struct tcb *t)
 	t->undo_possible = false;
 }
 
+/* What this ACK acknowledges had been sent again before this recovery began: so had the timestamp. */
+static bool repaired_before(const struct tcb *t, const struct delivery *d)
+{
+	return d->again_at != 0 && (int32_t)(to_ms(d->again_at) + t->ts_offset - t->undo_ts) < 0;
+}
+
 /* RFC 3522 3.2 (4), RFC 4015 3: the ACK echoes a timestamp from before the first retransmission. */
-static void undo(struct tcb *t, const struct tcp_segment *seg)
+static void undo(struct tcb *t, const struct tcp_segment *seg, const struct delivery *d)
 {
 	if (t->recovery == RECOVERY_OPEN || !t->undo_possible || t->undo_ts == 0 || seg->opt.ts_echo == 0)
 		return;
-	if ((int32_t)(seg->opt.ts_echo - t->undo_ts) >= 0) {
+	if ((int32_t)(seg->opt.ts_echo - t->undo_ts) >= 0 || repaired_before(t, d)) {
 		t->undo_possible = false; /* the retransmission was needed */
 		return;
 	}
@@ -264,7 +270,7 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 	dsack = take_blocks(t, seg, &d);
 	probe_answered(t, seg, acked, dsack);
 	if (acked > 0)
-		undo(t, seg);
+		undo(t, seg, &d);
 	rack_update(t, &d, dsack && !probing);
 	if (t->recovery != RECOVERY_OPEN && seq_geq(t->snd_una, t->recover)) {
 		leave(t);

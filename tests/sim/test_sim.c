@@ -427,6 +427,18 @@ static void loss_20_percent(struct run *run)
 	expect_counted(run, "tcp.retransmissions");
 }
 
+/* Data is lost, in order otherwise, and no ACK is: every recovery had a reason, and none is undone. */
+static void losses_are_not_undone(struct run *run)
+{
+	two_nodes(run, 1500);
+	run->sim.node[0].link.loss = 5 * PERCENT;
+	transfer(run, 2000000, 0);
+	run_to_end(run);
+	expect_counted(run, "tcp.retransmissions");
+	if (counter(&run->sim.node[0], "tcp.spurious_recoveries") > 0)
+		sim_fail(&run->sim, "the repair of a loss is taken for a mistake");
+}
+
 static void reordering(struct run *run)
 {
 	transfer_over(run, &(struct sim_link){.delay = 5 * MILLISECOND, .jitter = 5 * MILLISECOND, .reorder = true});
@@ -987,6 +999,7 @@ static const struct scenario {
 	{"no_loss", no_loss, 8},
 	{"loss_1_percent", loss_1_percent, 20},
 	{"loss_20_percent", loss_20_percent, 20},
+	{"losses_are_not_undone", losses_are_not_undone, 40},
 	{"reordering", reordering, 20},
 	{"duplication", duplication, 20},
 	{"corruption", corruption, 20},
