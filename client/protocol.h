@@ -256,7 +256,11 @@ struct byway_change {
 	X(BBR_PACING_GAIN, "bbr-pacing-gain", "pacing gain, 256ths", CONGESTION, NONE) \
 	X(BBR_CWND_GAIN, "bbr-cwnd-gain", "cwnd gain, 256ths", CONGESTION, NONE) \
 	X(BBR_INFLIGHT_HI, "bbr-inflight-hi", "long-term bound in flight", CONGESTION, BYTES) \
-	X(BBR_INFLIGHT_LO, "bbr-inflight-lo", "short-term bound in flight", CONGESTION, BYTES)
+	X(BBR_INFLIGHT_LO, "bbr-inflight-lo", "short-term bound in flight", CONGESTION, BYTES) \
+	X(RCV_SPACE, "rcv-space", "read in the best round trip", BUFFERS, BYTES) \
+	X(RCV_RTT, "rcv-rtt", "RTT as the receiver sees it", TIMES, USEC) \
+	X(MTU_HIGH, "mtu-high", "path MTU searched up to", SIZES, BYTES) \
+	X(MTU_PROBE, "mtu-probe", "path MTU being tried", SIZES, BYTES)
 
 /* Groups, in order: X(IDENTIFIER, "Title") */
 #define BYWAY_TCB_GROUPS(X) \

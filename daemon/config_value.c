@@ -359,6 +359,23 @@ const char *config_ecn(struct config *c, const struct config_key *key, const cha
 	return NULL;
 }
 
+const char *config_mtu_probing(struct config *c, const struct config_key *key, const char *text, bool first)
+{
+	static const char *const name[] = {
+		[STACK_MTU_PROBE_OFF] = "off",
+		[STACK_MTU_PROBE_BLACK_HOLE] = "black-hole",
+		[STACK_MTU_PROBE_ALWAYS] = "always",
+	};
+	int chosen = choose(text, name, COUNT_OF(name));
+
+	(void)key;
+	(void)first;
+	if (chosen < 0)
+		return "is no way of probing";
+	c->stack.mtu_probing = (enum stack_mtu_probing)chosen;
+	return NULL;
+}
+
 const char *config_ports(struct config *c, const struct config_key *key, const char *text, bool first)
 {
 	uint64_t low, high;

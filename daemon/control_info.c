@@ -110,6 +110,10 @@ static const struct field fields[] = {
 	FIELD(BBR_CWND_GAIN, bbr_cwnd_gain, 0),
 	FIELD(BBR_INFLIGHT_HI, bbr_inflight_hi, 0),
 	FIELD(BBR_INFLIGHT_LO, bbr_inflight_lo, 0),
+	FIELD(RCV_SPACE, rcv_space, FULL),
+	FIELD(RCV_RTT, rcv_rtt, 0),
+	FIELD(MTU_HIGH, mtu_high, 0),
+	FIELD(MTU_PROBE, mtu_probe, 0),
 };
 
 static uint64_t field_value(const struct field *f, const struct stack_tcb_info *t)

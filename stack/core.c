@@ -22,8 +22,10 @@ void stack_config_default(struct stack_config *c)
 		.mtu = 1500,
 		.probe = STACK_PROBE_OPTIMISTIC,
 		.mem_total = 256u << 20,
-		.send_buffer = 1u << 20,
-		.recv_buffer = 1u << 20,
+		.send_buffer = 128u << 10,
+		.recv_buffer = 128u << 10,
+		.send_buffer_max = 16u << 20, /* 1 Gbit/s over 100 ms are 12.5 MB */
+		.recv_buffer_max = 16u << 20,
 		.mem_ooo = 32u << 20,
 		.mem_fragments = 1u << 20,
 		.half_open_max = 1024,
@@ -51,6 +53,7 @@ void stack_config_default(struct stack_config *c)
 		.window_scaling = true,
 		.sack = true,
 		.ecn = STACK_ECN_ACCEPT,
+		.mtu_probing = STACK_MTU_PROBE_BLACK_HOLE,
 		.icmp_rate = 1000,
 		.icmp_burst = 200,
 		.rst_rate = 1000,
@@ -67,7 +70,7 @@ bool stack_congestion_control_known(const char *name)
 static bool config_valid(const struct stack_config *c)
 {
 	return c->mtu >= 68 && c->port_first > 0 && c->port_first <= c->port_last &&
-	       c->send_buffer >= 2048 && c->recv_buffer >= 2048 && c->recv_buffer <= 1u << 30 &&
+	       c->send_buffer >= 2048 && c->recv_buffer >= 2048 && c->recv_buffer <= 1u << 30 && c->recv_buffer_max <= 1u << 30 &&
 	       c->rto_min > 0 && c->rto_min <= c->rto_max && c->ttl > 0 && c->neighbours_max > 0 &&
 	       c->half_open_max > 0 && cc_find(c->congestion_control) && c->sockets_max > 0;
 }
@@ -128,6 +131,7 @@ struct stack *stack_new(const struct stack_config *config, const struct stack_op
 	s->dirty_tail = &s->dirty;
 	s->loop_tail = &s->loop_head;
 	s->tw_timer.kind = TIMER_TIME_WAIT;
+	s->cookie_scale = tcp_window_scale(tcp_recv_limit_max(s));
 	set_budgets(s);
 	derive_keys(s, table_key);
 	wheel_init(&s->wheel, now);
@@ -291,6 +295,8 @@ void stack_reconfigure(struct stack *s, const struct stack_config *config)
 	s->cfg.offload = old.offload;
 	sock_options_default(s);
 	set_budgets(s);
+	if (s->half_slabs)
+		half_open_pool_grow(s);
 }
 
 /* ---- the end ---- */
@@ -318,6 +324,7 @@ static void tcb_release(struct stack *s, struct tcb *t)
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
 	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
 	tcp_cc_free(t);
+	tcp_mtu_free(t);
 	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
 }
 
@@ -369,7 +376,7 @@ void stack_free(struct stack *s)
 	while (table_take(s, &c) > 0)
 		for (unsigned i = 0; i < c.count; i++)
 			pcb_release(s, c.pcb[i]);
-	mem_free(&s->mem, MEM_HALF, s->half_pool, s->half_pool_size * sizeof(struct half_open));
+	half_open_pool_free(s);
 	loopback_free(s);
 	table_done(&s->table);
 	free(s);

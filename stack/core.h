@@ -90,6 +90,14 @@ struct loop_packet {
 	uint8_t data[];
 };
 
+/* What is known of the path to a destination (pmtu.c). */
+struct path_mtu {
+	struct stack_addr dst;
+	stack_time expires; /* 0: free */
+	uint16_t mtu;       /* bytes of IP packet */
+};
+#define PATH_MTU_MAX 64
+
 struct neighbour;
 struct reassembly;
 /* Incomplete datagrams of the sources that hash here. */
@@ -101,6 +109,7 @@ struct reasm_slot {
 struct time_wait;
 struct tcb;
 struct half_open;
+struct half_slab;
 
 struct stack {
 	struct stack_config cfg;
@@ -134,6 +143,8 @@ struct stack {
 	uint32_t reassembly_count;
 	uint8_t reasm_key[16];
 	struct limit icmp_limit;
+	struct path_mtu path_mtu[PATH_MTU_MAX]; /* pmtu.c */
+	stack_time path_mtu_until; /* all of them have expired then */
 	uint16_t ip_id_counter; /* enciphered, it is the identification of packets that may be fragmented */
 
 	/* TCP */
@@ -141,8 +152,10 @@ struct stack {
 	struct time_wait *tw_head, *tw_tail; /* oldest first: all wait equally long */
 	struct timer tw_timer;
 	uint32_t time_wait_count, half_open_count;
-	struct half_open *half_pool, *half_free; /* all of them, allocated by the first listener */
-	uint32_t half_pool_size;
+	struct half_slab *half_slabs; /* room for half-open ones: the first comes with the first listener */
+	struct half_open *half_free;
+	uint32_t half_pool_size;      /* entries in all slabs */
+	uint8_t cookie_scale;         /* window scale of SYN cookies, which have no room for it: never changed */
 	stack_time cookie_sent; /* the last SYN cookie; 0: never */
 	struct limit rst_limit;
 	uint32_t port_counter;

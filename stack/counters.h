@@ -104,6 +104,10 @@
 	X(tcp_time_wait, "tcp.time_wait", "connections that entered TIME-WAIT") \
 	X(tcp_time_wait_reused, "tcp.time_wait_reused", "TIME-WAIT reused by a new SYN (RFC 6191)") \
 	X(tcp_time_wait_full, "tcp.time_wait_full", "TIME-WAIT cut short by a full table") \
+	X(tcp_mtu_black_holes, "tcp.mtu_black_holes", "paths that silently dropped full segments (RFC 4821)") \
+	X(tcp_mtu_probes, "tcp.mtu_probes", "larger segments sent to try the path") \
+	X(tcp_mtu_probes_passed, "tcp.mtu_probes_passed", "those that got through") \
+	X(tcp_mtu_probes_lost, "tcp.mtu_probes_lost", "those that did not") \
 	X(tcp_transitions, "tcp.transitions", "state changes") \
 	X(mem_failures, "memory.failures", "allocations refused by a budget")
 

@@ -164,7 +164,7 @@ static void tcb_sequences(const struct tcb *t, struct stack_tcb_info *out)
 	out->mss_send = t->mss;
 	out->mss_recv = tcp_mss_offered(&t->sock);
 	out->mss_peer = t->mss_peer;
-	out->mtu = t->mtu;
+	tcp_mtu_info(t, out);
 }
 
 static void tcb_control(const struct tcb *t, struct stack_tcb_info *out)
@@ -245,11 +245,13 @@ static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_in
 	tcb_rates(t, out);
 	out->send_buffer = t->send_limit;
 	out->recv_buffer = t->recv_limit;
+	out->rcv_space = t->rcv_space;
+	out->rcv_rtt = t->rcv_rtt;
 	out->ooo_bytes = t->ooo_bytes;
 	out->ooo_ranges = t->ooo_ranges;
 	out->memory = sizeof(*t) + byteq_memory(&t->sndq) + byteq_memory(&t->rcvq);
 	out->memory += t->syn_acked ? t->cc_ops->state_size : 0;
-	out->memory += t->board.count * sizeof(struct sent);
+	out->memory += t->board.count * sizeof(struct sent) + tcp_mtu_memory(t);
 	for (const struct ooo_range *r = t->ooo; r; r = r->next)
 		out->memory += sizeof(*r) + byteq_memory(&r->data);
 	out->bytes_sent = t->bytes_sent;

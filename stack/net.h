@@ -88,6 +88,11 @@ bool address_is_multicast(const struct stack_addr *addr);
 bool address_is_loopback(const struct stack_addr *addr);
 struct address *address_find(struct stack *s, const struct stack_addr *addr);
 
+/* ---- pmtu.c ---- */
+/* The MTU of the path to dst as far as it is known, at most the link's. */
+uint16_t path_mtu_get(struct stack *s, const struct stack_addr *dst);
+void path_mtu_set(struct stack *s, const struct stack_addr *dst, uint16_t mtu);
+
 /* ---- arp.c ---- */
 void arp_input(struct stack *s, const uint8_t *p, size_t len);
 /* Pushes the Ethernet header and sends, or queues while the neighbour is resolved. On STACK_LINK_IP just sends. */

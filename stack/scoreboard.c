@@ -215,6 +215,14 @@ const struct sent *scoreboard_first_lost(const struct scoreboard *b)
 	return r;
 }
 
+bool scoreboard_is_lost(const struct scoreboard *b, seq32 seq)
+{
+	for (const struct sent *r = b->head; r && seq_leq(r->seq, seq); r = r->next)
+		if (seq_lt(seq, r->end))
+			return r->flags & SENT_LOST;
+	return false;
+}
+
 struct sent *scoreboard_resent(struct scoreboard *b, struct mem *m, seq32 seq, uint32_t len, uint64_t now)
 {
 	struct sent *r = b->head;

@@ -66,6 +66,8 @@ uint32_t scoreboard_detect(struct scoreboard *b, uint64_t at, seq32 end, uint64_
 void scoreboard_all_lost(struct scoreboard *b);
 /* A recovery was spurious: nothing is lost. */
 void scoreboard_none_lost(struct scoreboard *b);
+/* The byte at seq is taken for lost, and has not gone again. */
+bool scoreboard_is_lost(const struct scoreboard *b, seq32 seq);
 /* The first stretch to send again, or NULL. */
 const struct sent *scoreboard_first_lost(const struct scoreboard *b);
 /* `len` bytes from `seq`, the start of a record, go out again. Returns their record, or NULL. */

@@ -96,8 +96,10 @@ void tcb_take_options(struct tcb *t)
 	t->nodelay = o->nodelay;
 	t->cork = o->cork;
 	t->keepalive = o->keepalive;
-	t->send_limit = o->send_buffer ? o->send_buffer : tcb_stack(t)->cfg.send_buffer;
-	t->recv_limit = o->recv_buffer ? o->recv_buffer : tcb_stack(t)->cfg.recv_buffer;
+	if (o->send_buffer)
+		tcp_set_send_limit(t, o->send_buffer);
+	if (o->recv_buffer)
+		tcp_set_recv_limit(t, o->recv_buffer);
 	if (o->cc_ops)
 		t->cc_ops = o->cc_ops;
 }
@@ -152,7 +154,7 @@ static void send_buffer_changed(struct sock *sock)
 
 	if (!t)
 		return;
-	t->send_limit = sock->options->send_buffer;
+	tcp_set_send_limit(t, sock->options->send_buffer);
 	tcp_wake_writer(t);
 }
 
@@ -161,7 +163,7 @@ static void recv_buffer_changed(struct sock *sock)
 	struct tcb *t = connection(sock);
 
 	if (t)
-		t->recv_limit = sock->options->recv_buffer;
+		tcp_set_recv_limit(t, sock->options->recv_buffer);
 	else if (sock->pcb.kind == PCB_UDP)
 		CONTAINER_OF(sock, struct udp_sock, sock)->limit = sock->options->recv_buffer;
 }

@@ -65,6 +65,13 @@ enum stack_ecn {
 	STACK_ECN_ASK     /* in our own connects too */
 };
 
+/* Path MTU without ICMP (RFC 4821). */
+enum stack_mtu_probing {
+	STACK_MTU_PROBE_OFF,
+	STACK_MTU_PROBE_BLACK_HOLE, /* once full segments get no answer at all */
+	STACK_MTU_PROBE_ALWAYS      /* every connection begins small and works its way up */
+};
+
 #define STACK_IOV_MAX 12
 #define STACK_TCP_PAYLOAD_MAX 65160u /* most payload in one TCP segment inside the stack */
 
@@ -108,8 +115,10 @@ struct stack_config {
 
 	/* memory budgets, bytes */
 	size_t mem_total;      /* everything of this stack */
-	uint32_t send_buffer;  /* one socket's send queue */
-	uint32_t recv_buffer;  /* one socket's receive queue; the largest window offered */
+	uint32_t send_buffer;  /* one socket's send queue, at first */
+	uint32_t recv_buffer;  /* one socket's receive queue, at first: the largest window offered */
+	uint32_t send_buffer_max; /* as far as they grow by themselves; below the first size: they do not */
+	uint32_t recv_buffer_max; /* it decides the window scale */
 	size_t mem_ooo;        /* out-of-order data, all sockets */
 	size_t mem_fragments;  /* incomplete IP datagrams */
 	uint32_t half_open_max;  /* connections in SYN-RECEIVED, all listeners */
@@ -132,6 +141,7 @@ struct stack_config {
 	uint8_t keepalive_probes;
 	bool timestamps, window_scaling, sack;
 	enum stack_ecn ecn;
+	enum stack_mtu_probing mtu_probing;
 	char congestion_control[16]; /* "cubic", "newreno", "bbr" */
 	bool pacing; /* of algorithms that do not ask for it too */
 
@@ -391,6 +401,9 @@ struct stack_tcb_info {
 	stack_time timer[STACK_TIMER_COUNT]; /* when due; STACK_NEVER: not running */
 	/* buffers, bytes */
 	uint64_t send_buffer, recv_buffer, ooo_bytes, memory;
+	uint32_t rcv_space; /* bytes that the reader took in the best round trip so far */
+	uint32_t rcv_rtt;   /* round-trip time as the receiver sees it, microseconds; 0: not measured */
+	uint16_t mtu_high, mtu_probe; /* largest path MTU that may pass, and the probe in flight; 0: no search */
 	uint32_t ooo_ranges;
 	/* counters */
 	uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;

@@ -93,12 +93,20 @@ struct tcb {
 	seq32 dsack_left, dsack_right; /* duplicate to report (RFC 2883); equal: none */
 	uint32_t send_limit, recv_limit; /* bytes */
 
+	/* tuning of the receive window (tcp_buffer.c) */
+	uint32_t rcv_space;    /* bytes that the reader took in the best round trip so far */
+	uint32_t rcv_rtt;      /* round-trip time as the receiver sees it, microseconds; 0: not known */
+	seq32 rcv_taken;       /* up to where the reader had read when this round trip began */
+	uint32_t rcv_began;    /* when it did: low bits of the clock, microseconds */
+	uint32_t rcv_mark;     /* of the RTT sample: with timestamps the last echo, else RCV.NXT at its end */
+
 	/* sizes: payload bytes of a full segment, each way */
 	uint16_t mss;      /* what we send: peer's MSS or path MTU, less our options */
 	uint16_t mss_peer; /* the peer's option */
 	uint16_t mtu;      /* of the path */
 	uint16_t mss_seen; /* the largest segment that came */
 	uint8_t snd_scale, rcv_scale;
+	struct mtu_search *mtu_search; /* tcp_mtu.c; NULL: nothing to look for */
 
 	/* loss and congestion */
 	const struct cc_ops *cc_ops;
@@ -140,7 +148,11 @@ struct tcb {
 	seq32 last_ack_sent; /* RFC 7323 4.3 */
 
 	uint32_t challenge_ms; /* no challenge ACK before that, milliseconds */
-	uint32_t ts_recent, ts_recent_ms; /* RFC 7323 4.3; our ms clock when it was set */
+	uint32_t ts_recent;  /* RFC 7323 4.3 */
+	union {
+		uint32_t ts_recent_ms; /* ts_on: our ms clock when it was set */
+		uint32_t rcv_mark_at;  /* else: when the sample for rcv_rtt began, as rcv_began */
+	};
 	uint32_t ts_offset;  /* of our timestamps, so that they do not tell our uptime */
 	int16_t soft_error; /* positive errno, reported when we give up (RFC 1122 4.2.3.9) */
 
@@ -172,6 +184,8 @@ struct tcb {
 	bool paced : 1;
 	bool pace_waits : 1;  /* there is something that waits for pace_at */
 	bool cwnd_limited : 1; /* the window was full when max_flight was noted */
+	bool send_fixed : 1, recv_fixed : 1; /* send_limit, recv_limit do not grow */
+	bool mtu_carried : 1; /* a full segment of this size has been acknowledged */
 
 	/* counters */
 	uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
@@ -199,6 +213,7 @@ struct half_open {
 	uint32_t ts_recent;
 	uint32_t ts_offset;
 	uint16_t mss, window; /* the peer's */
+	uint16_t rcv_wnd;     /* as our SYN-ACK says it */
 	uint8_t snd_scale, rcv_scale; /* as announced; 0 without ws_on */
 	uint8_t retries;
 	bool ts_on : 1, ws_on : 1, sack_ok : 1, ecn_ok : 1;
@@ -206,6 +221,13 @@ struct half_open {
 	bool cookie : 1;        /* not in the table: a SYN cookie answers */
 	bool deferred : 1;      /* complete, but TCP_DEFER_ACCEPT waits for data */
 	bool blocked : 1;       /* complete, but the accept queue was full */
+};
+
+/* Room for half-open connections; there is one more for each time that the limit was raised. */
+struct half_slab {
+	struct half_slab *next;
+	uint32_t count; /* entries */
+	struct half_open entry[];
 };
 
 struct time_wait {
@@ -366,7 +388,59 @@ uint16_t tcp_mss_announced(const struct stack *s);
 /* The same for one socket, as TCP_MAXSEG has it. */
 uint16_t tcp_mss_offered(const struct sock *sock);
 void tcp_set_mss(struct tcb *t);
+/* Payload of a full segment in packets of `mtu` bytes. */
+uint16_t tcp_mss_for(const struct tcb *t, uint16_t mtu);
 uint8_t tcp_window_scale(uint32_t buffer);
+
+/* ---- tcp_buffer.c: sizes of the buffers ---- */
+/* As large as they may become by themselves. */
+uint32_t tcp_send_limit_max(const struct stack *s);
+uint32_t tcp_recv_limit_max(const struct stack *s);
+/* The same of the socket that a SYN or a SYN-ACK goes out for. */
+uint32_t sock_recv_limit_max(const struct sock *sock);
+void tcp_buffers_init(struct tcb *t);
+/* The owner's wish: no more tuning. */
+void tcp_set_send_limit(struct tcb *t, uint64_t bytes);
+void tcp_set_recv_limit(struct tcb *t, uint64_t bytes);
+/* The connection is established. */
+void tcp_receive_tune_start(struct tcb *t);
+/* A segment with data in order has come: does it end a sample of the round-trip time? Then take it. */
+static inline bool tcp_receive_sample_due(const struct tcb *t, const struct tcp_segment *seg)
+{
+	return !t->recv_fixed &&
+	       (t->ts_on ? seg->opt.ts_echo != t->rcv_mark : seq_geq(t->rcv_nxt, seq_make(t->rcv_mark)));
+}
+void tcp_receive_sample(struct tcb *t, const struct tcp_segment *seg);
+/* The reader may have taken something: has a round trip passed? Then see how much. */
+static inline bool tcp_receive_tune_due(const struct tcb *t)
+{
+	return !t->recv_fixed && (uint32_t)tcb_stack(t)->now - t->rcv_began >= t->rcv_rtt;
+}
+void tcp_receive_tune(struct tcb *t);
+/* The writer found too little room. */
+void tcp_send_tune(struct tcb *t);
+
+/* ---- tcp_mtu.c: path MTU without ICMP (RFC 4821); those marked * only with mtu_search ---- */
+/* The connection is being established; the MSS may change. */
+void tcp_mtu_start(struct tcb *t);
+void tcp_mtu_free(struct tcb *t);
+size_t tcp_mtu_memory(const struct tcb *t);
+void tcp_mtu_info(const struct tcb *t, struct stack_tcb_info *out);
+/* The first full segment of this size was acknowledged. */
+void tcp_mtu_confirmed(struct tcb *t);
+/* The retransmission timer has fired; `retries` counts it. */
+void tcp_mtu_timeout(struct tcb *t);
+/* A router says that packets of more than `mtu` bytes do not pass (RFC 1191). */
+void tcp_mtu_too_big(struct tcb *t, uint16_t mtu);
+/* * Bytes of payload for a probe, if one is due; 0: none. */
+uint32_t tcp_mtu_probe_len(struct tcb *t);
+/* * The bytes that must wait to be sent for it to be worth while. */
+uint32_t tcp_mtu_probe_needs(const struct tcb *t, uint32_t len);
+void tcp_mtu_probe_sent(struct tcb *t, seq32 seq, uint32_t len); /* * */
+void tcp_mtu_acked(struct tcb *t); /* * SND.UNA has moved */
+void tcp_mtu_lost(struct tcb *t);  /* * the scoreboard has found losses */
+/* What is lost is the probe and nothing else: no sign of congestion. */
+bool tcp_mtu_excused(const struct tcb *t);
 
 /* ---- tcp_in.c ---- */
 /* RFC 9293 3.10.7.4 for a segment of a connection in SYN-RECEIVED or later. */
@@ -385,6 +459,9 @@ void listener_segment(struct listener *l, const struct ip_info *ip, const struct
 void half_open_segment(struct stack *s, struct half_open *h, const struct ip_info *ip, struct tcp_segment *seg);
 void half_open_timer(struct stack *s, struct timer *timer);
 void half_open_free(struct stack *s, struct half_open *h);
+/* Room for as many as the configuration allows. False: no memory, it stays as it was. */
+bool half_open_pool_grow(struct stack *s);
+void half_open_pool_free(struct stack *s);
 /* isn >= floor + 1 when floor_set: takes the place of a TIME-WAIT connection (RFC 6191). */
 void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg,
 		  bool floor_set, seq32 floor);

@@ -61,7 +61,11 @@ void tcp_wake_writer(struct tcb *t)
 {
 	uint32_t lowat = sock_options(&t->sock)->notsent_lowat;
 
-	if (!t->want_write || t->sndq.len > t->send_limit / 4 * 3)
+	if (!t->want_write)
+		return;
+	if (t->sndq.len > t->send_limit / 4 * 3)
+		tcp_send_tune(t);
+	if (t->sndq.len > t->send_limit / 4 * 3)
 		return;
 	if (lowat && tcp_unsent(t) >= lowat)
 		return;
@@ -83,6 +87,10 @@ static uint32_t advance(struct tcb *t, const struct tcp_segment *seg)
 	t->retries = 0;
 	t->stalled = false;
 	t->soft_error = 0;
+	if (!t->mtu_carried && acked >= t->mss)
+		tcp_mtu_confirmed(t);
+	if (t->mtu_search)
+		tcp_mtu_acked(t);
 	take_sample(t, seg);
 	tcp_wake_writer(t);
 	tcb_dirty(t);

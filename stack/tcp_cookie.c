@@ -114,14 +114,15 @@ enum cookie_verdict cookie_check(struct stack *s, const struct ip_info *ip, cons
 		COUNT(s, tcp_cookies_bad);
 		return v;
 	}
-	if (seg->opt.has_timestamp && s->cfg.timestamps) {
+	if (seg->opt.has_timestamp) { /* what was agreed on holds, whatever the configuration says by now */
 		h->ts_on = true;
 		h->ts_recent = seg->opt.ts_value;
 		h->ts_offset = tcp_ts_offset(s, &h->pcb);
-		h->sack_ok = (options & OPTION_SACK) && s->cfg.sack;
-		h->ecn_ok = (options & OPTION_ECN) && s->cfg.ecn != STACK_ECN_OFF;
-		h->ws_on = (options & OPTION_NO_SCALE) != OPTION_NO_SCALE && s->cfg.window_scaling;
+		h->sack_ok = options & OPTION_SACK;
+		h->ecn_ok = options & OPTION_ECN;
+		h->ws_on = (options & OPTION_NO_SCALE) != OPTION_NO_SCALE;
 		h->snd_scale = h->ws_on ? options & OPTION_NO_SCALE : 0;
+		h->rcv_scale = h->ws_on ? s->cookie_scale : 0;
 	}
 	COUNT(s, tcp_cookies_good);
 	return COOKIE_GOOD;

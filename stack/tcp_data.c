@@ -276,6 +276,10 @@ void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
 	t->bytes_received += kept;
 	COUNT_ADD(s, tcp_in_bytes, kept);
 	ooo_deliver(t);
+	if (tcp_receive_sample_due(t, seg))
+		tcp_receive_sample(t, seg);
+	if (tcp_receive_tune_due(t))
+		tcp_receive_tune(t);
 	if (hole || kept < seg->len) {
 		t->ack_now = true;
 		tcb_dirty(t);

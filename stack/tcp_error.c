@@ -6,25 +6,6 @@
 
 #include <errno.h>
 
-/* RFC 1191 6.4, with a floor against forged ones. What was too big goes again in smaller pieces. */
-static void lower_mtu(struct tcb *t, uint16_t mtu)
-{
-	uint16_t floor = tcb_stack(t)->cfg.mtu < TCP_MTU_MIN ? tcb_stack(t)->cfg.mtu : TCP_MTU_MIN;
-
-	if (mtu < floor)
-		mtu = floor;
-	if (mtu >= t->mtu)
-		return;
-	t->mtu = mtu;
-	tcp_set_mss(t);
-	if (t->sack_on)
-		scoreboard_all_lost(&t->board);
-	else
-		t->snd_rtx = t->snd_una;
-	t->rtt_timing = false;
-	tcb_dirty(t);
-}
-
 static void tcb_error(struct tcb *t, seq32 seq, const struct net_error *e)
 {
 	struct stack *s = tcb_stack(t);
@@ -36,7 +17,7 @@ static void tcb_error(struct tcb *t, seq32 seq, const struct net_error *e)
 	}
 	if (e->error == EMSGSIZE) {
 		if (t->syn_acked)
-			lower_mtu(t, e->mtu);
+			tcp_mtu_too_big(t, e->mtu);
 		return;
 	}
 	if (state == TCP_SYN_SENT || state == TCP_SYN_RECEIVED) {

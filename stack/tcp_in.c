@@ -55,15 +55,15 @@ static void take_syn(struct tcb *t, const struct tcp_segment *seg)
 	t->irs = seg->seq;
 	t->rcv_nxt = t->last_ack_sent = t->rcv_up = seq_add(seg->seq, 1);
 	t->rcv_adv = seq_add(t->rcv_nxt, min_u32(tcp_receive_space(t), TCP_WINDOW_UNSCALED));
-	t->ws_on = o->has_window_scale && s->cfg.window_scaling;
+	t->ws_on = t->ws_on && o->has_window_scale;
 	t->snd_scale = t->ws_on ? o->window_scale : 0;
 	if (!t->ws_on)
 		t->rcv_scale = 0;
-	t->sack_on = o->sack_permitted && s->cfg.sack;
+	t->sack_on = t->sack_on && o->sack_permitted;
 	/* RFC 3168 6.1.1: agreed on when our last SYN asked and the answer is ECE alone. */
-	t->ecn_on = s->cfg.ecn == STACK_ECN_ASK && t->retries == 0 &&
+	t->ecn_on = t->ecn_on && t->retries == 0 &&
 		    (seg->flags & (TCP_ACK | TCP_ECE | TCP_CWR)) == (TCP_ACK | TCP_ECE);
-	t->ts_on = o->has_timestamp && s->cfg.timestamps;
+	t->ts_on = t->ts_on && o->has_timestamp;
 	t->ts_recent = o->ts_value;
 	t->ts_recent_ms = to_ms(s->now);
 	t->mss_peer = o->has_mss ? o->mss : TCP_MSS_DEFAULT;
@@ -116,6 +116,8 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 	else if (lost)
 		rtt_init(&t->rtt, max_u64(s->cfg.rto_initial, SECONDS(3))); /* RFC 6298 5.7 */
 	t->rtt_timing = false;
+	tcp_receive_tune_start(t);
+	tcp_mtu_start(t);
 	tcp_cc_start(t);
 	if (lost)
 		t->cc.cwnd = t->mss; /* RFC 5681 3.1: a lost SYN */

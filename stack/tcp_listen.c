@@ -42,26 +42,46 @@ uint32_t tcp_ts_offset(const struct stack *s, const struct pcb *p)
 
 /* ---- the listener ---- */
 
-static bool pool_ready(struct stack *s)
+static size_t slab_size(uint32_t count)
 {
-	uint32_t n = s->cfg.half_open_max;
+	return sizeof(struct half_slab) + count * sizeof(struct half_open);
+}
 
-	if (s->half_pool)
+bool half_open_pool_grow(struct stack *s)
+{
+	uint32_t n = s->cfg.half_open_max - min_u32(s->cfg.half_open_max, s->half_pool_size);
+	struct half_slab *slab;
+
+	if (n == 0)
 		return true;
-	s->half_pool = mem_alloc(&s->mem, MEM_HALF, n * sizeof(*s->half_pool));
-	if (!s->half_pool)
+	slab = mem_alloc(&s->mem, MEM_HALF, slab_size(n));
+	if (!slab)
 		return false;
-	s->half_pool_size = n;
+	slab->count = n;
+	slab->next = s->half_slabs;
+	s->half_slabs = slab;
+	s->half_pool_size += n;
 	for (uint32_t i = 0; i < n; i++) {
-		s->half_pool[i].pcb.hash_next = s->half_free ? &s->half_free->pcb : NULL;
-		s->half_free = &s->half_pool[i];
+		slab->entry[i].pcb.hash_next = s->half_free ? &s->half_free->pcb : NULL;
+		s->half_free = &slab->entry[i];
 	}
 	return true;
 }
 
+void half_open_pool_free(struct stack *s)
+{
+	while (s->half_slabs) {
+		struct half_slab *slab = s->half_slabs;
+
+		s->half_slabs = slab->next;
+		mem_free(&s->mem, MEM_HALF, slab, slab_size(slab->count));
+	}
+}
+
 struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t backlog)
 {
-	struct listener *l = pool_ready(s) ? mem_alloc(&s->mem, MEM_SOCKET, sizeof(*l)) : NULL;
+	bool ready = s->half_slabs || half_open_pool_grow(s);
+	struct listener *l = ready ? mem_alloc(&s->mem, MEM_SOCKET, sizeof(*l)) : NULL;
 
 	if (!l)
 		return NULL;
@@ -196,7 +216,7 @@ static void half_open_reply(struct stack *s, const struct listener *l, const str
 		.seq = syn ? h->iss : seq_add(h->iss, 1),
 		.ack = seq_add(h->irs, 1),
 		.flags = (uint8_t)(flags | TCP_ACK),
-		.window = (uint16_t)(first_window(l) >> scale),
+		.window = (uint16_t)(h->rcv_wnd >> scale),
 	};
 
 	if (syn) {
@@ -270,6 +290,7 @@ static struct half_open from_syn(struct stack *s, const struct listener *l, cons
 		.ts_recent = seg->opt.ts_value,
 		.mss = seg->opt.has_mss ? seg->opt.mss : TCP_MSS_DEFAULT,
 		.window = seg->window,
+		.rcv_wnd = (uint16_t)first_window(l),
 		.snd_scale = seg->opt.window_scale,
 		.ts_on = seg->opt.has_timestamp && s->cfg.timestamps,
 		.ws_on = seg->opt.has_window_scale && s->cfg.window_scaling,
@@ -278,7 +299,7 @@ static struct half_open from_syn(struct stack *s, const struct listener *l, cons
 	};
 
 	h.ts_offset = tcp_ts_offset(s, &h.pcb);
-	h.rcv_scale = h.ws_on ? tcp_window_scale(sock_recv_buffer(&l->sock)) : 0;
+	h.rcv_scale = h.ws_on ? tcp_window_scale(sock_recv_limit_max(&l->sock)) : 0;
 	return h;
 }
 
@@ -301,6 +322,7 @@ static void answer_with_cookie(struct stack *s, const struct listener *l, struct
 	h->iss = cookie_make(s, h);
 	if (!h->ts_on) /* there is nothing to carry them */
 		h->ws_on = h->sack_ok = h->ecn_ok = false;
+	h->rcv_scale = h->ws_on ? s->cookie_scale : 0;
 	h->cookie = true;
 	half_open_reply(s, l, h, TCP_SYN);
 }
@@ -355,7 +377,8 @@ static struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h
 	t->snd_nxt = t->snd_rtx = seq_add(h->iss, 1);
 	t->irs = h->irs;
 	t->rcv_nxt = t->last_ack_sent = t->rcv_up = seq_add(h->irs, 1);
-	t->rcv_adv = seq_add(t->rcv_nxt, first_window(l));
+	t->rcv_adv = seq_add(t->rcv_nxt, h->rcv_wnd);
+	t->mtu = path_mtu_get(s, &h->pcb.remote);
 	t->mss_peer = h->mss;
 	t->ts_on = h->ts_on;
 	t->ts_recent = h->ts_recent;
@@ -409,7 +432,7 @@ static bool accept_cookie(struct listener *l, const struct ip_info *ip, const st
 	}
 	h.pcb.id = s->next_id++;
 	h.pcb.owner = l->sock.pcb.owner;
-	h.rcv_scale = h.ws_on ? tcp_window_scale(sock_recv_buffer(&l->sock)) : 0;
+	h.rcv_wnd = (uint16_t)first_window(l);
 	if (l->accept_length >= l->accept_limit) {
 		COUNT(s, tcp_accept_full);
 		l->refused++;
@@ -451,14 +474,13 @@ void listener_segment(struct listener *l, const struct ip_info *ip, const struct
 static bool half_open_acceptable(struct stack *s, const struct listener *l, struct half_open *h,
 				 const struct tcp_segment *seg)
 {
-	uint32_t window = first_window(l);
 	seq32 rcv_nxt = seq_add(h->irs, 1);
 
 	if ((seg->flags & TCP_SYN) && !(seg->flags & (TCP_ACK | TCP_RST)) && seq_eq(seg->seq, h->irs)) {
 		half_open_reply(s, l, h, TCP_SYN); /* the peer sent its SYN again */
 		return false;
 	}
-	if (!seq_in(seg->seq, rcv_nxt, window)) {
+	if (!seq_in(seg->seq, rcv_nxt, h->rcv_wnd)) {
 		if (!(seg->flags & TCP_RST))
 			half_open_reply(s, l, h, 0);
 		return false;

@@ -189,15 +189,20 @@ uint16_t tcp_mss_offered(const struct sock *sock)
 	return wish && wish < mss ? wish : mss;
 }
 
-/* RFC 9293 3.7.1: Eff.snd.MSS, less the options in every segment (RFC 6691). */
-void tcp_set_mss(struct tcb *t)
+uint16_t tcp_mss_for(const struct tcb *t, uint16_t mtu)
 {
-	uint32_t mss = min_u32(max_u32(t->mss_peer, TCP_MSS_MIN), mss_of_mtu(t->mtu));
+	uint32_t mss = min_u32(max_u32(t->mss_peer, TCP_MSS_MIN), mss_of_mtu(mtu));
 	uint16_t wish = sock_options(&t->sock)->maxseg;
 
 	if (wish)
 		mss = min_u32(mss, wish);
-	t->mss = (uint16_t)(mss - (t->ts_on ? 12 : 0));
+	return (uint16_t)(mss - (t->ts_on ? 12 : 0));
+}
+
+/* RFC 9293 3.7.1: Eff.snd.MSS, less the options in every segment (RFC 6691). */
+void tcp_set_mss(struct tcb *t)
+{
+	t->mss = tcp_mss_for(t, t->mtu);
 }
 
 /* ---- SYN ---- */
@@ -218,12 +223,12 @@ void tcp_send_syn(struct tcb *t)
 	seg.opt.has_mss = true;
 	seg.opt.mss = tcp_mss_offered(&t->sock);
 	/* RFC 3168 6.1.1; a SYN sent again asks no more: something on the path may drop it for that (6.1.1.1) */
-	if (answer ? t->ecn_on : s->cfg.ecn == STACK_ECN_ASK && t->retries == 0)
+	if (t->ecn_on && (answer || t->retries == 0))
 		seg.flags |= answer ? TCP_ECE : TCP_ECE | TCP_CWR;
-	seg.opt.sack_permitted = answer ? t->sack_on : s->cfg.sack;
-	seg.opt.has_window_scale = answer ? t->ws_on : s->cfg.window_scaling;
+	seg.opt.sack_permitted = t->sack_on;
+	seg.opt.has_window_scale = t->ws_on;
 	seg.opt.window_scale = t->rcv_scale;
-	if (answer ? t->ts_on : s->cfg.timestamps)
+	if (t->ts_on)
 		set_timestamp(s, &seg, t->ts_offset, t->ts_recent);
 	if (seq_eq(t->snd_nxt, t->iss)) {
 		t->snd_nxt = t->snd_rtx = seq_add(t->iss, 1);
@@ -253,6 +258,7 @@ struct plan {
 	bool again;      /* a retransmission */
 	bool held_back;  /* there is something, but the window, Nagle or pacing holds it */
 	bool paced;      /* it is pacing */
+	bool probe;      /* one segment of more than the MSS, to try the path */
 };
 
 static uint32_t bytes_between(seq32 from, seq32 to)
@@ -326,11 +332,18 @@ static void plan_lost(const struct tcb *t, struct plan *p, const struct sent *lo
 	}
 }
 
+/* How much of what was not sent yet both windows let out. */
+static uint32_t new_room(const struct tcb *t)
+{
+	uint32_t flight = tcb_flight(t);
+
+	return min_u32(congestion_room(t), t->snd_wnd > flight ? t->snd_wnd - flight : 0);
+}
+
 static void plan_new(const struct tcb *t, struct plan *p)
 {
 	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
-	uint32_t flight = tcb_flight(t), queued = bytes_between(t->snd_nxt, end);
-	uint32_t room = min_u32(congestion_room(t), t->snd_wnd > flight ? t->snd_wnd - flight : 0);
+	uint32_t queued = bytes_between(t->snd_nxt, end), room = new_room(t);
 
 	p->seq = t->snd_nxt;
 	p->len = min_u32(min_u32(queued, room), t->ecn_cwr ? t->mss : STACK_TCP_PAYLOAD_MAX); /* CWR on one segment only */
@@ -358,7 +371,23 @@ static void pace_plan(const struct tcb *t, struct plan *p)
 	p->held_back = p->paced = room == 0;
 }
 
-static void make_plan(const struct tcb *t, struct plan *p)
+/* RFC 4821 7.4: a probe goes whole, and only when enough goes behind it; until the window has room, nothing goes. */
+static void plan_probe(struct tcb *t, struct plan *p)
+{
+	uint32_t len = tcp_mtu_probe_len(t);
+	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
+
+	if (len == 0 || bytes_between(t->snd_nxt, end) < tcp_mtu_probe_needs(t, len))
+		return;
+	p->probe = new_room(t) >= len;
+	if (!p->probe && tcb_flight(t) == 0)
+		return; /* no ACK will come that makes room */
+	p->held_back = !p->probe;
+	p->len = p->probe ? len : 0;
+	p->fin = false;
+}
+
+static void make_plan(struct tcb *t, struct plan *p)
 {
 	const struct sent *lost = t->sack_on ? scoreboard_first_lost(&t->board) : NULL;
 
@@ -371,6 +400,8 @@ static void make_plan(const struct tcb *t, struct plan *p)
 		plan_new(t, p);
 	if (t->paced)
 		pace_plan(t, p);
+	if (t->mtu_search && !p->again && !p->paced)
+		plan_probe(t, p);
 }
 
 static void sent_again(struct tcb *t, const struct plan *p, seq32 end)
@@ -414,7 +445,7 @@ static void account(struct tcb *t, const struct plan *p)
 	COUNT_ADD(s, tcp_out_bytes, p->len);
 	if (p->fin)
 		t->fin_sent = true;
-	if (p->len % t->mss)
+	if (p->len % t->mss && !p->probe)
 		t->snd_small = end;
 	t->snd_nxt = t->snd_rtx = end;
 	if (t->sack_on || t->cc_ops->rate) { /* what there was no memory to note before is noted now */
@@ -444,7 +475,9 @@ static void send_plan(struct tcb *t, struct plan *p)
 		p->fin = p->fin && tx.data_len == p->len;
 		p->len = tx.data_len;
 	}
-	if (p->len > t->mss)
+	if (p->probe)
+		tcp_mtu_probe_sent(t, p->seq, p->len);
+	else if (p->len > t->mss)
 		tx.gso_size = t->mss;
 	if (p->fin)
 		seg.flags |= TCP_FIN;

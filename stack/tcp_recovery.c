@@ -129,6 +129,8 @@ static uint32_t detect(struct tcb *t)
 		tcb_timer_set(t, TCB_REORDER, s->now + next);
 	else
 		tcb_timer_stop(t, TCB_REORDER);
+	if (lost > 0 && t->mtu_search)
+		tcp_mtu_lost(t);
 	return lost;
 }
 
@@ -239,7 +241,7 @@ static void after_detection(struct tcb *t, const struct delivery *d, uint32_t ac
 
 	switch ((enum tcp_recovery)t->recovery) {
 	case RECOVERY_OPEN:
-		if (t->board.lost > 0) {
+		if (t->board.lost > 0 && !tcp_mtu_excused(t)) {
 			enter_recovery(t);
 			reduce(t, d->bytes, false);
 		} else if (acked > 0) {

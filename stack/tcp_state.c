@@ -64,6 +64,7 @@ struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
 	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
 		t->deadline[i] = STACK_NEVER;
 	t->created = t->last_received = s->now;
+	tcp_buffers_init(t);
 	t->mtu = s->cfg.mtu;
 	t->mss_peer = TCP_MSS_DEFAULT;
 	t->mss = TCP_MSS_DEFAULT;
@@ -103,6 +104,7 @@ void tcb_free(struct tcb *t)
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
 	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
 	tcp_cc_free(t);
+	tcp_mtu_free(t);
 	s->sockets--;
 	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
 }
@@ -122,6 +124,7 @@ static void tcb_park(struct tcb *t)
 	tcp_ooo_clear(t);
 	scoreboard_clear(&t->board, &s->mem);
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
+	tcp_mtu_free(t);
 	if (t->detached)
 		return;
 	table_remove(&s->table, &t->sock.pcb);

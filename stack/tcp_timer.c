@@ -153,6 +153,7 @@ static void rexmt_timeout(struct tcb *t)
 		tcp_send_syn(t);
 		return;
 	}
+	tcp_mtu_timeout(t);
 	if (t->sack_on)
 		sack_timeout(t);
 	else

@@ -49,7 +49,13 @@ int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const st
 	t->sock.options = old->options;
 	old->options = NULL;
 	tcb_take_options(t);
-	t->rcv_scale = s->cfg.window_scaling ? tcp_window_scale(t->recv_limit) : 0;
+	t->mtu = path_mtu_get(s, &remote->addr);
+	/* What our SYN offers, whatever the configuration says by the time that it is answered. */
+	t->ws_on = s->cfg.window_scaling;
+	t->ts_on = s->cfg.timestamps;
+	t->sack_on = s->cfg.sack;
+	t->ecn_on = s->cfg.ecn == STACK_ECN_ASK;
+	t->rcv_scale = t->ws_on ? tcp_window_scale(sock_recv_limit_max(&t->sock)) : 0;
 	t->ts_offset = tcp_ts_offset(s, &t->sock.pcb);
 	s->sockets++; /* sock_bound_free gives back the old one's */
 	sock_bound_free(old);
@@ -90,6 +96,8 @@ size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsig
 		*iov_count = 0;
 		return 0;
 	}
+	if (want > t->send_limit - min_u32(t->send_limit, t->sndq.len))
+		tcp_send_tune(t);
 	room = min_size(t->send_limit > t->sndq.len ? t->send_limit - t->sndq.len : 0, unsent_room(t));
 	share = mem_share(&sock->stack->mem, t->sndq.len);
 	lent = byteq_lend(&t->sndq, &sock->stack->mem, MEM_SEND, min_size(want, min_size(room, share)), iov, iov_count);
@@ -158,8 +166,11 @@ void stack_recv_consume(struct sock *sock, stack_time now, size_t len)
 		return;
 	sock->stack->now = now;
 	byteq_consume(&t->rcvq, &sock->stack->mem, MEM_RECV, min_size(len, t->rcvq.len));
-	if (!t->detached)
-		tcp_window_update(t);
+	if (t->detached)
+		return;
+	if (tcp_receive_tune_due(t))
+		tcp_receive_tune(t);
+	tcp_window_update(t);
 }
 
 ptrdiff_t stack_recv(struct sock *sock, stack_time now, void *data, size_t len)

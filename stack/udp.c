@@ -14,6 +14,7 @@
 
 #define PAYLOAD_MAX (UINT16_MAX - IP4_HEADER - UDP_HEADER)
 #define CSUM_OFFSET 6
+#define QUEUE_LIMIT (1u << 20) /* bytes; a datagram queue does not grow by itself, so it may be larger at first */
 
 /* A datagram that waits for its reader. */
 struct datagram {
@@ -293,7 +294,7 @@ struct sock *udp_new(struct stack *s, uint32_t owner, void *user)
 		return NULL;
 	}
 	sock_init(&u->sock, s, PCB_UDP, owner, user);
-	u->limit = s->cfg.recv_buffer;
+	u->limit = max_u32(s->cfg.recv_buffer, min_u32(s->cfg.recv_buffer_max, QUEUE_LIMIT));
 	sock_park(&u->sock);
 	return &u->sock;
 }

@@ -1,0 +1,36 @@
+/*
+ * Path MTUs that were found to be smaller than the link's, by destination (RFC 1191 6.4): what
+ * one connection has learned, the next one knows. An entry is forgotten after ten minutes
+ * (6.3), so that a path that has become wider is found again.
+ *
+ * The table has a fixed size, a destination has one place in it, and which one nobody outside
+ * knows: whoever fills it costs others only what they had learned.
+ */
+#include "net.h"
+
+#define PATH_MTU_LIFE SECONDS(600) /* RFC 1191 6.3 */
+
+static struct path_mtu *place(struct stack *s, const struct stack_addr *dst)
+{
+	return &s->path_mtu[keyed_hash(s->key_port, dst, sizeof(*dst)) % ARRAY_SIZE(s->path_mtu)];
+}
+
+uint16_t path_mtu_get(struct stack *s, const struct stack_addr *dst)
+{
+	const struct path_mtu *p;
+
+	if (s->now >= s->path_mtu_until) /* nothing is known of anybody: the usual case */
+		return s->cfg.mtu;
+	p = place(s, dst);
+	if (s->now >= p->expires || memcmp(&p->dst, dst, sizeof(*dst)) != 0)
+		return s->cfg.mtu;
+	return (uint16_t)min_u32(p->mtu, s->cfg.mtu);
+}
+
+void path_mtu_set(struct stack *s, const struct stack_addr *dst, uint16_t mtu)
+{
+	struct path_mtu *p = place(s, dst);
+
+	*p = (struct path_mtu){*dst, s->now + PATH_MTU_LIFE, mtu};
+	s->path_mtu_until = p->expires;
+}
