@@ -211,7 +211,7 @@ static int set_sndbuf(struct sock *sock, const void *value, size_t len)
 
 	if (error)
 		return error;
-	sock->options->send_buffer = buffer_size(n, sock->stack->cfg.send_buffer, SEND_BUFFER_MIN);
+	sock->options->send_buffer = buffer_size(n, tcp_send_limit_max(sock->stack), SEND_BUFFER_MIN);
 	send_buffer_changed(sock);
 	return 0;
 }
@@ -222,7 +222,7 @@ static int set_rcvbuf(struct sock *sock, const void *value, size_t len)
 
 	if (error)
 		return error;
-	sock->options->recv_buffer = buffer_size(n, sock->stack->cfg.recv_buffer, RECV_BUFFER_MIN);
+	sock->options->recv_buffer = buffer_size(n, tcp_recv_limit_max(sock->stack), RECV_BUFFER_MIN);
 	recv_buffer_changed(sock);
 	return 0;
 }

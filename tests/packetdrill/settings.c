@@ -17,19 +17,20 @@ static unsigned long number(const char *text)
 	return strtoul(text, NULL, 0);
 }
 
-/* "4096 540000 15728640": the least, the first and the largest size; the last one is ours. */
-static uint32_t last_number(const char *text)
+/* "4096 540000 15728640": the least, the first and the largest size. A single one is fixed. */
+static void set_sizes(const char *text, uint32_t *first, uint32_t *max)
 {
-	const char *space = strrchr(text, ' ');
+	const char *space = strchr(text, ' '), *last = strrchr(text, ' ');
 
-	return (uint32_t)number(space ? space + 1 : text);
+	*first = (uint32_t)number(space ? space + 1 : text);
+	*max = last != space ? (uint32_t)number(last + 1) : 0;
 }
 
 static void set_timestamps(struct stack_config *c, const char *v) { c->timestamps = number(v) != 0; }
 static void set_sack(struct stack_config *c, const char *v) { c->sack = number(v) != 0; }
 static void set_scaling(struct stack_config *c, const char *v) { c->window_scaling = number(v) != 0; }
-static void set_rmem(struct stack_config *c, const char *v) { c->recv_buffer = last_number(v); }
-static void set_wmem(struct stack_config *c, const char *v) { c->send_buffer = last_number(v); }
+static void set_rmem(struct stack_config *c, const char *v) { set_sizes(v, &c->recv_buffer, &c->recv_buffer_max); }
+static void set_wmem(struct stack_config *c, const char *v) { set_sizes(v, &c->send_buffer, &c->send_buffer_max); }
 static void set_syn(struct stack_config *c, const char *v) { c->syn_retries = (uint8_t)number(v); }
 static void set_synack(struct stack_config *c, const char *v) { c->synack_retries = (uint8_t)number(v); }
 static void set_data(struct stack_config *c, const char *v) { c->data_retries = (uint8_t)number(v); }
@@ -40,6 +41,14 @@ static void set_ka_interval(struct stack_config *c, const char *v) { c->keepaliv
 static void set_ka_probes(struct stack_config *c, const char *v) { c->keepalive_probes = (uint8_t)number(v); }
 static void set_quick(struct stack_config *c, const char *v) { c->quick_acks = (uint8_t)number(v); }
 static void set_mtu(struct stack_config *c, const char *v) { c->mtu = (uint16_t)number(v); }
+
+static void set_mtu_probing(struct stack_config *c, const char *v)
+{
+	static const enum stack_mtu_probing modes[] = {STACK_MTU_PROBE_OFF, STACK_MTU_PROBE_BLACK_HOLE, STACK_MTU_PROBE_ALWAYS};
+
+	if (number(v) < sizeof(modes) / sizeof(modes[0]))
+		c->mtu_probing = modes[number(v)];
+}
 
 static void set_tso(struct stack_config *c, const char *v)
 {
@@ -80,6 +89,7 @@ static const struct {
 	{"tcp_keepalive_intvl", set_ka_interval},
 	{"tcp_keepalive_probes", set_ka_probes},
 	{"tcp_ecn", set_ecn},
+	{"tcp_mtu_probing", set_mtu_probing},
 	{"tcp_congestion_control", set_congestion},
 	{"quick_acks", set_quick},
 	{"mtu", set_mtu},

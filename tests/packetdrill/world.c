@@ -81,8 +81,12 @@ struct world *world_new(const char *settings)
 	/* packetdrill looks at what the host's stack hands to its link: large segments, not yet cut. */
 	w->config.offload = STACK_OFFLOAD_CSUM | STACK_OFFLOAD_TSO4;
 	/* Linux's sizes, which the public scripts expect: a window scale of 8 comes of the first. */
-	w->config.recv_buffer = 15u << 20;
-	w->config.send_buffer = 4u << 20;
+	w->config.recv_buffer = 540000;
+	w->config.recv_buffer_max = 15u << 20;
+	w->config.send_buffer = 87040;
+	w->config.send_buffer_max = 4u << 20;
+	/* As a kernel's default is, too: a script of timeouts expects segments of one size. */
+	w->config.mtu_probing = STACK_MTU_PROBE_OFF;
 	if (settings_apply(w, settings))
 		w->stack = stack_new(&w->config, &ops, w, w->now);
 	if (!w->stack || stack_address_add(w->stack, w->now, &w->address, 16) ||

@@ -175,6 +175,14 @@ static void corrupt(struct sim_node *from, struct sim_frame *f)
 	}
 }
 
+/* A black hole: a router that drops what is too big for it, without ICMP. */
+static bool too_big(const struct sim_node *from, size_t len, uint16_t gso_size)
+{
+	size_t packet = gso_size ? gso_size + 60u : len - frame_link_header(from);
+
+	return from->link.mtu && packet > from->link.mtu;
+}
+
 static void put_on_wire(struct sim_node *from, unsigned to, const uint8_t *data, size_t len, uint16_t gso_size)
 {
 	struct sim *sim = from->sim;
@@ -184,7 +192,7 @@ static void put_on_wire(struct sim_node *from, unsigned to, const uint8_t *data,
 	uint64_t at;
 
 	if (from->off || (sim->app.lose && sim->app.lose(sim->app.context, from, data, len)) ||
-	    !arrival(from, len, arp, &at)) {
+	    too_big(from, len, gso_size) || !arrival(from, len, arp, &at)) {
 		trace_frame(from, data, len, "LOST");
 		return;
 	}

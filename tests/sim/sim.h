@@ -25,6 +25,7 @@ struct sim_link {
 	uint32_t queue;                  /* bytes that wait for the bandwidth; more are dropped */
 	uint64_t coalesce;               /* arrivals are rounded up to this; 0: not */
 	uint32_t pass_whole;             /* chance that a large segment is not cut (receive offload) */
+	uint32_t mtu;                    /* larger IP packets vanish, and nobody says so; 0: none do */
 	uint64_t free_at_ns;             /* when the bandwidth lets the next frame go, nanoseconds */
 	uint64_t last_arrival;
 };

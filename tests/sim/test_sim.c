@@ -42,6 +42,7 @@ static void config_clean(struct stack_config *c)
 	c->half_open_max = 32;
 	c->time_wait = 10 * SIM_SECOND;
 	c->send_buffer = c->recv_buffer = 64 << 10;
+	c->send_buffer_max = c->recv_buffer_max = 0; /* they do not grow */
 	c->syn_retries = c->synack_retries = 12;
 	c->data_retries = c->orphan_retries = 30;
 }
@@ -76,6 +77,9 @@ static void config_random(struct sim *sim, struct stack_config *c, enum stack_li
 	c->probe = toss(sim) ? STACK_PROBE_OFF : STACK_PROBE_OPTIMISTIC;
 	c->send_buffer = log_between(sim, 2048, 512 << 10);
 	c->recv_buffer = log_between(sim, 2048, 512 << 10);
+	c->send_buffer_max = toss(sim) ? 0 : log_between(sim, 16384, 4 << 20);
+	c->recv_buffer_max = toss(sim) ? 0 : log_between(sim, 16384, 4 << 20);
+	c->mtu_probing = (enum stack_mtu_probing)sim_below(sim, 3);
 	c->time_wait = sim_between(sim, 1, 60) * SIM_SECOND;
 	c->delayed_ack = sim_between(sim, 1, 200) * MILLISECOND;
 	c->rto_min = sim_between(sim, 10, 1000) * MILLISECOND;
@@ -123,6 +127,7 @@ static void link_random(struct sim *sim, struct sim_link *l, bool rough)
 	l->loss = toss(sim) ? 0 : log_between(sim, 1000, 20 * PERCENT);
 	l->duplicate = toss(sim) ? 0 : log_between(sim, 1000, 20 * PERCENT);
 	l->corrupt = toss(sim) ? 0 : log_between(sim, 1000, 10 * PERCENT);
+	l->mtu = sim_below(sim, 6) == 0 ? sim_between(sim, 576, 2000) : 0;
 }
 
 static void link_all(struct run *run, const struct sim_link *l)
@@ -319,6 +324,8 @@ static void scenario_random(struct run *run)
 			cfg.mem_total = log_between(sim, 20000, 200000);
 		node = add_node(run, &cfg);
 		link_random(sim, &node->link, rough);
+		if (cfg.mtu_probing == STACK_MTU_PROBE_OFF)
+			node->link.mtu = 0;
 		node->late = toss(sim) ? 0 : log_between(sim, 100, 20000);
 	}
 	for (unsigned i = 0; i < conns && !sim->failed; i++)
@@ -491,6 +498,139 @@ static void slow_reader(struct run *run)
 	c->end[1].plan.read_max = 5000;
 	c->end[1].plan.read_gap = SIM_SECOND / 2;
 	run_to_end(run);
+}
+
+/* ---- buffers that grow ---- */
+
+/* The configuration as it comes; one way, `total` bytes. */
+static struct conn *default_transfer(struct run *run, const struct sim_link *link, uint32_t total)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct stack_config cfg;
+
+		stack_config_default(&cfg);
+		cfg.link = STACK_LINK_IP;
+		cfg.offload = STACK_OFFLOAD_CSUM | STACK_OFFLOAD_TSO4;
+		cfg.probe = STACK_PROBE_OFF;
+		cfg.time_wait = SIM_SECOND;
+		cfg.timestamps = !(run->sim.seed & 1);
+		add_node(run, &cfg);
+	}
+	link_all(run, link);
+	return transfer(run, total, 0);
+}
+
+/* 1 Gbit/s over 100 ms: 12.5 MB in flight, where both buffers begin with 128 KiB. */
+static void long_fat_pipe(struct run *run)
+{
+	const struct sim_link link = {.delay = 50 * MILLISECOND, .bandwidth = 125000000, .queue = 16 << 20};
+	uint64_t start;
+	double rate;
+
+	default_transfer(run, &link, 500000000);
+	start = run->sim.now;
+	run_connections(run);
+	rate = 5e8 * SIM_SECOND / (double)(run->sim.now - start);
+	sim_trace(&run->sim, "%.0f bytes a second", rate);
+	if (rate < 0.7 * (double)link.bandwidth)
+		sim_fail(&run->sim, "%.0f bytes a second of %" PRIu64, rate, link.bandwidth);
+	app_verify(&run->app);
+	run_drain(run);
+}
+
+/* What the server's stack holds for its reader, at most. */
+static void watch_memory(struct app *app)
+{
+	uint64_t *most = app->hook_arg, used, limit;
+	const char *name;
+
+	for (size_t i = 0; (name = stack_memory(app->sim->node[1].stack, i, &used, &limit)); i++)
+		if (strcmp(name, "receive") == 0 && used > *most)
+			*most = used;
+}
+
+static void slow_reader_holds_little(struct run *run)
+{
+	uint64_t most = 0;
+	struct conn *c = default_transfer(run, &(struct sim_link){.delay = 5 * MILLISECOND}, 2000000);
+
+	c->end[1].plan.read_max = 20000;
+	c->end[1].plan.read_gap = SIM_SECOND / 5;
+	run->app.hook = watch_memory;
+	run->app.hook_arg = &most;
+	run_to_end(run);
+	if (most > 320 << 10) /* the first size, in chunks that are not full */
+		sim_fail(&run->sim, "%" PRIu64 " bytes for a reader of 50 kB a second", most);
+}
+
+/* ---- path MTU without ICMP ---- */
+
+static void black_hole(struct run *run)
+{
+	uint64_t start;
+
+	two_nodes(run, 1500);
+	link_all(run, &(struct sim_link){.delay = 5 * MILLISECOND, .mtu = sim_between(&run->sim, 576, 1499)});
+	transfer(run, 3000000, 3000000);
+	start = run->sim.now;
+	run_to_end(run);
+	expect_counted(run, "tcp.mtu_black_holes");
+	if (run->app.conn[0].end[0].plan.total > 0 && run->sim.now - start > 200 * SIM_SECOND)
+		sim_fail(&run->sim, "it took %.1f s", (double)(run->sim.now - start) / SIM_SECOND);
+}
+
+/* The MTU that the client's connection uses, while there is one. */
+static void watch_mtu(struct app *app)
+{
+	struct stack_tcb_info tcb;
+	uint16_t *mtu = app->hook_arg;
+	struct end *e = &app->conn[0].end[0];
+
+	if (e->id && stack_tcb(e->node->stack, app->sim->now, e->id, &tcb) && strcmp(tcb.form, "full") == 0)
+		*mtu = tcb.mtu;
+}
+
+/* After the fall the search comes within 8 bytes of what the path carries, and no probe shrinks the window. */
+static void black_hole_then_search(struct run *run)
+{
+	uint16_t found = 0, mtu = (uint16_t)sim_between(&run->sim, 1100, 1499);
+
+	two_nodes(run, 1500);
+	link_all(run, &(struct sim_link){.delay = 5 * MILLISECOND, .mtu = mtu});
+	transfer(run, 8000000, 0);
+	run->app.hook = watch_mtu;
+	run->app.hook_arg = &found;
+	run_to_end(run);
+	if (found > mtu || found + 8 < mtu)
+		sim_fail(&run->sim, "found %u where %u bytes pass", found, mtu);
+	expect_counted(run, "tcp.mtu_probes_lost");
+	if (counter(&run->sim.node[0], "tcp.fast_retransmits") > 0)
+		sim_fail(&run->sim, "a lost probe was taken for congestion");
+}
+
+/* The narrow place goes away after a while; ten minutes later the connection has found out. */
+static void wider(struct app *app)
+{
+	if (app->sim->now > app->conn[0].start + 60 * SIM_SECOND)
+		app->sim->node[0].link.mtu = 0;
+	watch_mtu(app);
+}
+
+static void path_becomes_wider(struct run *run)
+{
+	uint16_t found = 0;
+	struct conn *c;
+
+	two_nodes(run, 1500);
+	link_all(run, &(struct sim_link){.delay = 5 * MILLISECOND, .mtu = 1300});
+	c = transfer(run, 9000000, 0);
+	c->end[0].plan.write_max = 50000;
+	c->end[0].plan.write_gap = 5 * SIM_SECOND;
+	run->app.hook = wider;
+	run->app.hook_arg = &found;
+	run_to_end(run);
+	if (found != 1500)
+		sim_fail(&run->sim, "still %u bytes", found);
 }
 
 /* The reader sleeps until probes of the closed window have backed off. */
@@ -1033,6 +1173,11 @@ static const struct scenario {
 	{"T14_vanish_closing", vanish_closing, 4},
 	{"T14_vanish_last_ack", vanish_last_ack, 4},
 	{"T14_vanish_time_wait", vanish_time_wait, 4},
+	{"long_fat_pipe", long_fat_pipe, 2},
+	{"slow_reader_holds_little", slow_reader_holds_little, 4},
+	{"black_hole", black_hole, 20},
+	{"black_hole_then_search", black_hole_then_search, 20},
+	{"path_becomes_wider", path_becomes_wider, 4},
 };
 #define SCENARIOS (sizeof(scenarios) / sizeof(scenarios[0]))
 

@@ -223,3 +223,32 @@ open_folders() {
 }
 
 need_root() { [ "$IN_NETNS_AS" = root ] || skip "needs root outside a user namespace"; }
+
+# ---- transfers of $BATS_FILE_TMPDIR/data in at most so many seconds ----
+
+# To the stack: the host's nc into byway listen.
+transfer_in() {
+	background byway listen 7777 </dev/null >"$T/got"
+	wait_for 5 stack_listens 7777
+	timeout "$1" nc -N "$STACK" 7777 <"$BATS_FILE_TMPDIR/data"
+	ended "$JOB" 10
+	same "$BATS_FILE_TMPDIR/data" "$T/got"
+	rm "$T/got"
+}
+
+# From the stack: byway connect into the host's nc.
+transfer_out() {
+	background nc -l "$HOST" 5001 >"$T/got"
+	wait_for 5 host_listens 5001
+	timeout "$1" byway connect "$HOST" 5001 <"$BATS_FILE_TMPDIR/data"
+	ended "$JOB" 10
+	same "$BATS_FILE_TMPDIR/data" "$T/got"
+	rm "$T/got"
+}
+
+# Both at once over one connection: the echo service.
+transfer_echo() {
+	timeout "$1" nc -N "$STACK" 7 <"$BATS_FILE_TMPDIR/data" >"$T/got"
+	same "$BATS_FILE_TMPDIR/data" "$T/got"
+	rm "$T/got"
+}

@@ -57,6 +57,7 @@ void fixture_start(struct fixture *f, void (*change)(struct stack_config *c))
 	c.offload = STACK_OFFLOAD_CSUM | STACK_OFFLOAD_TSO4;
 	c.recv_buffer = 60000;
 	c.send_buffer = 200000;
+	c.recv_buffer_max = c.send_buffer_max = 0; /* they do not grow */
 	c.timestamps = false;
 	c.quick_acks = 0;
 	c.window_scaling = false;
