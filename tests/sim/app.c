@@ -376,10 +376,12 @@ static void conn_listen(struct conn *c)
 {
 	struct sim_node *node = c->end[1].node;
 	struct stack_endpoint local = {.port = c->port};
-	int error;
+	int error, one = 1;
 
 	c->listener = stack_socket(node->stack, STACK_TCP, 0, c);
-	error = c->listener ? stack_bind(c->listener, &local) : -ENOBUFS;
+	error = c->listener ? stack_setsockopt(c->listener, node->sim->now, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) : -ENOBUFS;
+	if (!error)
+		error = stack_bind(c->listener, &local);
 	if (!error)
 		error = stack_listen(&c->listener, c->backlog);
 	if (error && !c->may_fail)
