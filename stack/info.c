@@ -132,15 +132,18 @@ static const char *recovery_name(enum tcp_recovery recovery)
 static void tcb_history(const struct tcb *t, stack_time now, struct stack_tcb_info *out)
 {
 	unsigned first = ((unsigned)t->history_next + STACK_HISTORY - t->history_count) % STACK_HISTORY;
+	uint8_t from = t->history_first;
 
 	out->history_count = t->history_count;
 	for (unsigned i = 0; i < t->history_count; i++) {
-		const struct tcp_change *c = &t->history[(first + i) % STACK_HISTORY];
+		unsigned at = (first + i) % STACK_HISTORY;
+		const struct tcp_change *c = &t->history[at];
 
 		out->history[i] = (struct stack_change){
-			from_ms(now, c->ms), (enum tcp_state)c->from, (enum tcp_state)c->to,
+			from_ms(now, t->history_ms[at]), (enum tcp_state)from, (enum tcp_state)c->state,
 			tcp_cause_name((enum tcp_cause)c->cause),
 		};
+		from = c->state;
 	}
 }
 
@@ -150,7 +153,7 @@ static void tcb_sequences(const struct tcb *t, struct stack_tcb_info *out)
 	out->snd_una = t->snd_una.v;
 	out->snd_nxt = t->snd_nxt.v;
 	out->snd_wnd = t->snd_wnd;
-	out->snd_up = t->snd_up.v;
+	out->snd_up = t->iss.v + 1; /* we send no urgent data */
 	out->snd_wl1 = t->snd_wl1.v;
 	out->snd_wl2 = t->snd_wl2.v;
 	out->max_snd_wnd = t->max_snd_wnd;
@@ -186,7 +189,7 @@ static void tcb_control(const struct tcb *t, struct stack_tcb_info *out)
 	out->backoff = t->rtt.backoff;
 	out->retries = t->retries;
 	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
-		out->timer[i] = t->deadline[i];
+		out->timer[i] = tcb_deadline(t, (enum tcb_timer)i);
 }
 
 /* What only struct tcp_info has. */
@@ -205,7 +208,7 @@ static void tcb_times(const struct tcb *t, stack_time now, struct stack_tcb_info
 	if (t->syn_acked)
 		out->delivered++; /* our SYN */
 	out->probes = t->keepalive_sent;
-	if (t->deadline[TCB_PERSIST] != STACK_NEVER && !t->override)
+	if (tcb_timer_runs(t, TCB_PERSIST) && !t->override)
 		out->probes = t->retries;
 	out->window_limited = tcp_limited(t, LIMIT_WINDOW);
 	out->buffer_limited = tcp_limited(t, LIMIT_BUFFER);
@@ -247,12 +250,13 @@ static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_in
 	out->recv_buffer = t->recv_limit;
 	out->rcv_space = t->rcv_space;
 	out->rcv_rtt = t->rcv_rtt;
-	out->ooo_bytes = t->ooo_bytes;
-	out->ooo_ranges = t->ooo_ranges;
+	out->ooo_bytes = t->ooo ? t->ooo->bytes : 0;
+	out->ooo_ranges = t->ooo ? t->ooo->ranges : 0;
 	out->memory = sizeof(*t) + byteq_memory(&t->sndq) + byteq_memory(&t->rcvq);
 	out->memory += t->syn_acked ? t->cc_ops->state_size : 0;
 	out->memory += t->board.count * sizeof(struct sent) + tcp_mtu_memory(t);
-	for (const struct ooo_range *r = t->ooo; r; r = r->next)
+	out->memory += (t->ooo ? sizeof(*t->ooo) : 0) + (t->rec ? sizeof(*t->rec) : 0);
+	for (const struct ooo_range *r = tcb_ranges(t); r; r = r->next)
 		out->memory += sizeof(*r) + byteq_memory(&r->data);
 	out->bytes_sent = t->bytes_sent;
 	out->bytes_acked = t->bytes_acked;
@@ -478,7 +482,7 @@ static const char *check_ranges(const struct tcb *t)
 {
 	uint32_t bytes = 0, count = 0;
 
-	for (const struct ooo_range *r = t->ooo; r; r = r->next) {
+	for (const struct ooo_range *r = tcb_ranges(t); r; r = r->next) {
 		if (byteq_check(&r->data))
 			return byteq_check(&r->data);
 		if (r->data.len == 0 || seq_leq(r->seq, t->rcv_nxt))
@@ -488,7 +492,7 @@ static const char *check_ranges(const struct tcb *t)
 		bytes += r->data.len;
 		count++;
 	}
-	return bytes == t->ooo_bytes && count == t->ooo_ranges ? NULL : "out-of-order sums are wrong";
+	return !t->ooo || (bytes == t->ooo->bytes && count == t->ooo->ranges) ? NULL : "out-of-order sums are wrong";
 }
 
 static const char *check_tcb(const struct tcb *t)
@@ -514,10 +518,11 @@ static const char *check_tcb(const struct tcb *t)
 		return "RCV.NXT is beyond the window";
 	if (t->syn_acked && t->cc.cwnd < t->mss / 2)
 		return "cwnd is too small to send";
-	if (tcb_flight(t) > 0 && t->deadline[TCB_REXMT] == STACK_NEVER)
+	if (tcb_flight(t) > 0 && !tcb_timer_runs(t, TCB_REXMT))
 		return "data in flight and no retransmission timer";
 	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
-		if (t->deadline[i] != STACK_NEVER && (!timer_armed(&t->timer) || t->timer.at > max_u64(t->deadline[i], tcb_stack(t)->now)))
+		if (tcb_timer_runs(t, (enum tcb_timer)i) &&
+		    (!timer_armed(&t->timer) || t->timer.at > max_u64(tcb_deadline(t, (enum tcb_timer)i), tcb_stack(t)->now)))
 			return "a deadline without its timer";
 	return t->fin_queued && t->sock.pcb.state == TCP_ESTABLISHED ? "FIN queued in ESTABLISHED" : NULL;
 }

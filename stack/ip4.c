@@ -243,3 +243,11 @@ int ip_output(struct stack *s, struct tx *tx, const struct ip_params *params)
 	h.src = route.source;
 	return routed_output(s, tx, &h, &route);
 }
+
+void ip_confirm(struct stack *s, const struct stack_addr *src, const struct stack_addr *dst)
+{
+	struct route_result route = {.source = *src};
+
+	if (route_lookup(s, dst, &route) == 0 && !route.loopback && !route.broadcast)
+		arp_confirm(s, &route.next_hop);
+}

@@ -127,6 +127,8 @@ struct ip_params {
  * 0, -ENETUNREACH, -EMSGSIZE (too big and dont_fragment), -EACCES (broadcast not allowed).
  */
 int ip_output(struct stack *s, struct tx *tx, const struct ip_params *params);
+/* A transport knows that packets from src arrive at dst: the neighbour on the way is there. */
+void ip_confirm(struct stack *s, const struct stack_addr *src, const struct stack_addr *dst);
 
 /* What a transport gets. `ip`: the received IP header and 8 bytes or more behind it, for ICMP errors. */
 struct ip_info {

@@ -19,6 +19,8 @@
 #define FRAGMENTS_MAX 64u
 #define HEADER_MAX 60u
 #define QUOTE_MAX 548u
+#define ECN_MASK 3u
+#define ECN_CE 3u
 #define TCP_FIRST_MIN TCP_HEADER /* RFC 1858 3: a first fragment must show the TCP header */
 
 struct fragment {
@@ -35,6 +37,7 @@ struct reassembly {
 	uint16_t id;
 	uint8_t proto;
 	bool has_first, has_last;
+	uint8_t ecn;                 /* bit n: a fragment had the ECN field n */
 	uint8_t header[HEADER_MAX];  /* of the first fragment, once it is here */
 	uint16_t header_len;
 	uint16_t total;              /* payload of the datagram, once the last fragment is here */
@@ -253,6 +256,7 @@ static bool insert(struct stack *s, struct reassembly *r, const struct piece *p,
 	f->next = *link;
 	*link = f;
 	r->count++;
+	r->ecn |= (uint8_t)(1u << (p->packet[1] & ECN_MASK));
 	r->received += p->len;
 	if (p->offset == 0) {
 		r->has_first = true;
@@ -288,10 +292,19 @@ static bool add(struct stack *s, struct reassembly *r, const struct piece *p)
 
 /* ---- completion ---- */
 
+/* RFC 3168 5.3: a mark must not be lost. Where a transport that cannot answer to it was marked too, the datagram is. */
+static bool marks_kept(struct reassembly *r)
+{
+	if (!(r->ecn & 1u << ECN_CE))
+		return true;
+	r->header[1] |= ECN_CE;
+	return !(r->ecn & 1u);
+}
+
 static bool assemble(struct stack *s, struct reassembly *r, uint8_t **out, size_t *out_len)
 {
 	size_t len = (size_t)r->header_len + r->total;
-	uint8_t *packet = len <= UINT16_MAX ? take(s, len, r) : NULL;
+	uint8_t *packet = marks_kept(r) && len <= UINT16_MAX ? take(s, len, r) : NULL;
 
 	if (!packet) {
 		COUNT(s, frag_dropped);

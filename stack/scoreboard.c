@@ -106,10 +106,11 @@ static void delivered(struct delivery *d, const struct sent *r, seq32 end, uint6
 
 	d->bytes += end.v - r->seq.v;
 	d->fack = d->any || d->any_once ? seq_max(d->fack, end) : end;
-	if (!again && (!d->any_once || seq_lt(end, d->lowest_end))) {
+	if (!again && (!d->any_once || seq_lt(end, d->lowest_end)))
 		d->lowest_end = end;
-		d->any_once = true;
-	}
+	if (!again && (!d->any_once || r->at < d->once_at))
+		d->once_at = r->at;
+	d->any_once = d->any_once || !again;
 	if (again && (d->again_at == 0 || r->at < d->again_at))
 		d->again_at = r->at;
 	if (again && now - r->at < doubt)
@@ -169,21 +170,24 @@ void scoreboard_sacked(struct scoreboard *b, struct mem *m, seq32 left, seq32 ri
 }
 
 uint32_t scoreboard_detect(struct scoreboard *b, uint64_t at, seq32 end, uint64_t wait, uint64_t now,
-			   uint64_t *next)
+			   uint64_t *next, bool *again)
 {
 	uint32_t before = b->lost;
 
 	*next = 0;
+	*again = false;
 	for (struct sent *r = b->head; r; r = r->next) {
 		if ((r->flags & (SENT_SACKED | SENT_LOST)) || !sent_after(at, end, r->at, r->end))
 			continue;
 		/* What went out this very moment is not lost: to ourselves, the answer comes in no time. */
 		if (r->at == now)
 			continue;
-		if (r->at + wait <= now)
+		if (r->at + wait <= now) {
 			set_flags(b, r, SENT_LOST, 0);
-		else
-			*next = max_u64(*next, r->at + wait - now);
+			*again = *again || (r->flags & SENT_AGAIN);
+			continue;
+		}
+		*next = max_u64(*next, r->at + wait - now);
 	}
 	return b->lost - before;
 }

@@ -44,6 +44,7 @@ struct delivery {
 	struct rate_mark mark; /* the same */
 	seq32 lowest_end; /* of what was sent once: smallest end, for reordering */
 	bool any_once;
+	uint64_t once_at; /* when the earliest of that went out */
 	seq32 fack;       /* highest end delivered */
 	uint64_t again_at; /* of what was sent more than once: when the oldest of it last was; 0: nothing was */
 };
@@ -58,10 +59,11 @@ void scoreboard_sacked(struct scoreboard *b, struct mem *m, seq32 left, seq32 ri
 		       uint64_t doubt, struct delivery *d);
 /*
  * RFC 8985 6.2, step 5: what was sent before (at, end) and has waited longer than `wait` is
- * lost. Returns the bytes newly lost; *next: how long until the next one, 0: none waits.
+ * lost. Returns the bytes newly lost; *next: how long until the next one, 0: none waits;
+ * *again: some of it had been sent again already.
  */
 uint32_t scoreboard_detect(struct scoreboard *b, uint64_t at, seq32 end, uint64_t wait, uint64_t now,
-			   uint64_t *next);
+			   uint64_t *next, bool *again);
 /* After a timeout: everything not SACKED is lost. When the first record is SACKED the receiver has reneged: forget SACKs. */
 void scoreboard_all_lost(struct scoreboard *b);
 /* A recovery was spurious: nothing is lost. */

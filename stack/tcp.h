@@ -40,6 +40,8 @@ enum tcb_timer {
 	TCB_TIMER_COUNT
 };
 
+#define TCB_NEVER UINT32_MAX
+
 /* Why a state changed; the texts are in names.c. */
 enum tcp_cause {
 	CAUSE_ACTIVE_OPEN, CAUSE_PASSIVE_OPEN, CAUSE_SYN_RECEIVED, CAUSE_SYN_ACK_RECEIVED,
@@ -58,16 +60,50 @@ struct ooo_range {
 };
 #define OOO_RANGES_MAX 64u
 
+/* What came out of order or twice; allocated while there is something of it to keep or to report. */
+struct ooo {
+	struct ooo_range *head;
+	uint32_t bytes;
+	uint16_t ranges;
+	bool fin;     /* the peer's FIN has come before its data */
+	seq32 fin_seq;
+	seq32 recent; /* start of what came last: the first SACK block (RFC 2018 4) */
+	seq32 dsack_left, dsack_right; /* duplicate to report (RFC 2883); equal: none */
+};
+
 enum tcp_recovery {
 	RECOVERY_OPEN, /* no loss known */
 	RECOVERY_FAST, /* a loss was found by ACKs: NewReno (RFC 6582), or RACK and PRR with SACK */
 	RECOVERY_LOSS  /* after a timeout: everything in flight counts as lost */
 };
 
+/* RFC 5682: what has gone out since the timeout. */
+enum frto {
+	FRTO_OFF,
+	FRTO_HEAD, /* the first segment, again */
+	FRTO_NEW   /* then new data up to `recover` and two segments; the rest waits for what the ACK tells */
+};
+
+/* Needed only around a recovery or a loss probe, see tcp_undo.c. */
+struct recovery {
+	struct cc cc;        /* before it; valid while `undo` or `doubtful` */
+	uint32_t delivered, out, flight; /* RFC 9937: prr_delivered, prr_out, RecoverFS, bytes */
+	uint32_t ts;         /* our timestamp when something was first sent again; 0: nothing yet */
+	uint32_t doubtful;   /* bytes sent again that no D-SACK has reported */
+	uint32_t probe_flight; /* bytes in flight when the loss probe went out */
+	seq32 probe_end;     /* SND.NXT after it had */
+	uint32_t probe_ts;   /* our timestamp then */
+	seq32 start, end;    /* SND.UNA at its beginning; SND.NXT when it was over */
+	uint8_t frto;        /* enum frto */
+	bool undo;           /* a timestamp can still undo it */
+	bool probe_again;    /* the probe was a retransmission */
+	bool twice;          /* a retransmission was lost too */
+};
+
 /* What the sender is held up by. */
 enum tcp_limit { LIMIT_IDLE, LIMIT_NONE, LIMIT_WINDOW, LIMIT_BUFFER };
 
-struct tcp_change { uint32_t ms; uint8_t from, to, cause; };
+struct tcp_change { uint8_t state, cause; }; /* what it changed to, and why */
 
 struct tcb {
 	struct sock sock;
@@ -75,22 +111,18 @@ struct tcb {
 	struct listener *listener; /* whose accept queue holds it; NULL: accepted, or our own open */
 	struct tcb *accept_next;
 	struct timer timer;        /* at the soonest deadline, or before */
-	stack_time deadline[TCB_TIMER_COUNT]; /* STACK_NEVER: not running */
+	uint32_t deadline[TCB_TIMER_COUNT]; /* ticks of the wheel, modulo 2^32; TCB_NEVER: not running */
 	stack_time created, last_received, last_sent, rtt_started;
 
 	/* send sequence space */
-	seq32 iss, snd_una, snd_nxt, snd_rtx, snd_up, snd_wl1, snd_wl2;
+	seq32 iss, snd_una, snd_nxt, snd_rtx, snd_wl1, snd_wl2;
 	uint32_t snd_wnd, max_snd_wnd; /* bytes, scaled */
 	/* receive sequence space */
 	seq32 irs, rcv_nxt, rcv_up;
 	seq32 rcv_adv; /* right edge of the window as advertised; never moves left */
 
 	struct byteq sndq, rcvq;
-	struct ooo_range *ooo;
-	uint32_t ooo_bytes;
-	uint16_t ooo_ranges;
-	seq32 ooo_recent;      /* start of what came out of order last: the first SACK block (RFC 2018 4) */
-	seq32 dsack_left, dsack_right; /* duplicate to report (RFC 2883); equal: none */
+	struct ooo *ooo; /* NULL: nothing */
 	uint32_t send_limit, recv_limit; /* bytes */
 
 	/* tuning of the receive window (tcp_buffer.c) */
@@ -125,25 +157,24 @@ struct tcb {
 	uint8_t recovery; /* enum tcp_recovery */
 	uint8_t retries;  /* timeouts or probes in a row */
 	uint16_t dupacks;
+	uint8_t reorder_steps; /* quarters of the least RTT (RFC 8985 6.2, step 4) */
+	uint8_t reorder_persist; /* recoveries without D-SACK until it is one again */
+	uint8_t quick;    /* so many more ACKs are not delayed (TCP_QUICKACK) */
 	uint8_t keepalive_sent;
 
-	/* with SACK: RACK-TLP (RFC 8985), PRR (RFC 6937), undo (RFC 3522, 4015) */
+	struct recovery *rec; /* NULL: there is none, or no memory for it */
+	/* with SACK: RACK-TLP (RFC 8985) */
 	struct scoreboard board;
 	uint64_t rack_at;     /* when the most recently sent of what was delivered went out */
 	seq32 rack_end, fack; /* its end; the highest end delivered */
 	uint32_t rack_rtt;    /* its round-trip time */
-	uint32_t prr_delivered, prr_out, prr_flight; /* bytes since recovery began; flight when it did */
-	struct cc undo_cc;    /* before recovery */
-	uint32_t undo_ts;     /* our timestamp when it first sent something again */
-	uint32_t probe_flight; /* bytes in flight when the loss probe went out */
-	seq32 probe_end;      /* SND.NXT when the loss probe went out */
 	seq32 reorder_until;  /* the reordering window stays wide until this is acknowledged */
-	uint8_t reorder_steps; /* quarters of the least RTT (RFC 8985 6.2, step 4) */
 
 	/* acknowledging */
 	uint32_t ack_bytes;  /* received since our last ACK */
 	uint32_t data_received_ms; /* when data came last, or could come first */
-	uint8_t quick;       /* segments that are acknowledged at once (TCP_QUICKACK) */
+	uint16_t ato_ms;     /* what an ACK is delayed by: follows the gaps between segments; 0: no data yet */
+	uint16_t confirm_s;  /* second in which the neighbour was last confirmed */
 	uint32_t stalled_ms; /* since when nothing was acknowledged (the user timeout), milliseconds */
 	seq32 last_ack_sent; /* RFC 7323 4.3 */
 
@@ -175,7 +206,6 @@ struct tcb {
 	bool want_write : 1;  /* the writer found no room: tell it when there is */
 	bool reordering : 1;  /* seen on this connection */
 	bool probe_out : 1;   /* a loss probe is unanswered */
-	bool undo_possible : 1; /* undo_* are valid */
 	bool detached : 1;    /* a struct time_wait has taken its place in the table */
 	bool override : 1;    /* the persist timer is the sender's SWS override, not for a probe */
 	bool push_all : 1;    /* the override has fired: send what there is */
@@ -193,7 +223,9 @@ struct tcb {
 
 	uint32_t limit_ms, limited_ms[4]; /* by enum tcp_limit, milliseconds */
 
-	struct tcp_change history[STACK_HISTORY]; /* ring */
+	uint32_t history_ms[STACK_HISTORY];       /* ring: when */
+	struct tcp_change history[STACK_HISTORY]; /* and what */
+	uint8_t history_first; /* the state before the oldest that is kept */
 	uint8_t history_next, history_count;
 };
 
@@ -283,6 +315,9 @@ bool tcp_state_receives(enum tcp_state state);
 /* ---- tcp_timer.c ---- */
 void tcb_timer_set(struct tcb *t, enum tcb_timer which, stack_time at);
 void tcb_timer_stop(struct tcb *t, enum tcb_timer which);
+/* STACK_NEVER: not running. */
+stack_time tcb_deadline(const struct tcb *t, enum tcb_timer which);
+static inline bool tcb_timer_runs(const struct tcb *t, enum tcb_timer which) { return t->deadline[which] != TCB_NEVER; }
 void tcb_timers_stop(struct tcb *t);
 void tcb_rexmt_start(struct tcb *t); /* one RTO from now */
 void tcb_keepalive_start(struct tcb *t);
@@ -297,6 +332,9 @@ void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate);
 uint32_t tcp_unsent(const struct tcb *t);
 /* Tells a writer that waits, when a good part of the queue is free, and TCP_NOTSENT_LOWAT allows more. */
 void tcp_wake_writer(struct tcb *t);
+/* A round-trip time for the RTO: of something sent once, at `sent`, that was just delivered. */
+void tcp_rtt_sample(struct tcb *t, stack_time sent);
+void tcp_rtt_by_timestamp(struct tcb *t, const struct tcp_segment *seg);
 /* A round-trip time for the congestion control, microseconds. */
 void tcp_cc_sample(struct tcb *t, uint32_t rtt);
 void tcp_update_window(struct tcb *t, const struct tcp_segment *seg);
@@ -333,7 +371,7 @@ void tcp_pace_sent(struct tcb *t, uint32_t len);
 
 /* ---- tcp_newreno.c: recovery without SACK ---- */
 /* An ACK of `acked` new bytes. True: the retransmission timer restarts. */
-bool newreno_ack(struct tcb *t, uint32_t acked, bool limited);
+bool newreno_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool limited);
 void newreno_duplicate(struct tcb *t);
 void newreno_timeout(struct tcb *t);
 
@@ -342,11 +380,35 @@ void newreno_timeout(struct tcb *t);
 void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool limited);
 void sack_timeout(struct tcb *t);
 void sack_reorder_timeout(struct tcb *t);
-void sack_probe_timeout(struct tcb *t);
+/* False: there was nothing to probe with. */
+bool sack_probe_timeout(struct tcb *t);
 /* After something was sent: when to probe for a lost tail. */
 void sack_schedule_probe(struct tcb *t);
 /* The SACK option for a segment that goes out now. */
 void sack_fill(struct tcb *t, struct tcp_options *o);
+
+/* ---- tcp_undo.c ---- */
+/* The state of a recovery or loss probe, made if there is none; NULL: no memory. */
+struct recovery *recovery_get(struct tcb *t);
+void recovery_free(struct tcb *t);
+/* Before the first reduction of a recovery. */
+void undo_begin(struct tcb *t);
+/* `len` bytes have gone out again. */
+void undo_resent(struct tcb *t, uint32_t len);
+/* The recovery is over; a D-SACK can still come. */
+void undo_end(struct tcb *t);
+/* None can any more. */
+void undo_forget(struct tcb *t);
+/* An ACK of new data; again_at: when the oldest that it delivers and that went more than once last went, 0: nothing did. */
+void undo_by_timestamp(struct tcb *t, const struct tcp_segment *seg, stack_time again_at);
+void undo_by_dsack(struct tcb *t, seq32 left, seq32 right);
+/* A timeout. */
+void frto_start(struct tcb *t);
+/* The ACKs after it. original: data sent once, and before the timeout, was delivered; moved: SND.UNA has. */
+void frto_ack(struct tcb *t, bool original, bool moved);
+/* Is new data to go before the rest of what counts as lost? Then bytes of it, whatever cwnd is (step 2b). */
+static inline bool frto_waits(const struct tcb *t) { return t->rec && t->rec->frto == FRTO_NEW; }
+uint32_t frto_room(const struct tcb *t);
 
 /* ---- tcp_ecn.c (RFC 3168) ---- */
 #define IP_ECN_MASK 3u
@@ -362,12 +424,30 @@ uint8_t ecn_output(struct tcb *t, struct tcp_segment *seg, bool new_data);
 /* ---- tcp_data.c: the receive side ---- */
 void tcp_receive_text(struct tcb *t, struct tcp_segment *seg);
 void tcp_ooo_clear(struct tcb *t);
+/* [left, right) had come before: the next ACK reports it. */
+void tcp_ooo_duplicate(struct tcb *t, seq32 left, seq32 right);
+/* A FIN has come before what is in front of it; of two that disagree the first counts. */
+void tcp_ooo_fin(struct tcb *t, seq32 fin);
+/* Frees the record when there is nothing left in it. */
+void tcp_ooo_trim(struct tcb *t);
+static inline struct ooo_range *tcb_ranges(const struct tcb *t) { return t->ooo ? t->ooo->head : NULL; }
+/* Has the FIN come, when what is in front of it has? */
+static inline bool tcb_fin_kept(const struct tcb *t) { return t->ooo && t->ooo->fin && seq_eq(t->ooo->fin_seq, t->rcv_nxt); }
 uint32_t tcp_receive_space(const struct tcb *t);
 /* The window to advertise now; moves rcv_adv. Returns the header's field. */
 uint16_t tcp_window_field(struct tcb *t);
 /* After the reader took data: is it worth telling the peer? */
 void tcp_window_update(struct tcb *t);
-void tcp_ack_later(struct tcb *t, uint32_t len);
+
+/* ---- tcp_delack.c: when data received is acknowledged ---- */
+/* Data has come in order; before the ACK for it is decided on. */
+void delack_data_received(struct tcb *t);
+/* `len` bytes in order: an ACK now, or soon. */
+void delack_start(struct tcb *t, uint32_t len);
+/* The peer needs ACKs to find its pace (again): the next ones are not delayed. */
+void delack_quick(struct tcb *t);
+void delack_data_sent(struct tcb *t);
+void delack_timeout(struct tcb *t);
 
 /* ---- tcp_out.c ---- */
 /* Sends what may be sent; true: more could be, later in this run. */
@@ -379,7 +459,8 @@ void tcp_challenge_ack(struct tcb *t);
 void tcp_send_probe(struct tcb *t, bool keepalive);
 /* Sends the first segment again (RTO, fast retransmit). */
 void tcp_retransmit_head(struct tcb *t);
-void tcp_send_loss_probe(struct tcb *t);
+/* One segment, new if there is and the peer's window allows, else the last again: then true. */
+bool tcp_send_loss_probe(struct tcb *t);
 /* A segment without a tcb: RST, ACK of a half-open or TIME-WAIT connection, SYN-ACK. */
 int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *seg);
 /* The RST that a segment to no connection gets (RFC 9293 3.10.7.1), rate-limited. */

@@ -11,33 +11,49 @@ bool tcp_fin_acked(const struct tcb *t)
 }
 
 /*
- * RFC 7323 4.1: an ACK of new data may be timed by the timestamp it echoes, be it of a
- * retransmission. Where much is lost no other sample comes about, and a backoff that no sample
- * ends grows from loss to loss. When it was the ACK that was lost the echo is the first
- * transmission's and the time holds our own waiting: more than a timeout is not believed.
- * Timestamps are in milliseconds: one more keeps it an upper bound.
+ * A measurement of what went out at `sent`. More than one of a round trip would make the filter's
+ * memory shorter than RFC 6298 means it (RFC 7323 4.2), so what went out before the last is left.
  */
-static void end_backoff(struct tcb *t, const struct tcp_segment *seg)
+void tcp_rtt_sample(struct tcb *t, stack_time sent)
+{
+	struct stack *s = tcb_stack(t);
+
+	if (sent < t->rtt_started)
+		return;
+	rtt_sample(&t->rtt, s->now - sent, s->cfg.rto_min, s->cfg.rto_max);
+	t->rtt_started = s->now;
+}
+
+/*
+ * RFC 7323 4.1: the echo of an ACK for new data is of the first segment it acknowledges, so delay
+ * at the receiver counts, and be it of a retransmission. Where much is lost no other sample comes
+ * about, and a backoff that no sample ends grows from loss to loss. When it was the ACK that was
+ * lost the echo is the first transmission's and the time holds our own waiting: more than a
+ * timeout is not believed. Timestamps are in milliseconds: one more keeps it an upper bound.
+ */
+void tcp_rtt_by_timestamp(struct tcb *t, const struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
 	uint64_t elapsed = MILLISECONDS((uint64_t)(ts_now(s, t->ts_offset) - seg->opt.ts_echo) + 1);
 
-	if (t->rtt.backoff > 0 && t->ts_on && seg->opt.ts_echo != 0 && elapsed <= t->rtt.rto)
-		rtt_sample(&t->rtt, elapsed, s->cfg.rto_min, s->cfg.rto_max);
+	if (t->ts_on && seg->opt.ts_echo != 0 && elapsed <= t->rtt.rto)
+		tcp_rtt_sample(t, s->now - elapsed);
 }
 
+/* Without SACK: one segment is timed (Karn: none that was sent again), else its timestamp tells. */
 static void take_sample(struct tcb *t, const struct tcp_segment *seg)
 {
-	struct stack *s = tcb_stack(t);
+	stack_time sent = t->rtt_started;
 
-	if (!t->rtt_timing || seq_lt(t->snd_una, t->rtt_seq)) {
-		end_backoff(t, seg);
+	if (t->sack_on)
 		return;
+	if (!t->rtt_timing) {
+		tcp_rtt_by_timestamp(t, seg);
+	} else if (seq_geq(t->snd_una, t->rtt_seq)) {
+		t->rtt_timing = false;
+		tcp_rtt_sample(t, sent);
+		tcp_cc_sample(t, (uint32_t)min_u64(tcb_stack(t)->now - sent, UINT32_MAX));
 	}
-	t->rtt_timing = false;
-	rtt_sample(&t->rtt, s->now - t->rtt_started, s->cfg.rto_min, s->cfg.rto_max);
-	if (!t->sack_on)
-		tcp_cc_sample(t, (uint32_t)min_u64(s->now - t->rtt_started, UINT32_MAX));
 }
 
 void tcp_cc_sample(struct tcb *t, uint32_t rtt)
@@ -73,6 +89,18 @@ void tcp_wake_writer(struct tcb *t)
 	tcb_event(t, STACK_EVENT_WRITABLE);
 }
 
+/* RFC 1122 2.3.2.1, RFC 4861 7.3.1: progress shows that the neighbour on the way is there. Once a second is enough. */
+static void confirm_path(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+	uint16_t second = (uint16_t)(s->now / SECONDS(1));
+
+	if (second == t->confirm_s)
+		return;
+	t->confirm_s = second;
+	ip_confirm(s, &t->sock.pcb.local, &t->sock.pcb.remote);
+}
+
 /* SND.UNA < SEG.ACK =< SND.NXT (RFC 9293 3.10.7.4, fifth). Returns the bytes acknowledged. */
 static uint32_t advance(struct tcb *t, const struct tcp_segment *seg)
 {
@@ -92,6 +120,7 @@ static uint32_t advance(struct tcb *t, const struct tcp_segment *seg)
 	if (t->mtu_search)
 		tcp_mtu_acked(t);
 	take_sample(t, seg);
+	confirm_path(t);
 	tcp_wake_writer(t);
 	tcb_dirty(t);
 	return acked;
@@ -112,7 +141,7 @@ void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate)
 	if (t->sack_on)
 		sack_ack(t, seg, acked, limited);
 	else if (acked > 0)
-		restart = newreno_ack(t, acked, limited);
+		restart = newreno_ack(t, seg, acked, limited);
 	else if (duplicate)
 		newreno_duplicate(t);
 	if (!t->sack_on && acked > 0)

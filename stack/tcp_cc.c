@@ -70,7 +70,8 @@ int tcp_cc_change(struct tcb *t, const char *name)
 		mem_free(&tcb_stack(t)->mem, MEM_SOCKET, old.bbr, old_ops->state_size);
 	if (!t->sack_on)
 		scoreboard_clear(&t->board, &tcb_stack(t)->mem);
-	t->undo_possible = false; /* it remembers another algorithm's state */
+	if (t->rec)
+		t->rec->cc = t->cc; /* it remembers the other algorithm's state */
 	tcb_dirty(t);
 	return 0;
 }

@@ -2,7 +2,7 @@
  * The receive side: in-order data to its reader, out-of-order data into ranges, the window.
  *
  * Invariants of the ranges: sorted, neither touching nor overlapping, all beyond rcv_nxt;
- * ooo_bytes and ooo_ranges are their sums.
+ * bytes and ranges are their sums.
  */
 #include "tcp.h"
 
@@ -61,28 +61,6 @@ void tcp_window_update(struct tcb *t)
 	tcb_dirty(t);
 }
 
-/*
- * RFC 9293 3.8.6.3: at least every second full segment, others after a delay, or at once while
- * TCP_QUICKACK asks for it. "At once" is the
- * end of the batch; but a batch may be longer than the window, and a sender that has filled it
- * must not stand still until we are through.
- */
-void tcp_ack_later(struct tcb *t, uint32_t len)
-{
-	bool quick = t->quick > 0 && !t->pingpong;
-
-	t->ack_bytes += len;
-	if (t->ack_bytes >= max_u32(t->recv_limit / 4, 2u * t->mss)) {
-		tcp_send_ack(t);
-	} else if (quick || t->ack_bytes >= 2u * t->mss) {
-		t->quick -= quick;
-		t->ack_now = true;
-		tcb_dirty(t);
-	} else if (t->deadline[TCB_DELACK] == STACK_NEVER) {
-		tcb_timer_set(t, TCB_DELACK, tcb_stack(t)->now + tcb_stack(t)->cfg.delayed_ack);
-	}
-}
-
 /* ---- out of order ---- */
 
 static seq32 range_end(const struct ooo_range *r)
@@ -95,8 +73,8 @@ static void range_unlink(struct tcb *t, struct ooo_range **link)
 	struct ooo_range *r = *link;
 
 	*link = r->next;
-	t->ooo_ranges--;
-	t->ooo_bytes -= r->data.len;
+	t->ooo->ranges--;
+	t->ooo->bytes -= r->data.len;
 }
 
 static void range_free(struct tcb *t, struct ooo_range *r)
@@ -107,21 +85,59 @@ static void range_free(struct tcb *t, struct ooo_range *r)
 	mem_free(m, MEM_OOO, r, sizeof(*r));
 }
 
+static struct ooo *ooo_get(struct tcb *t)
+{
+	if (!t->ooo)
+		t->ooo = mem_alloc(&tcb_stack(t)->mem, MEM_OOO, sizeof(*t->ooo));
+	return t->ooo;
+}
+
+static void ooo_free(struct tcb *t)
+{
+	mem_free(&tcb_stack(t)->mem, MEM_OOO, t->ooo, sizeof(*t->ooo));
+	t->ooo = NULL;
+}
+
+void tcp_ooo_trim(struct tcb *t)
+{
+	if (t->ooo && !t->ooo->head && !t->ooo->fin && seq_eq(t->ooo->dsack_left, t->ooo->dsack_right))
+		ooo_free(t);
+}
+
+void tcp_ooo_duplicate(struct tcb *t, seq32 left, seq32 right)
+{
+	if (!t->sack_on || !ooo_get(t))
+		return;
+	t->ooo->dsack_left = left;
+	t->ooo->dsack_right = right;
+}
+
+void tcp_ooo_fin(struct tcb *t, seq32 fin)
+{
+	if (!ooo_get(t))
+		return;
+	if (!t->ooo->fin)
+		t->ooo->fin_seq = fin;
+	t->ooo->fin = true;
+	t->ooo->recent = t->ooo->fin_seq;
+}
+
 void tcp_ooo_clear(struct tcb *t)
 {
-	while (t->ooo) {
-		struct ooo_range *r = t->ooo;
+	while (tcb_ranges(t)) {
+		struct ooo_range *r = t->ooo->head;
 
-		range_unlink(t, &t->ooo);
+		range_unlink(t, &t->ooo->head);
 		range_free(t, r);
 	}
+	ooo_free(t);
 }
 
 static struct ooo_range *range_insert(struct tcb *t, struct ooo_range **link, seq32 seq)
 {
 	struct ooo_range *r;
 
-	if (t->ooo_ranges >= OOO_RANGES_MAX)
+	if (t->ooo->ranges >= OOO_RANGES_MAX)
 		return NULL;
 	r = mem_alloc(&tcb_stack(t)->mem, MEM_OOO, sizeof(*r));
 	if (!r)
@@ -129,7 +145,7 @@ static struct ooo_range *range_insert(struct tcb *t, struct ooo_range **link, se
 	r->seq = seq;
 	r->next = *link;
 	*link = r;
-	t->ooo_ranges++;
+	t->ooo->ranges++;
 	return r;
 }
 
@@ -141,7 +157,7 @@ static void range_join(struct tcb *t, struct ooo_range *r)
 	if (!next || !seq_eq(range_end(r), next->seq))
 		return;
 	range_unlink(t, &r->next);
-	t->ooo_bytes += next->data.len;
+	t->ooo->bytes += next->data.len;
 	byteq_splice(&r->data, MEM_OOO, &next->data, MEM_OOO, &tcb_stack(t)->mem);
 	range_free(t, next);
 }
@@ -151,7 +167,7 @@ static struct ooo_range *range_before(struct tcb *t, seq32 seq)
 {
 	struct ooo_range *r = NULL;
 
-	for (struct ooo_range *i = t->ooo; i && seq_leq(i->seq, seq); i = i->next)
+	for (struct ooo_range *i = tcb_ranges(t); i && seq_leq(i->seq, seq); i = i->next)
 		r = i;
 	return r;
 }
@@ -159,24 +175,23 @@ static struct ooo_range *range_before(struct tcb *t, seq32 seq)
 /* Stores the part of [seq, seq + len) that comes before the next range; returns the bytes dealt with, 0: no room. */
 static uint32_t ooo_store_piece(struct tcb *t, seq32 seq, const uint8_t *data, uint32_t len)
 {
-	struct ooo_range *r = range_before(t, seq), *next = r ? r->next : t->ooo;
+	struct ooo_range *r = range_before(t, seq), *next = r ? r->next : tcb_ranges(t);
 	uint32_t n = next ? min_u32(len, next->seq.v - seq.v) : len;
 	uint32_t stored;
 
 	if (r && seq_lt(seq, range_end(r))) { /* there already */
 		n = min_u32(len, range_end(r).v - seq.v);
-		t->dsack_left = seq;
-		t->dsack_right = seq_add(seq, n);
+		tcp_ooo_duplicate(t, seq, seq_add(seq, n));
 		return n;
 	}
 	if (!r || !seq_eq(range_end(r), seq))
-		r = range_insert(t, r ? &r->next : &t->ooo, seq);
+		r = range_insert(t, r ? &r->next : &t->ooo->head, seq);
 	if (!r)
 		return 0;
 	stored = (uint32_t)byteq_append(&r->data, &tcb_stack(t)->mem, MEM_OOO, data, n);
-	t->ooo_bytes += stored;
+	t->ooo->bytes += stored;
 	if (r->data.len == 0) {
-		struct ooo_range **link = &t->ooo;
+		struct ooo_range **link = &t->ooo->head;
 
 		while (*link != r)
 			link = &(*link)->next;
@@ -194,16 +209,18 @@ static void ooo_store(struct tcb *t, seq32 seq, const uint8_t *data, uint32_t le
 	struct stack *s = tcb_stack(t);
 
 	t->ooo_in++;
-	t->ooo_recent = seq;
 	COUNT(s, tcp_in_out_of_order);
-	if (len > mem_share(&s->mem, t->ooo_bytes)) {
+	if (!ooo_get(t) || len > mem_share(&s->mem, t->ooo->bytes)) {
+		tcp_ooo_trim(t);
 		COUNT(s, tcp_in_ooo_dropped);
 		return;
 	}
+	t->ooo->recent = seq;
 	while (len > 0) {
 		uint32_t n = ooo_store_piece(t, seq, data, len);
 
 		if (n == 0) {
+			tcp_ooo_trim(t);
 			COUNT(s, tcp_in_ooo_dropped);
 			return;
 		}
@@ -218,11 +235,11 @@ static void ooo_deliver(struct tcb *t)
 {
 	struct mem *m = &tcb_stack(t)->mem;
 
-	while (t->ooo && seq_leq(t->ooo->seq, t->rcv_nxt)) {
-		struct ooo_range *r = t->ooo;
+	while (tcb_ranges(t) && seq_leq(t->ooo->head->seq, t->rcv_nxt)) {
+		struct ooo_range *r = t->ooo->head;
 		uint32_t old = min_u32(t->rcv_nxt.v - r->seq.v, r->data.len);
 
-		range_unlink(t, &t->ooo);
+		range_unlink(t, &t->ooo->head);
 		byteq_consume(&r->data, m, MEM_OOO, old);
 		t->rcv_nxt = seq_add(t->rcv_nxt, r->data.len);
 		t->bytes_received += r->data.len;
@@ -233,6 +250,7 @@ static void ooo_deliver(struct tcb *t)
 		}
 		range_free(t, r);
 	}
+	tcp_ooo_trim(t);
 }
 
 /* ---- in order ---- */
@@ -259,18 +277,19 @@ static uint32_t deliver(struct tcb *t, const uint8_t *data, uint32_t len)
 void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
-	bool hole = t->ooo != NULL;
+	bool hole = tcb_ranges(t) != NULL;
 	uint32_t kept, size = seg->gso_size && seg->len > seg->gso_size ? seg->gso_size : min_u32(seg->len, UINT16_MAX);
 
-	t->data_received_ms = to_ms(s->now);
 	t->data_in += (seg->len + size - 1) / size;
 	t->mss_seen = (uint16_t)max_u32(t->mss_seen, size);
 
 	if (!seq_eq(seg->seq, t->rcv_nxt)) {
 		ooo_store(t, seg->seq, seg->data, seg->len);
+		delack_quick(t);
 		tcp_send_ack(t); /* each one: a duplicate ACK for the sender (RFC 5681 4.2) */
 		return;
 	}
+	delack_data_received(t);
 	kept = deliver(t, seg->data, seg->len);
 	t->rcv_nxt = seq_add(t->rcv_nxt, kept);
 	t->bytes_received += kept;
@@ -284,6 +303,6 @@ void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
 		t->ack_now = true;
 		tcb_dirty(t);
 	} else {
-		tcp_ack_later(t, kept);
+		delack_start(t, kept);
 	}
 }

@@ -103,7 +103,7 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 
 	tcb_set_state(t, TCP_ESTABLISHED, cause);
 	t->syn_acked = true;
-	t->snd_una = t->snd_small = t->snd_up = seq_add(t->iss, 1);
+	t->snd_una = t->snd_small = seq_add(t->iss, 1);
 	t->snd_rtx = t->snd_nxt;
 	t->recover = t->iss;
 	t->round_end = t->flight_end = t->ecn_point = t->reorder_until = t->snd_nxt;
@@ -189,8 +189,7 @@ static bool in_window(const struct tcb *t, const struct tcp_segment *seg)
 static void duplicate_came(struct tcb *t, seq32 left, seq32 right)
 {
 	COUNT(tcb_stack(t), tcp_in_duplicate);
-	t->dsack_left = left;
-	t->dsack_right = right;
+	tcp_ooo_duplicate(t, left, right);
 }
 
 /* "Segments with higher beginning sequence numbers SHOULD be held"; what is outside the window is cut off. */
@@ -347,6 +346,8 @@ static enum verdict check_ack(struct tcb *t, const struct tcp_segment *seg)
 		tcp_update_window(t, seg);
 	if (seq_geq(seg->ack, t->snd_una))
 		tcp_ack(t, seg, duplicate);
+	else if (t->sack_on && seg->opt.sack_count > 0) /* overtaken by a later ACK, but its blocks may be news */
+		sack_ack(t, seg, 0, false);
 	return after_fin_acked(t);
 }
 
@@ -378,14 +379,16 @@ static enum verdict take_text(struct tcb *t, struct tcp_segment *seg)
 static void take_fin(struct tcb *t, const struct tcp_segment *seg)
 {
 	seq32 fin = seq_add(seg->seq, seg->len);
+	bool here = (seg->flags & TCP_FIN) && seq_eq(fin, t->rcv_nxt);
 
-	if (!(seg->flags & TCP_FIN) || t->fin_received || !tcp_state_receives(tcb_state(t)))
+	if (t->fin_received || !tcp_state_receives(tcb_state(t)))
 		return;
-	if (seq_gt(fin, t->rcv_nxt)) { /* RFC 5681 4.2: out of order, so the peer hears of the gap */
-		t->ack_now = true;
+	if ((seg->flags & TCP_FIN) && seq_gt(fin, t->rcv_nxt)) {
+		tcp_ooo_fin(t, fin);
+		t->ack_now = true; /* RFC 5681 4.2: the peer hears of the gap */
 		tcb_dirty(t);
 	}
-	if (!seq_eq(fin, t->rcv_nxt))
+	if (!here && !tcb_fin_kept(t))
 		return;
 	t->fin_received = true;
 	t->rcv_nxt = seq_add(t->rcv_nxt, 1);

@@ -13,7 +13,7 @@ static bool ack_in_fast_recovery(struct tcb *t, uint32_t acked)
 
 	if (seq_geq(t->snd_una, t->recover)) {
 		t->cc.cwnd = min_u32(t->cc.ssthresh, max_u32(tcb_flight(t), t->mss) + t->mss);
-		t->recovery = RECOVERY_OPEN;
+		undo_end(t);
 		t->dupacks = 0;
 		return true;
 	}
@@ -27,16 +27,19 @@ static bool ack_in_fast_recovery(struct tcb *t, uint32_t acked)
 	return first_partial;
 }
 
-bool newreno_ack(struct tcb *t, uint32_t acked, bool limited)
+bool newreno_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool limited)
 {
 	struct stack *s = tcb_stack(t);
 
+	undo_by_timestamp(t, seg, 0);
+	frto_ack(t, false, true);
+	undo_forget(t);
 	switch ((enum tcp_recovery)t->recovery) {
 	case RECOVERY_FAST:
 		return ack_in_fast_recovery(t, acked);
 	case RECOVERY_LOSS:
 		if (seq_geq(t->snd_una, t->recover))
-			t->recovery = RECOVERY_OPEN;
+			undo_end(t);
 		t->cc_ops->acked(&t->cc, acked, t->mss, true, s->now, t->rtt.srtt / 8);
 		t->dupacks = 0;
 		return true;
@@ -56,8 +59,11 @@ void newreno_duplicate(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
 
-	if (t->recovery == RECOVERY_LOSS)
+	if (t->recovery == RECOVERY_LOSS) {
+		frto_ack(t, false, false);
+		tcb_dirty(t);
 		return;
+	}
 	if (t->recovery == RECOVERY_FAST) {
 		t->cc.cwnd += t->mss;
 		tcb_dirty(t);
@@ -68,6 +74,7 @@ void newreno_duplicate(struct tcb *t)
 	if (t->dupacks != DUPACK_THRESHOLD || seq_leq(t->snd_una, t->recover))
 		return;
 	COUNT(s, tcp_fast_retransmits);
+	undo_begin(t);
 	/* Step 2: without what limited transmit has sent past the window. */
 	t->cc_ops->lost(&t->cc, min_u32(tcb_flight(t), t->cc.cwnd), t->mss, s->now);
 	ecn_reduced(t);

@@ -104,6 +104,8 @@ static void ack_sent(struct tcb *t)
 	t->ack_now = false;
 	t->ack_bytes = 0;
 	t->last_ack_sent = t->rcv_nxt;
+	if (t->quick > 0)
+		t->quick--;
 	tcb_timer_stop(t, TCB_DELACK);
 }
 
@@ -157,6 +159,8 @@ void tcp_send_rst(struct tcb *t)
 {
 	struct tcp_segment seg = {.seq = t->snd_nxt, .ack = t->rcv_nxt, .flags = TCP_RST | TCP_ACK};
 
+	if (t->ts_on) /* RFC 7323 3.2: SHOULD */
+		set_timestamp(tcb_stack(t), &seg, t->ts_offset, t->ts_recent);
 	tcp_send_bare(tcb_stack(t), &t->sock.pcb, &seg);
 }
 
@@ -289,6 +293,8 @@ static uint32_t congestion_room(const struct tcb *t)
 {
 	uint32_t pipe = tcb_pipe(t);
 
+	if (frto_waits(t))
+		return frto_room(t);
 	pipe -= min_u32(pipe, limited_transmit(t));
 	return t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
 }
@@ -340,14 +346,21 @@ static uint32_t new_room(const struct tcb *t)
 	return min_u32(congestion_room(t), t->snd_wnd > flight ? t->snd_wnd - flight : 0);
 }
 
+/* One frame takes half of the window at most, so that ACKs come while the rest is on its way; CWR is on one segment only. */
+static uint32_t frame_limit(const struct tcb *t)
+{
+	return t->ecn_cwr ? t->mss : min_u32(max_u32(t->cc.cwnd / 2, t->mss), STACK_TCP_PAYLOAD_MAX);
+}
+
 static void plan_new(const struct tcb *t, struct plan *p)
 {
 	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
-	uint32_t queued = bytes_between(t->snd_nxt, end), room = new_room(t);
+	uint32_t flight = tcb_flight(t), queued = bytes_between(t->snd_nxt, end);
+	uint32_t window = t->snd_wnd > flight ? t->snd_wnd - flight : 0, room = new_room(t);
 
 	p->seq = t->snd_nxt;
-	p->len = min_u32(min_u32(queued, room), t->ecn_cwr ? t->mss : STACK_TCP_PAYLOAD_MAX); /* CWR on one segment only */
-	p->fin = t->fin_queued && !t->fin_sent && p->len == queued && room > p->len;
+	p->len = min_u32(min_u32(queued, room), frame_limit(t));
+	p->fin = t->fin_queued && !t->fin_sent && p->len == queued && window > p->len; /* no matter to congestion */
 	if (p->len > t->mss && !(p->len == queued && small_allowed(t, p->len, queued, p->fin))) {
 		p->len -= p->len % t->mss;
 		p->fin = p->fin && p->len == queued;
@@ -392,7 +405,9 @@ static void make_plan(struct tcb *t, struct plan *p)
 	const struct sent *lost = t->sack_on ? scoreboard_first_lost(&t->board) : NULL;
 
 	*p = (struct plan){0};
-	if (lost)
+	if (frto_waits(t))
+		plan_new(t, p);
+	else if (lost)
 		plan_lost(t, p, lost);
 	else if (seq_lt(t->snd_rtx, t->snd_nxt))
 		plan_from_snd_rtx(t, p);
@@ -409,6 +424,7 @@ static void sent_again(struct tcb *t, const struct plan *p, seq32 end)
 	struct stack *s = tcb_stack(t);
 	struct sent *r;
 
+	undo_resent(t, p->len);
 	if (!t->sack_on) {
 		t->snd_rtx = end;
 		return;
@@ -416,9 +432,6 @@ static void sent_again(struct tcb *t, const struct plan *p, seq32 end)
 	r = scoreboard_resent(&t->board, &s->mem, p->seq, p->len + p->fin, s->now);
 	if (r)
 		rate_sent(&t->rate, s->now, tcb_pipe(t) - (p->len + p->fin), p->len, &r->mark);
-	t->prr_out += p->len;
-	if (t->undo_ts == 0)
-		t->undo_ts = ts_now(s, t->ts_offset);
 }
 
 static void account(struct tcb *t, const struct plan *p)
@@ -437,28 +450,37 @@ static void account(struct tcb *t, const struct plan *p)
 		sent_again(t, p, end);
 		return;
 	}
-	if (p->len > 0 && t->data_in > 0 && to_ms(s->now) - t->data_received_ms < to_ms(s->cfg.delayed_ack))
-		t->pingpong = true; /* an answer: the next ACK may ride on one, too */
 	t->data_out += segments;
 	t->last_sent = s->now;
+	if (p->len > 0)
+		delack_data_sent(t);
 	t->bytes_sent += p->len;
 	COUNT_ADD(s, tcp_out_bytes, p->len);
 	if (p->fin)
 		t->fin_sent = true;
 	if (p->len % t->mss && !p->probe)
 		t->snd_small = end;
-	t->snd_nxt = t->snd_rtx = end;
+	if (seq_eq(t->snd_rtx, t->snd_nxt))
+		t->snd_rtx = end;
+	t->snd_nxt = end;
 	if (t->sack_on || t->cc_ops->rate) { /* what there was no memory to note before is noted now */
 		scoreboard_sent(&t->board, &s->mem, t->board.head ? p->seq : t->snd_una, end, s->now);
 		if (t->board.tail)
 			rate_sent(&t->rate, s->now, pipe, p->len, &t->board.tail->mark);
 	}
-	t->prr_out += p->len;
-	if (!t->rtt_timing && t->recovery == RECOVERY_OPEN) {
+	if (t->rec)
+		t->rec->out += p->len;
+	if (!t->sack_on && !t->rtt_timing && t->recovery == RECOVERY_OPEN) {
 		t->rtt_timing = true;
 		t->rtt_seq = end;
 		t->rtt_started = s->now;
 	}
+}
+
+/* RFC 9293 3.9.1.2: with all there is; also with a burst, which the peer need not hold back to add to. */
+static bool pushed(const struct tcb *t, const struct plan *p, seq32 end)
+{
+	return seq_eq(seq_add(p->seq, p->len), end) || (p->len > t->mss && !p->again);
 }
 
 static void send_plan(struct tcb *t, struct plan *p)
@@ -481,14 +503,13 @@ static void send_plan(struct tcb *t, struct plan *p)
 		tx.gso_size = t->mss;
 	if (p->fin)
 		seg.flags |= TCP_FIN;
-	/* A large segment too, as the host: what merges them on the way shall not wait for more. */
-	if (p->len > t->mss || (p->len > 0 && seq_eq(seq_add(p->seq, p->len), end)))
+	if (p->len > 0 && pushed(t, p, end))
 		seg.flags |= TCP_PSH;
 	account(t, p);
 	t->push_all = false;
 	t->override = false;
 	tcb_timer_stop(t, TCB_PERSIST);
-	if (t->deadline[TCB_REXMT] == STACK_NEVER)
+	if (!tcb_timer_runs(t, TCB_REXMT))
 		tcb_rexmt_start(t);
 	send_segment(t, &tx, &seg, p->len > 0 && !p->again);
 }
@@ -511,16 +532,33 @@ void tcp_retransmit_head(struct tcb *t)
 	t->snd_rtx = seq_max(rtx, seq_add(t->snd_una, p.len + p.fin));
 }
 
-/* RFC 8985 7.3: the last segment in flight again, outside the congestion window. */
-void tcp_send_loss_probe(struct tcb *t)
+/* One segment that has not been sent, as far as the peer's window goes. */
+static void plan_new_probe(const struct tcb *t, struct plan *p)
 {
-	seq32 from = scoreboard_last_piece(&t->board, &tcb_stack(t)->mem, t->mss);
-	struct plan p;
+	uint32_t flight = tcb_flight(t), unsent = bytes_between(t->snd_nxt, seq_add(tcb_queue_seq(t), t->sndq.len));
+	uint32_t window = t->snd_wnd > flight ? t->snd_wnd - flight : 0, len = min_u32(unsent, t->mss);
 
-	p = (struct plan){0};
-	plan_again(t, &p, from, t->snd_nxt.v - from.v, UINT32_MAX);
+	if (window < len || window == 0)
+		return;
+	p->seq = t->snd_nxt;
+	p->len = len;
+	p->fin = t->fin_queued && !t->fin_sent && len == unsent && window > len;
+}
+
+/* RFC 8985 7.3: outside the congestion window. */
+bool tcp_send_loss_probe(struct tcb *t)
+{
+	struct plan p = {0};
+	seq32 from;
+
+	plan_new_probe(t, &p);
+	if (p.len == 0 && !p.fin) {
+		from = scoreboard_last_piece(&t->board, &tcb_stack(t)->mem, t->mss);
+		plan_again(t, &p, from, t->snd_nxt.v - from.v, UINT32_MAX);
+	}
 	if (p.len > 0 || p.fin)
 		send_plan(t, &p);
+	return p.again;
 }
 
 /* Nothing is in flight that an ACK could come for, so a timer must look after what is held back. */
@@ -531,7 +569,7 @@ static void watch_window(struct tcb *t, const struct plan *p)
 		tcb_timer_set(t, TCB_PACE, t->pace_at);
 		return;
 	}
-	if (!p->held_back || tcb_flight(t) > 0 || t->deadline[TCB_PERSIST] != STACK_NEVER)
+	if (!p->held_back || tcb_flight(t) > 0 || tcb_timer_runs(t, TCB_PERSIST))
 		return;
 	t->override = t->snd_wnd > 0;
 	tcb_timer_set(t, TCB_PERSIST, tcb_stack(t)->now +

@@ -1,7 +1,7 @@
 /*
- * Loss recovery with SACK: RACK-TLP (RFC 8985) finds losses by time, proportional rate
- * reduction (RFC 6937) sets the window while they are repaired, and a recovery that timestamps
- * show to have been spurious is undone (Eifel, RFC 3522 and 4015).
+ * Loss recovery with SACK: RACK-TLP (RFC 8985) finds losses by time, and
+ * proportional rate reduction (RFC 9937) sets the window while they are repaired. How a recovery
+ * that was not needed is undone is in tcp_undo.c.
  *
  * State: RECOVERY_OPEN until something is taken for lost; RECOVERY_FAST until SND.UNA reaches
  * `recover`; RECOVERY_LOSS the same after a timeout, in slow start.
@@ -10,6 +10,7 @@
 
 #define DUPACK_THRESHOLD 3u      /* RFC 8985 6.2, step 4 */
 #define REORDER_STEPS_MAX 32u
+#define REORDER_PERSIST 16u     /* RFC 8985 6.2, step 4: recoveries */
 #define PROBE_MIN MILLISECONDS(5) /* no probe sooner: the wheel and the peer have their grain */
 
 /* ---- the receiver's side: blocks to report ---- */
@@ -23,22 +24,43 @@ static void add_block(struct tcp_options *o, seq32 left, seq32 right)
 	o->sack_count++;
 }
 
+/* Sequence numbers of a range: with the FIN that came early, if it follows. */
+static uint32_t range_length(const struct tcb *t, const struct ooo_range *r)
+{
+	return r->data.len + (t->ooo->fin && seq_eq(t->ooo->fin_seq, seq_add(r->seq, r->data.len)));
+}
+
+static void add_range(struct tcp_options *o, const struct tcb *t, const struct ooo_range *r)
+{
+	add_block(o, r->seq, seq_add(r->seq, range_length(t, r)));
+}
+
 /* RFC 2018 4: the block with the latest segment comes first; RFC 2883 4: a duplicate before it. */
 void sack_fill(struct tcb *t, struct tcp_options *o)
 {
 	const struct ooo_range *recent = NULL;
+	struct ooo *ooo = t->ooo;
+	bool lone_fin;
 
-	if (!seq_eq(t->dsack_left, t->dsack_right))
-		add_block(o, t->dsack_left, t->dsack_right);
-	t->dsack_left = t->dsack_right;
-	for (const struct ooo_range *r = t->ooo; r; r = r->next)
-		if (seq_in(t->ooo_recent, r->seq, r->data.len))
+	if (!ooo)
+		return;
+	if (!seq_eq(ooo->dsack_left, ooo->dsack_right))
+		add_block(o, ooo->dsack_left, ooo->dsack_right);
+	ooo->dsack_left = ooo->dsack_right;
+	lone_fin = ooo->fin;
+	for (const struct ooo_range *r = ooo->head; r; r = r->next) {
+		if (seq_in(ooo->recent, r->seq, range_length(t, r)))
 			recent = r;
+		lone_fin = lone_fin && range_length(t, r) == r->data.len;
+	}
+	if (lone_fin && seq_eq(ooo->recent, ooo->fin_seq))
+		add_block(o, ooo->fin_seq, seq_add(ooo->fin_seq, 1));
 	if (recent)
-		add_block(o, recent->seq, seq_add(recent->seq, recent->data.len));
-	for (const struct ooo_range *r = t->ooo; r && o->sack_count < ARRAY_SIZE(o->sack); r = r->next)
+		add_range(o, t, recent);
+	for (const struct ooo_range *r = ooo->head; r && o->sack_count < ARRAY_SIZE(o->sack); r = r->next)
 		if (r != recent)
-			add_block(o, r->seq, seq_add(r->seq, r->data.len));
+			add_range(o, t, r);
+	tcp_ooo_trim(t);
 }
 
 /* ---- the sender's side ---- */
@@ -69,7 +91,7 @@ static bool take_blocks(struct tcb *t, const struct tcp_segment *seg, struct del
 {
 	struct stack *s = tcb_stack(t);
 	const struct tcp_options *o = &seg->opt;
-	bool dsack = is_dsack(o, t->snd_una);
+	bool dsack = is_dsack(o, seg->ack);
 
 	for (unsigned i = dsack ? 1 : 0; i < o->sack_count; i++) {
 		seq32 left = o->sack[i].left, right = o->sack[i].right;
@@ -78,8 +100,10 @@ static bool take_blocks(struct tcb *t, const struct tcp_segment *seg, struct del
 			continue;
 		scoreboard_sacked(&t->board, &s->mem, left, right, s->now, rtt_least(t), d);
 	}
-	if (dsack)
+	if (dsack) {
 		COUNT(s, tcp_dsacks_in);
+		undo_by_dsack(t, o->sack[0].left, o->sack[0].right);
+	}
 	return dsack;
 }
 
@@ -100,6 +124,7 @@ static void rack_update(struct tcb *t, const struct delivery *d, bool dsack)
 	}
 	if (dsack && !tcb_awaited(t, t->reorder_until)) { /* once a round trip */
 		t->reorder_steps = (uint8_t)min_u32(t->reorder_steps + 1u, REORDER_STEPS_MAX);
+		t->reorder_persist = REORDER_PERSIST;
 		t->reorder_until = t->snd_nxt;
 	}
 }
@@ -115,15 +140,17 @@ static uint64_t reorder_window(const struct tcb *t)
 }
 
 /* Step 5. Returns the bytes newly lost. */
-static uint32_t detect(struct tcb *t)
+static uint32_t detect(struct tcb *t, bool *again)
 {
 	struct stack *s = tcb_stack(t);
 	uint64_t next;
 	uint32_t lost;
 
+	*again = false;
+
 	if (t->rack_at == 0)
 		return 0;
-	lost = scoreboard_detect(&t->board, t->rack_at, t->rack_end, t->rack_rtt + reorder_window(t), s->now, &next);
+	lost = scoreboard_detect(&t->board, t->rack_at, t->rack_end, t->rack_rtt + reorder_window(t), s->now, &next, again);
 	t->rate.lost += lost;
 	if (next > 0)
 		tcb_timer_set(t, TCB_REORDER, s->now + next);
@@ -136,26 +163,28 @@ static uint32_t detect(struct tcb *t)
 
 /* ---- entering, window during, leaving ---- */
 
-static void remember(struct tcb *t)
+/* Proportional rate reduction begins: `gone` bytes of what was in flight have just been delivered (RFC 9937 6.1). */
+static void reduction_start(struct tcb *t, uint32_t gone)
 {
-	if (t->recovery != RECOVERY_OPEN)
+	struct recovery *r = t->rec;
+
+	ecn_reduced(t);
+	t->recover = t->snd_nxt;
+	if (!r)
 		return;
-	t->undo_possible = t->ts_on;
-	t->undo_cc = t->cc;
-	t->undo_ts = 0;
+	r->delivered = r->out = 0;
+	r->flight = max_u32(tcb_flight(t) - t->board.sacked + gone, 1);
+	r->twice = false;
 }
 
-static void enter_recovery(struct tcb *t)
+static void enter_recovery(struct tcb *t, uint32_t gone)
 {
 	struct stack *s = tcb_stack(t);
 
 	COUNT(s, tcp_fast_retransmits);
-	remember(t);
-	t->prr_flight = max_u32(tcb_flight(t), 1);
-	t->prr_delivered = t->prr_out = 0;
+	undo_begin(t);
 	t->cc_ops->lost(&t->cc, tcb_flight(t), t->mss, s->now);
-	ecn_reduced(t);
-	t->recover = t->snd_nxt;
+	reduction_start(t, gone);
 	t->recovery = RECOVERY_FAST;
 	t->rtt_timing = false;
 	t->probe_out = false;
@@ -163,23 +192,40 @@ static void enter_recovery(struct tcb *t)
 	tcb_rexmt_start(t);
 }
 
-/* RFC 6937 3.1, with its slow-start reduction bound while no more is lost. */
+/*
+ * RFC 5681 4.3: the loss of a retransmission is a second indication of congestion. It is answered
+ * when this recovery is over, by which time the first reduction has been carried out.
+ */
+static void reduce_twice(struct tcb *t, bool lost_again)
+{
+	if (lost_again && t->recovery == RECOVERY_FAST && t->rec && !t->cc_ops->rate) /* else cwnd is its own */
+		t->rec->twice = true;
+}
+
+/* RFC 9937 6.2. safe: SafeACK, SND.UNA advances and no more is lost. */
 static void reduce(struct tcb *t, uint32_t delivered, bool safe)
 {
-	uint32_t pipe = pipe_now(t), ssthresh = t->cc.ssthresh, out = t->prr_out, may;
+	uint32_t pipe = pipe_now(t), ssthresh = t->cc.ssthresh, may;
+	struct recovery *r = t->rec;
 
 	if (t->cc_ops->rate) /* cwnd is its own */
 		return;
-	t->prr_delivered += delivered;
+	if (!r) { /* no memory: the reduction is not spread */
+		t->cc.cwnd = max_u32(ssthresh, t->mss);
+		return;
+	}
+	if (delivered == 0 && r->out > 0)
+		return;
+	r->delivered += delivered;
 	if (pipe > ssthresh) {
-		uint64_t target = ((uint64_t)t->prr_delivered * ssthresh + t->prr_flight - 1) / t->prr_flight;
+		uint64_t target = ((uint64_t)r->delivered * ssthresh + r->flight - 1) / r->flight;
 
-		may = target > out ? (uint32_t)target - out : 0;
+		may = target > r->out ? (uint32_t)target - r->out : 0;
 	} else {
-		may = max_u32(t->prr_delivered > out ? t->prr_delivered - out : 0, delivered);
+		may = max_u32(r->delivered > r->out ? r->delivered - r->out : 0, delivered);
 		may = min_u32(may + (safe ? t->mss : 0), ssthresh - pipe);
 	}
-	if (out == 0) /* the first retransmission does not wait (RFC 6937 3: "fast retransmit") */
+	if (r->out == 0) /* "Force a fast retransmit upon entering recovery" */
 		may = max_u32(may, t->mss);
 	t->cc.cwnd = max_u32(pipe + may, t->mss);
 }
@@ -188,49 +234,33 @@ static void leave(struct tcb *t)
 {
 	if (t->recovery == RECOVERY_FAST)
 		t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
-	t->recovery = RECOVERY_OPEN;
-	t->undo_possible = false;
-}
-
-/* What this ACK acknowledges had been sent again before this recovery began: so had the timestamp. */
-static bool repaired_before(const struct tcb *t, const struct delivery *d)
-{
-	return d->again_at != 0 && (int32_t)(to_ms(d->again_at) + t->ts_offset - t->undo_ts) < 0;
-}
-
-/* RFC 3522 3.2 (4), RFC 4015 3: the ACK echoes a timestamp from before the first retransmission. */
-static void undo(struct tcb *t, const struct tcp_segment *seg, const struct delivery *d)
-{
-	if (t->recovery == RECOVERY_OPEN || !t->undo_possible || t->undo_ts == 0 || seg->opt.ts_echo == 0)
-		return;
-	if ((int32_t)(seg->opt.ts_echo - t->undo_ts) >= 0 || repaired_before(t, d)) {
-		t->undo_possible = false; /* the retransmission was needed */
-		return;
+	if (t->recovery == RECOVERY_FAST && t->rec && t->rec->twice) {
+		t->cc_ops->lost(&t->cc, t->cc.cwnd, t->mss, tcb_stack(t)->now);
+		t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
 	}
-	COUNT(tcb_stack(t), tcp_undos);
-	t->undo_cc.cwnd = max_u32(t->cc.cwnd, t->undo_cc.cwnd);
-	t->cc = t->undo_cc;
-	t->reordering = true;
-	rtt_reset_backoff(&t->rtt);
-	scoreboard_none_lost(&t->board);
-	t->recovery = RECOVERY_OPEN;
-	t->undo_possible = false;
+	if (t->reorder_persist > 0 && --t->reorder_persist == 0)
+		t->reorder_steps = 1;
+	undo_end(t);
 }
 
-/* RFC 8985 7.4: the answer to a loss probe. Had it repaired a loss, the window must shrink for it. */
+/*
+ * RFC 8985 7.4: the answer to a loss probe. Had it repaired a loss, the window must shrink for
+ * it; a probe with new data has repaired nothing, its SACK shows what is missing.
+ */
 static void probe_answered(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool dsack)
 {
+	struct recovery *r = t->rec;
 	bool stamped = t->ts_on && seg->opt.ts_echo != 0;
-	bool early = stamped && (int32_t)(seg->opt.ts_echo - t->undo_ts) < 0;
+	bool early = stamped && r && (int32_t)(seg->opt.ts_echo - r->probe_ts) < 0;
 
-	if (!t->probe_out || seq_lt(t->snd_una, t->probe_end))
+	if (!t->probe_out || !r || seq_lt(t->snd_una, r->probe_end))
 		return;
-	if (acked > 0 && !stamped && !dsack && seq_eq(t->snd_una, t->probe_end))
+	if (r->probe_again && acked > 0 && !stamped && !dsack && seq_eq(t->snd_una, r->probe_end))
 		return; /* the ACK of the probe or one that was on its way: what comes next tells */
 	t->probe_out = false;
-	if (acked == 0 || dsack || early || t->recovery != RECOVERY_OPEN)
+	if (!r->probe_again || acked == 0 || dsack || early || t->recovery != RECOVERY_OPEN)
 		return;
-	t->cc_ops->lost(&t->cc, t->probe_flight, t->mss, tcb_stack(t)->now);
+	t->cc_ops->lost(&t->cc, r->probe_flight, t->mss, tcb_stack(t)->now);
 	ecn_reduced(t);
 	t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
 }
@@ -242,7 +272,7 @@ static void after_detection(struct tcb *t, const struct delivery *d, uint32_t ac
 	switch ((enum tcp_recovery)t->recovery) {
 	case RECOVERY_OPEN:
 		if (t->board.lost > 0 && !tcp_mtu_excused(t)) {
-			enter_recovery(t);
+			enter_recovery(t, d->bytes);
 			reduce(t, d->bytes, false);
 		} else if (acked > 0) {
 			/* what was SACKed before has left the network then: it lets nothing out twice */
@@ -259,11 +289,21 @@ static void after_detection(struct tcb *t, const struct delivery *d, uint32_t ac
 	}
 }
 
+/* RFC 6298 with every ACK's news, once a round trip: by SACK or ACK of what was sent once, else by its timestamp. */
+static void take_sample(struct tcb *t, const struct tcp_segment *seg, const struct delivery *d, uint32_t acked)
+{
+	if (d->any_once && !(acked > 0 && d->again_at != 0))
+		tcp_rtt_sample(t, d->once_at);
+	else if (acked > 0)
+		tcp_rtt_by_timestamp(t, seg);
+}
+
 void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool limited)
 {
 	struct stack *s = tcb_stack(t);
 	struct delivery d = {0};
 	bool probing = t->probe_out; /* a duplicate is our probe's doing then, not reordering's */
+	bool again;
 	uint32_t lost;
 	bool dsack;
 
@@ -272,13 +312,17 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 	dsack = take_blocks(t, seg, &d);
 	probe_answered(t, seg, acked, dsack);
 	if (acked > 0)
-		undo(t, seg, &d);
+		undo_by_timestamp(t, seg, d.again_at);
+	frto_ack(t, d.any_once && seq_leq(d.lowest_end, t->recover), acked > 0);
+	take_sample(t, seg, &d, acked);
 	rack_update(t, &d, dsack && !probing);
 	if (t->recovery != RECOVERY_OPEN && seq_geq(t->snd_una, t->recover)) {
 		leave(t);
 		acked = 0; /* this ACK ended the recovery; the window grows from the next */
 	}
-	lost = detect(t);
+	undo_forget(t);
+	lost = detect(t, &again);
+	reduce_twice(t, again);
 	after_detection(t, &d, acked, lost, limited);
 	if (d.bytes > 0 || lost > 0)
 		tcp_rate_ack(t, &d);
@@ -290,7 +334,6 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 /* All that is in flight counts as lost: more than RFC 8985 6.3 has, as without SACK (RFC 5681 3.1). */
 void sack_timeout(struct tcb *t)
 {
-	remember(t);
 	t->rate.lost -= t->board.lost;
 	scoreboard_all_lost(&t->board);
 	t->rate.lost += t->board.lost;
@@ -303,8 +346,10 @@ void sack_timeout(struct tcb *t)
 void sack_reorder_timeout(struct tcb *t)
 {
 	struct delivery d = {0};
-	uint32_t lost = detect(t);
+	bool again;
+	uint32_t lost = detect(t, &again);
 
+	reduce_twice(t, again);
 	if (lost > 0)
 		after_detection(t, &d, 0, lost, false);
 	tcb_dirty(t);
@@ -322,22 +367,23 @@ void sack_schedule_probe(struct tcb *t)
 	if (tcb_flight(t) <= t->mss) /* the ACK of a single segment may be delayed */
 		wait += s->cfg.delayed_ack + MILLISECONDS(10);
 	wait = max_u64(wait, PROBE_MIN);
-	if (s->now + wait < t->deadline[TCB_REXMT])
-		tcb_timer_set(t, TCB_LOSS_PROBE, s->now + wait);
-	else
-		tcb_timer_stop(t, TCB_LOSS_PROBE);
+	tcb_timer_set(t, TCB_LOSS_PROBE, min_u64(s->now + wait, tcb_deadline(t, TCB_REXMT)));
 }
 
-void sack_probe_timeout(struct tcb *t)
+bool sack_probe_timeout(struct tcb *t)
 {
-	if (t->recovery != RECOVERY_OPEN || tcb_flight(t) == 0 || t->probe_out || !t->board.tail ||
-	    t->board.sacked > 0)
-		return;
+	struct recovery *r;
+
+	tcb_timer_stop(t, TCB_LOSS_PROBE);
+	if (!t->sack_on || t->recovery != RECOVERY_OPEN || tcb_flight(t) == 0 || t->probe_out || !t->board.tail ||
+	    t->board.sacked > 0 || !(r = recovery_get(t)))
+		return false;
 	COUNT(tcb_stack(t), tcp_loss_probes);
+	r->probe_flight = tcb_flight(t);
+	r->probe_ts = ts_now(tcb_stack(t), t->ts_offset);
+	r->probe_again = tcp_send_loss_probe(t);
+	r->probe_end = t->snd_nxt;
 	t->probe_out = true;
-	t->probe_end = t->snd_nxt;
-	t->probe_flight = tcb_flight(t);
-	t->undo_ts = ts_now(tcb_stack(t), t->ts_offset);
-	tcp_send_loss_probe(t);
 	tcb_rexmt_start(t);
+	return true;
 }

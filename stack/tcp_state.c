@@ -26,7 +26,12 @@ static const uint16_t allowed[TCP_STATE_COUNT] = {
 
 void tcb_note(struct tcb *t, uint32_t ms, enum tcp_state from, enum tcp_state to, enum tcp_cause cause)
 {
-	t->history[t->history_next] = (struct tcp_change){ms, (uint8_t)from, (uint8_t)to, (uint8_t)cause};
+	if (t->history_count == 0)
+		t->history_first = (uint8_t)from;
+	else if (t->history_count == STACK_HISTORY)
+		t->history_first = t->history[t->history_next].state;
+	t->history_ms[t->history_next] = ms;
+	t->history[t->history_next] = (struct tcp_change){(uint8_t)to, (uint8_t)cause};
 	t->history_next = (uint8_t)((t->history_next + 1) % STACK_HISTORY);
 	if (t->history_count < STACK_HISTORY)
 		t->history_count++;
@@ -62,7 +67,7 @@ struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
 	sock_init(&t->sock, s, PCB_TCB, owner, user);
 	t->timer.kind = TIMER_TCB;
 	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
-		t->deadline[i] = STACK_NEVER;
+		t->deadline[i] = TCB_NEVER;
 	t->created = t->last_received = s->now;
 	tcp_buffers_init(t);
 	t->mtu = s->cfg.mtu;
@@ -101,6 +106,7 @@ void tcb_free(struct tcb *t)
 		table_remove(&s->table, &t->sock.pcb);
 	tcp_ooo_clear(t);
 	scoreboard_clear(&t->board, &s->mem);
+	recovery_free(t);
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
 	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
 	tcp_cc_free(t);
@@ -123,6 +129,7 @@ static void tcb_park(struct tcb *t)
 	tcb_timers_stop(t);
 	tcp_ooo_clear(t);
 	scoreboard_clear(&t->board, &s->mem);
+	recovery_free(t);
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
 	tcp_mtu_free(t);
 	if (t->detached)

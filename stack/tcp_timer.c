@@ -7,24 +7,40 @@
 
 #include <errno.h>
 
+#define AHEAD_MAX SECONDS(250000) /* half of what 32 bits of ticks can tell; a keepalive looks again then */
 #define SHED_BACKOFF 3u /* doublings of the timeout: the peer has let that much time pass */
 
 void tcb_timer_set(struct tcb *t, enum tcb_timer which, stack_time at)
 {
-	t->deadline[which] = at;
+	struct stack *s = tcb_stack(t);
+
+	at = min_u64(at, s->now + AHEAD_MAX) + (1u << WHEEL_TICK_SHIFT) - 1;
+	at -= at % (1u << WHEEL_TICK_SHIFT);
+	t->deadline[which] = (uint32_t)(at >> WHEEL_TICK_SHIFT);
+	if (t->deadline[which] == TCB_NEVER)
+		t->deadline[which] = 0; /* a tick later */
 	if (!timer_armed(&t->timer) || at < t->timer.at)
-		timer_set(&tcb_stack(t)->wheel, &t->timer, at);
+		timer_set(&s->wheel, &t->timer, at);
+}
+
+stack_time tcb_deadline(const struct tcb *t, enum tcb_timer which)
+{
+	stack_time tick = tcb_stack(t)->now >> WHEEL_TICK_SHIFT;
+
+	if (!tcb_timer_runs(t, which))
+		return STACK_NEVER;
+	return (tick + (stack_time)(int64_t)(int32_t)(t->deadline[which] - (uint32_t)tick)) << WHEEL_TICK_SHIFT;
 }
 
 void tcb_timer_stop(struct tcb *t, enum tcb_timer which)
 {
-	t->deadline[which] = STACK_NEVER;
+	t->deadline[which] = TCB_NEVER;
 }
 
 void tcb_timers_stop(struct tcb *t)
 {
 	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
-		t->deadline[i] = STACK_NEVER;
+		t->deadline[i] = TCB_NEVER;
 	timer_cancel(&tcb_stack(t)->wheel, &t->timer);
 }
 
@@ -138,6 +154,8 @@ static void rexmt_timeout(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
 
+	if (tcb_deadline(t, TCB_LOSS_PROBE) <= s->now && sack_probe_timeout(t))
+		return; /* RFC 8985 7.2: a probe that is due by now goes first */
 	if (may_give_up(t)) {
 		give_up(t);
 		return;
@@ -153,11 +171,13 @@ static void rexmt_timeout(struct tcb *t)
 		tcp_send_syn(t);
 		return;
 	}
+	undo_begin(t);
 	tcp_mtu_timeout(t);
 	if (t->sack_on)
 		sack_timeout(t);
 	else
 		newreno_timeout(t);
+	frto_start(t);
 	t->cc_ops->timed_out(&t->cc, tcb_flight(t), t->mss, t->recovery != RECOVERY_LOSS, s->now);
 	ecn_reduced(t);
 	if (t->recovery != RECOVERY_LOSS || seq_gt(t->snd_nxt, t->recover))
@@ -182,7 +202,8 @@ static void persist_timeout(struct tcb *t)
 		tcb_dirty(t);
 		return;
 	}
-	if (may_give_up(t)) {
+	/* Answers keep a connection that somebody wants; the window of an orphan has to open (RFC 1122 4.2.2.17, 4.2.3.5). */
+	if (may_give_up(t) || (t->user_closed && t->rtt.backoff >= retry_limit(t))) {
 		give_up(t);
 		return;
 	}
@@ -224,17 +245,10 @@ static void keepalive_timeout(struct tcb *t)
 	tcb_timer_set(t, TCB_KEEPALIVE, s->now + MILLISECONDS(o->keepalive_interval_ms));
 }
 
-static void delack_timeout(struct tcb *t)
-{
-	COUNT(tcb_stack(t), tcp_delayed_acks);
-	t->ack_now = true;
-	tcb_dirty(t);
-}
-
 /* True: the tcb may be gone. */
 static bool deadline_passed(struct tcb *t, enum tcb_timer which)
 {
-	t->deadline[which] = STACK_NEVER;
+	t->deadline[which] = TCB_NEVER;
 	switch (which) {
 	case TCB_REXMT:
 		rexmt_timeout(t);
@@ -271,7 +285,7 @@ static void rearm(struct tcb *t)
 	stack_time soonest = STACK_NEVER;
 
 	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
-		soonest = min_u64(soonest, t->deadline[i]);
+		soonest = min_u64(soonest, tcb_deadline(t, (enum tcb_timer)i));
 	if (soonest != STACK_NEVER)
 		timer_set(&tcb_stack(t)->wheel, &t->timer, soonest);
 }
@@ -281,7 +295,7 @@ void tcp_timer(struct stack *s, struct timer *timer)
 	struct tcb *t = CONTAINER_OF(timer, struct tcb, timer);
 
 	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++) {
-		if (t->deadline[i] > s->now)
+		if (tcb_deadline(t, (enum tcb_timer)i) > s->now)
 			continue;
 		/* One that may end the connection goes last: the others fire at the next tick. */
 		if (i != TCB_DELACK && i != TCB_LOSS_PROBE && i != TCB_REORDER && i != TCB_PACE)

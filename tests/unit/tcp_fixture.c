@@ -345,6 +345,44 @@ uint32_t snd_nxt_rel(struct fixture *f)
 	return tcb_of(f->sock)->snd_nxt.v - tcb_of(f->sock)->iss.v;
 }
 
+void bring_to_flight(struct fixture *f, bool sack, uint32_t segments)
+{
+	struct tcp_segment syn = {.seq = {PEER_ISS}, .flags = TCP_SYN, .window = PEER_WINDOW};
+	static uint8_t data[100000];
+
+	bring_to(f, TCP_LISTEN);
+	f->timestamps = f->s->cfg.timestamps;
+	f->ts = 1000;
+	syn.opt.has_mss = true;
+	syn.opt.sack_permitted = sack;
+	syn.opt.mss = PEER_MSS;
+	feed_segment(f, &syn, 0);
+	ck_assert(take(f)->seg.opt.sack_permitted == sack);
+	f->now += MILLISECONDS(10);
+	feed(f, TCP_ACK, 1, 1, 0);
+	f->sock = stack_accept(f->listener);
+	ck_assert_ptr_nonnull(f->sock);
+	drain(f);
+	stack_send(f->sock, f->now, data, segments * tcb_now(f)->mss);
+	run(f);
+	drain(f);
+	f->now += MILLISECONDS(10);
+}
+
+void feed_sack_of(struct fixture *f, uint32_t ack, uint32_t left, uint32_t right)
+{
+	struct tcp_segment seg = {.seq = tcb_now(f)->rcv_nxt, .flags = TCP_ACK, .window = PEER_WINDOW};
+	uint32_t first = tcb_now(f)->iss.v + 1, mss = tcb_now(f)->mss;
+
+	seg.ack = seq_make(first + ack * mss);
+	if (right > left) {
+		seg.opt.sack_count = 1;
+		seg.opt.sack[0].left = seq_make(first + left * mss);
+		seg.opt.sack[0].right = seq_make(first + right * mss);
+	}
+	feed_segment(f, &seg, 0);
+}
+
 void set_int(struct fixture *f, struct sock *sock, int level, int name, int value)
 {
 	ck_assert_int_eq(stack_setsockopt(sock, f->now, level, name, &value, sizeof(value)), 0);

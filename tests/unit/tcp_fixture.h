@@ -42,6 +42,10 @@ void fixture_end(struct fixture *f); /* fails when memory was not given back */
 
 /* A segment from the peer; seq relative to PEER_ISS, ack relative to our ISS. */
 void feed(struct fixture *f, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len);
+/* A connection with an RTT of 10 ms and so many full segments sent or queued, 10 ms ago. */
+void bring_to_flight(struct fixture *f, bool sack, uint32_t segments);
+/* An ACK up to segment `ack` that SACKs the segments [left, right), counted from 0; right <= left: no block. */
+void feed_sack_of(struct fixture *f, uint32_t ack, uint32_t left, uint32_t right);
 /* The same with every field in the test's hand; seq and ack absolute, ports and data filled in. */
 void feed_segment(struct fixture *f, struct tcp_segment *seg, uint32_t len);
 /* A whole IP packet. */

@@ -230,7 +230,7 @@ START_TEST(advice_from_above_confirms)
 	sock = make_stale(&net);
 	say(&net, sock, "used");
 	forget(&net);
-	arp_confirm(net.s, &net.peer);
+	ip_confirm(net.s, &net.us, &net.peer);
 	ck_assert_int_eq(peer_state(&net), STACK_NEIGH_REACHABLE);
 	net_pass(&net, SECONDS(20));
 	expect_silence(&net);

@@ -128,6 +128,7 @@ START_TEST(an_echo_reduces_once_a_window_and_cwr_says_so)
 	accept_connection();
 	send(14600);
 	take(&f);
+	take(&f);
 	cwnd = tcb_now(&f)->cc.cwnd;
 	feed(&f, TCP_ACK | TCP_ECE, 1, 1461, 0);
 	ck_assert_uint_lt(tcb_now(&f)->cc.cwnd, cwnd);

@@ -297,6 +297,41 @@ static void expect_no_datagram(struct net *n, struct sock *sock)
 
 static uint8_t whole[70000]; /* room for pieces that end beyond a datagram */
 
+/* A datagram in two fragments with these ECN fields: the ECN field of what comes out; -1: nothing does. */
+static int reassembled_mark(struct net *n, uint8_t first, uint8_t second)
+{
+	uint8_t packet[2][IP4_HEADER + 64] = {0}, *out = NULL;
+	int mark = -1;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct ip4_header h = {
+			.src = n->peer, .dst = n->us, .header_len = IP4_HEADER, .ttl = 64, .proto = IP_PROTO_UDP, .id = 77,
+			.total_len = sizeof(packet[i]), .fragment_offset = (uint16_t)(64 * i), .more_fragments = i == 0,
+			.tos = i ? second : first,
+		};
+		size_t len;
+
+		ip4_write(packet[i], &h);
+		if (reasm_input(n->s, &h, packet[i], &out, &len)) {
+			mark = out[1] & 3;
+			reasm_release(n->s, out, len);
+		}
+	}
+	return mark;
+}
+
+START_TEST(a_mark_on_any_fragment_marks_the_datagram)
+{
+	net_start(&net, NULL);
+	ck_assert_int_eq(reassembled_mark(&net, 2, 2), 2);
+	ck_assert_int_eq(reassembled_mark(&net, 2, 3), 3);
+	ck_assert_int_eq(reassembled_mark(&net, 3, 2), 3);
+	ck_assert_int_eq(reassembled_mark(&net, 0, 0), 0);
+	ck_assert_int_eq(reassembled_mark(&net, 0, 3), -1); /* nobody would answer to the mark */
+	net_end(&net);
+}
+END_TEST
+
 /* Any cut, any order, with copies: the same datagram comes out. */
 START_TEST(fragments_in_any_order)
 {
@@ -1429,6 +1464,7 @@ static void add_ip(Suite *s)
 
 static void add_fragments(Suite *s)
 {
+	suite_add(s, "a mark on any fragment marks the datagram", a_mark_on_any_fragment_marks_the_datagram);
 	suite_add(s, "fragments in any order", fragments_in_any_order);
 	suite_add(s, "the largest datagram", the_largest_datagram);
 	suite_add(s, "datagrams do not mix", datagrams_do_not_mix);

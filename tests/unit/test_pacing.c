@@ -138,7 +138,7 @@ START_TEST(no_limit_is_no_pacing)
 	write_bytes(150000);
 	ck_assert_uint_eq(taken(NULL), 150000);
 	ck_assert_uint_eq(tcp_pacing_rate(tcb_now(&f)), PACING_UNLIMITED);
-	ck_assert(tcb_now(&f)->deadline[TCB_PACE] == STACK_NEVER);
+	ck_assert(!tcb_timer_runs(tcb_now(&f), TCB_PACE));
 }
 END_TEST
 
@@ -217,7 +217,7 @@ START_TEST(bbr_is_paced_from_the_first_window_on)
 	ck_assert_uint_ge(rate, (uint64_t)10 * mss * 50 * 27 / 10);
 	write_bytes(50000);
 	ck_assert_uint_le(taken(NULL), cc_send_quantum(rate, mss));
-	ck_assert(tcb_now(&f)->deadline[TCB_PACE] != STACK_NEVER);
+	ck_assert(tcb_timer_runs(tcb_now(&f), TCB_PACE));
 }
 END_TEST
 

@@ -78,15 +78,16 @@ END_TEST
 START_TEST(detect_marks_what_was_sent_before_and_waited)
 {
 	uint64_t next;
+	bool again;
 
 	sent(0, 1000, 100);
 	sent(1000, 2000, 200);
 	sent(2000, 3000, 300);
 	sacked(2000, 3000, 400);
-	ck_assert_uint_eq(scoreboard_detect(&b, 300, seq_make(3000), 250, 400, &next), 1000);
+	ck_assert_uint_eq(scoreboard_detect(&b, 300, seq_make(3000), 250, 400, &next, &again), 1000);
 	ck_assert_uint_eq(next, 50);
 	ck_assert_uint_eq(scoreboard_first_lost(&b)->seq.v, 0);
-	ck_assert_uint_eq(scoreboard_detect(&b, 300, seq_make(3000), 250, 450, &next), 1000);
+	ck_assert_uint_eq(scoreboard_detect(&b, 300, seq_make(3000), 250, 450, &next, &again), 1000);
 	ck_assert_uint_eq(b.lost, 2000);
 	check(0, 3000);
 }

@@ -276,8 +276,8 @@ END_TEST
 static void timeouts(unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
-		tcb_now(&f)->deadline[TCB_LOSS_PROBE] = STACK_NEVER;
-		pass(&f, tcb_now(&f)->deadline[TCB_REXMT] - f.now + MILLISECONDS(1));
+		tcb_timer_stop(tcb_now(&f), TCB_LOSS_PROBE);
+		pass(&f, tcb_deadline(tcb_now(&f), TCB_REXMT) - f.now + MILLISECONDS(1));
 	}
 }
 
@@ -289,6 +289,7 @@ static void fall_into_black_hole(void)
 	timeouts(2);
 	f.sent_read = f.sent_count = 0;
 	ack_all();
+	tcb_now(&f)->reordering = false; /* what the whole flight's late ACK looks like, and no matter here */
 }
 
 START_TEST(two_timeouts_of_full_segments_mean_a_black_hole)
@@ -407,6 +408,7 @@ START_TEST(lost_probe_is_no_congestion)
 	fall_into_black_hole();
 	probe = next_probe();
 	seq = probe->seg.seq;
+	uint64_t fast = counted(COUNT_tcp_fast_retransmits);
 	cwnd = tcb_now(&f)->cc.cwnd;
 	ssthresh = tcb_now(&f)->cc.ssthresh;
 	lose(probe, 0);
@@ -421,7 +423,7 @@ START_TEST(lost_probe_is_no_congestion)
 			again = c->seg.len;
 	}
 	ck_assert_uint_eq(again, 1448);
-	ck_assert_uint_eq(counted(COUNT_tcp_fast_retransmits), 0);
+	ck_assert_uint_eq(counted(COUNT_tcp_fast_retransmits), fast);
 	ck_assert_uint_eq(counted(COUNT_tcp_mtu_probes_lost), 1);
 	ack_all();
 	ck_assert_uint_eq(tcb_now(&f)->mtu, 1064);
