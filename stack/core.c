@@ -319,12 +319,7 @@ static bool collect(void *arg, struct pcb *p)
 
 static void tcb_release(struct stack *s, struct tcb *t)
 {
-	tcp_ooo_clear(t);
-	scoreboard_clear(&t->board, &s->mem);
-	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
-	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
-	tcp_cc_free(t);
-	tcp_mtu_free(t);
+	tcb_memory_free(t);
 	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
 }
 
@@ -334,9 +329,11 @@ static void pcb_release(struct stack *s, struct pcb *p)
 		table_remove(&s->table, p);
 	switch ((enum pcb_kind)p->kind) {
 	case PCB_BOUND:
+		sock_options_free(CONTAINER_OF(p, struct sock, pcb));
 		mem_free(&s->mem, MEM_SOCKET, p, sizeof(struct sock));
 		break;
 	case PCB_LISTEN:
+		sock_options_free(CONTAINER_OF(p, struct sock, pcb));
 		mem_free(&s->mem, MEM_SOCKET, p, sizeof(struct listener));
 		break;
 	case PCB_HALF:

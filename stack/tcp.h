@@ -302,6 +302,8 @@ void tcb_note(struct tcb *t, uint32_t ms, enum tcp_state from, enum tcp_state to
 /* The connection has ended with an error (positive errno; 0: in order): tells the owner, or frees it. */
 void tcb_end(struct tcb *t, int error, enum tcp_cause cause);
 void tcb_free(struct tcb *t);
+/* What it holds beside itself. */
+void tcb_memory_free(struct tcb *t);
 /* Fills in what is kept of sock_options in the control block itself (sockopt.c). */
 void tcb_take_options(struct tcb *t);
 /* Tells the holder; of a connection that nobody holds no event speaks. */

@@ -94,6 +94,20 @@ void tcb_clean(struct tcb *t)
 	t->dirty_link = NULL;
 }
 
+void tcb_memory_free(struct tcb *t)
+{
+	struct mem *m = &tcb_stack(t)->mem;
+
+	sock_options_free(&t->sock);
+	tcp_ooo_clear(t);
+	scoreboard_clear(&t->board, m);
+	recovery_free(t);
+	byteq_clear(&t->sndq, m, MEM_SEND);
+	byteq_clear(&t->rcvq, m, MEM_RECV);
+	tcp_cc_free(t);
+	tcp_mtu_free(t);
+}
+
 void tcb_free(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
@@ -101,16 +115,9 @@ void tcb_free(struct tcb *t)
 	tcb_timers_stop(t);
 	tcb_clean(t);
 	sock_event_cancel(&t->sock);
-	sock_options_free(&t->sock);
 	if (t->sock.pcb.hashed)
 		table_remove(&s->table, &t->sock.pcb);
-	tcp_ooo_clear(t);
-	scoreboard_clear(&t->board, &s->mem);
-	recovery_free(t);
-	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
-	byteq_clear(&t->rcvq, &s->mem, MEM_RECV);
-	tcp_cc_free(t);
-	tcp_mtu_free(t);
+	tcb_memory_free(t);
 	s->sockets--;
 	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
 }
