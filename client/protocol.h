@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 #define BYWAY_SOCKET_DEFAULT "/run/byway/control.sock"
-#define BYWAY_MESSAGE_MAX 65536 /* bytes of one packet on the control socket */
+#define BYWAY_MESSAGE_MAX 66560 /* bytes of one packet on the control socket; the largest datagram fits */
 
 /*
  * A whole message lies within `left` bytes. (libmnl's mnl_nlmsg_ok compares signed: it takes a
@@ -51,7 +51,47 @@ enum byway_type {
 	BYWAY_STATUS,          /* answer: VERSION, LINK_NAME, LINK_MTU, LINK_TYPE, UPTIME */
 	BYWAY_SET_OPTION,      /* ID or INODE, OPTION_LEVEL, OPTION_NAME, [OPTION_VALUE] -> NLMSG_ERROR, 0: done */
 	BYWAY_GET_OPTION,      /* ID or INODE, OPTION_LEVEL, OPTION_NAME, [OPTION_LENGTH] -> BYWAY_OPTION */
-	BYWAY_OPTION           /* answer: OPTION_VALUE */
+	BYWAY_OPTION,          /* answer: OPTION_VALUE */
+
+	/*
+	 * A socket that is made first and learns later what it is, as socket(2) has it. It is known
+	 * by the inode of the owner's descriptor, which stays the same, so whoever holds the
+	 * descriptor can name it. Each is answered at once by BYWAY_SOCKET (no descriptor but with
+	 * SOCK_OPEN) with ID, LOCAL, [REMOTE], PROTOCOL, FAMILY, STATE.
+	 */
+	BYWAY_SOCK_OPEN = 0x140, /* PROTOCOL, FAMILY -> and a descriptor (SOCK_STREAM for TCP, SOCK_SEQPACKET for UDP) */
+	BYWAY_SOCK_BIND,         /* INODE, LOCAL */
+	BYWAY_SOCK_LISTEN,       /* INODE, [BACKLOG]; struct byway_accepted follow on the descriptor */
+	BYWAY_SOCK_CONNECT,      /* INODE, [REMOTE]; does not wait. Without REMOTE: a UDP socket loses its peer */
+	BYWAY_SOCK_SEND,         /* INODE, REMOTE, DATA: one datagram of a UDP socket */
+	BYWAY_SOCK_GET,          /* INODE */
+	BYWAY_SOCK_ERROR,        /* INODE -> ERROR alone: what SO_ERROR says, which is cleared by it */
+	BYWAY_SOCK_SHUTDOWN,     /* INODE: it listens no more, its descriptor ends -> NLMSG_ERROR 0 */
+	BYWAY_NETLINK            /* PROTOCOL: NETLINK_ROUTE or NETLINK_SOCK_DIAG, VALUE: port id -> NLMSG_ERROR 0 */
+};
+
+/*
+ * A conversation that began with BYWAY_NETLINK speaks that one netlink protocol and nothing
+ * else (the numbers of the two overlap: RTM_NEWADDR is SOCK_DIAG_BY_FAMILY, RTM_DELADDR is
+ * SOCK_DESTROY), and its answers carry the port id as nlmsg_pid, as the kernel's do.
+ */
+
+/*
+ * SO_SNDBUF of the owner's end of a connection, bytes (the kernel doubles it). A quarter of that
+ * is more than any one message of the kernel's takes (48 KiB of send, 64 KiB of sendfile, and
+ * overhead): the last byte written is left unread (owner_stream.c) and keeps its message in the
+ * buffer, which must still poll writable. A TCP descriptor of BYWAY_SOCK_OPEN begins with the
+ * least buffer and does not poll writable; who sends BYWAY_SOCK_CONNECT sets this first, and
+ * fills the descriptor until it does not poll writable again. What lies there is thrown away.
+ */
+#define BYWAY_SEND_BUFFER (160u << 10)
+
+/* BYWAY_A_STATE of a socket made by BYWAY_SOCK_OPEN, or of any other that has an inode. */
+enum byway_sock_state {
+	BYWAY_SOCK_NEW,        /* TCP: neither listening nor connected; UDP: no peer */
+	BYWAY_SOCK_LISTENING,
+	BYWAY_SOCK_CONNECTING,
+	BYWAY_SOCK_CONNECTED
 };
 
 /*
@@ -100,6 +140,10 @@ enum byway_attr {
 	BYWAY_A_OPTION_VALUE,  /* up to BYWAY_OPTION_VALUE_MAX bytes */
 	BYWAY_A_OPTION_LENGTH, /* u32: the most bytes wanted; absent: all */
 	BYWAY_A_OPTIONS,       /* struct byway_option, repeated; up to BYWAY_OPTIONS_MAX bytes */
+	BYWAY_A_FAMILY,        /* u8: AF_INET or AF_INET6, as the owner asked for it; kept, not looked at */
+	BYWAY_A_STATE,         /* u8: enum byway_sock_state */
+	BYWAY_A_ERROR,         /* u32: errno */
+	BYWAY_A_DATA,          /* bytes: a datagram's payload */
 	BYWAY_A_MAX
 };
 
@@ -126,6 +170,13 @@ static_assert(sizeof(struct byway_accepted) == 256, "byway_accepted is part of t
 struct byway_datagram {
 	struct byway_address peer;
 };
+
+/*
+ * On a datagram descriptor made by BYWAY_SOCK_OPEN messages are payload alone. While it has no
+ * peer, a descriptor comes with each of them: a file that holds the sender as a struct
+ * byway_address. Who does not ask for the sender does not see it. What is written there goes
+ * to the peer; to any other address it goes by BYWAY_SOCK_SEND.
+ */
 
 /* Attributes in a SOCK_DIAG_BY_FAMILY answer, past the kernel's. */
 enum byway_diag_attr {

@@ -67,6 +67,9 @@ struct client {
 	struct owner owner; /* who is at the other end */
 	bool admin;         /* root or the daemon's own user: sees and does everything */
 	bool opener;        /* may open sockets */
+	bool netlink;       /* BYWAY_NETLINK was said: the two below count, and only that protocol is spoken */
+	uint8_t netlink_protocol; /* NETLINK_ROUTE or NETLINK_SOCK_DIAG */
+	uint32_t netlink_port;    /* nlmsg_pid of the answers */
 	struct packet *out, **out_tail;
 	size_t out_bytes;
 	stack_time moved; /* its last turn, or when an answer began to wait */
@@ -165,6 +168,15 @@ int control_connect(struct request *q);   /* control_open.c */
 int control_listen(struct request *q);
 int control_datagram(struct request *q);
 void pending_cancel_all(struct client *c); /* the client is gone */
+int control_sock_open(struct request *q); /* control_socket.c */
+int control_sock_bind(struct request *q);
+int control_sock_listen(struct request *q);
+int control_sock_connect(struct request *q);
+int control_sock_send(struct request *q);
+int control_sock_get(struct request *q);
+int control_sock_error(struct request *q);
+int control_sock_shutdown(struct request *q);
+int control_netlink(struct request *q);
 int control_get_tcb(struct request *q);   /* control_info.c */
 int control_get_stats(struct request *q);
 int control_get_status(struct request *q);
@@ -173,6 +185,15 @@ int control_set_option(struct request *q); /* control_option.c */
 int control_get_option(struct request *q);
 int diag_get(struct request *q);          /* diag.c */
 int diag_destroy(struct request *q);
+
+/* ---- control_open.c, for control_socket.c ---- */
+
+/* The caller may open sockets: 0, or -EACCES after request_deny. */
+int opener_check(struct request *q);
+/* LOCAL and REMOTE (all zero: not given), and that the caller may use them. 0 or after request_fail. */
+int request_addresses(struct request *q, struct stack_endpoint *local, struct stack_endpoint *remote);
+/* BACKLOG, the default or the most there is. */
+unsigned request_backlog(const struct request *q);
 
 /* The daemon's endpoint behind a socket of the stack, or NULL. */
 static inline struct endpoint *sock_endpoint(const struct stack_sock_info *info)

@@ -160,6 +160,7 @@ void *reply_message(struct reply *r, uint16_t type, size_t header)
 	r->head->nlmsg_type = type;
 	r->head->nlmsg_flags = r->flags;
 	r->head->nlmsg_seq = r->seq;
+	r->head->nlmsg_pid = r->client->netlink_port;
 	return mnl_nlmsg_put_extra_header(r->head, header);
 }
 
@@ -323,7 +324,7 @@ static bool client_receive(struct client *c, unsigned *budget, bool *empty)
 	if (n <= 0)
 		return *empty;
 	if (n > BYWAY_MESSAGE_MAX) {
-		reply_error(c, (const void *)in, -EMSGSIZE, "the packet is longer than 65536 bytes", 0);
+		reply_error(c, (const void *)in, -EMSGSIZE, "the packet is too long", 0);
 		(*budget)--;
 		return true;
 	}

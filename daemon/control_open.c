@@ -11,7 +11,7 @@
 #define PORT_PRIVILEGED 1024 /* local ports below it are the administrator's */
 #define BACKLOG_MAX 65535    /* connections that may wait on one listening socket */
 
-static int opener_check(struct request *q)
+int opener_check(struct request *q)
 {
 	const struct client *c = q->client;
 
@@ -75,7 +75,7 @@ static int remote_check(struct request *q, const struct stack_endpoint *remote)
 }
 
 /* The two addresses of a request, checked. */
-static int request_addresses(struct request *q, struct stack_endpoint *local, struct stack_endpoint *remote)
+int request_addresses(struct request *q, struct stack_endpoint *local, struct stack_endpoint *remote)
 {
 	int error = opener_check(q);
 
@@ -210,7 +210,7 @@ static int open_stream(struct request *q)
 
 /* ---- listen, datagram ---- */
 
-static unsigned request_backlog(const struct request *q)
+unsigned request_backlog(const struct request *q)
 {
 	uint32_t n = q->attr[BYWAY_A_BACKLOG] ? mnl_attr_get_u32(q->attr[BYWAY_A_BACKLOG]) : 0;
 

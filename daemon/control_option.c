@@ -16,13 +16,15 @@
 static struct endpoint *find(const struct request *q)
 {
 	const struct nlattr *id = q->attr[BYWAY_A_ID], *inode = q->attr[BYWAY_A_INODE];
+	struct endpoint *e;
 
-	for (struct endpoint *e = q->daemon->endpoints; e; e = e->next) {
-		if (!e->sock)
-			continue;
-		if (id ? stack_id(e->sock) == mnl_attr_get_u64(id) : e->inode && e->inode == mnl_attr_get_u64(inode))
-			return e;
+	if (inode) {
+		e = owner_find(q->daemon, (ino_t)mnl_attr_get_u64(inode));
+		return e && e->sock ? e : NULL;
 	}
+	for (e = q->daemon->endpoints; e; e = e->next)
+		if (e->sock && stack_id(e->sock) == mnl_attr_get_u64(id))
+			return e;
 	return NULL;
 }
 

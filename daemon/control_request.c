@@ -38,6 +38,16 @@ static const struct form forms[] = {
 	 control_listen},
 	{BYWAY_DATAGRAM, "BYWAY_DATAGRAM", 0, 0,
 	 BIT(BYWAY_A_LOCAL) | BIT(BYWAY_A_REMOTE) | BIT(BYWAY_A_BROADCAST) | BIT(BYWAY_A_OPTIONS), 1, control_datagram},
+	{BYWAY_SOCK_OPEN, "BYWAY_SOCK_OPEN", 0, BIT(BYWAY_A_PROTOCOL) | BIT(BYWAY_A_FAMILY), 0, 1, control_sock_open},
+	{BYWAY_SOCK_BIND, "BYWAY_SOCK_BIND", 0, BIT(BYWAY_A_INODE) | BIT(BYWAY_A_LOCAL), 0, 1, control_sock_bind},
+	{BYWAY_SOCK_LISTEN, "BYWAY_SOCK_LISTEN", 0, BIT(BYWAY_A_INODE), BIT(BYWAY_A_BACKLOG), 1, control_sock_listen},
+	{BYWAY_SOCK_CONNECT, "BYWAY_SOCK_CONNECT", 0, BIT(BYWAY_A_INODE), BIT(BYWAY_A_REMOTE), 1, control_sock_connect},
+	{BYWAY_SOCK_SEND, "BYWAY_SOCK_SEND", 0,
+	 BIT(BYWAY_A_INODE) | BIT(BYWAY_A_REMOTE) | BIT(BYWAY_A_DATA), 0, 1, control_sock_send},
+	{BYWAY_SOCK_GET, "BYWAY_SOCK_GET", 0, BIT(BYWAY_A_INODE), 0, 1, control_sock_get},
+	{BYWAY_SOCK_ERROR, "BYWAY_SOCK_ERROR", 0, BIT(BYWAY_A_INODE), 0, 1, control_sock_error},
+	{BYWAY_SOCK_SHUTDOWN, "BYWAY_SOCK_SHUTDOWN", 0, BIT(BYWAY_A_INODE), 0, 1, control_sock_shutdown},
+	{BYWAY_NETLINK, "BYWAY_NETLINK", 0, BIT(BYWAY_A_PROTOCOL), BIT(BYWAY_A_VALUE), 1, control_netlink},
 	{BYWAY_GET_TCB, "BYWAY_GET_TCB", 0, BIT(BYWAY_A_ID), 0, CONTROL_TURN, control_get_tcb},
 	{BYWAY_GET_STATS, "BYWAY_GET_STATS", 0, 0, 0, 1, control_get_stats},
 	{BYWAY_GET_STATUS, "BYWAY_GET_STATUS", 0, 0, 0, 1, control_get_status},
@@ -48,9 +58,9 @@ static const struct form forms[] = {
 	{RTM_GETROUTE, "RTM_GETROUTE", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
 	{RTM_GETNEIGH, "RTM_GETNEIGH", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
 	{BYWAY_SET_OPTION, "BYWAY_SET_OPTION", 0, BIT(BYWAY_A_OPTION_LEVEL) | BIT(BYWAY_A_OPTION_NAME),
-	 BIT(BYWAY_A_ID) | BIT(BYWAY_A_INODE) | BIT(BYWAY_A_OPTION_VALUE), CONTROL_TURN / 4, control_set_option},
+	 BIT(BYWAY_A_ID) | BIT(BYWAY_A_INODE) | BIT(BYWAY_A_OPTION_VALUE), 1, control_set_option},
 	{BYWAY_GET_OPTION, "BYWAY_GET_OPTION", 0, BIT(BYWAY_A_OPTION_LEVEL) | BIT(BYWAY_A_OPTION_NAME),
-	 BIT(BYWAY_A_ID) | BIT(BYWAY_A_INODE) | BIT(BYWAY_A_OPTION_LENGTH), CONTROL_TURN / 4, control_get_option},
+	 BIT(BYWAY_A_ID) | BIT(BYWAY_A_INODE) | BIT(BYWAY_A_OPTION_LENGTH), 1, control_get_option},
 };
 
 /* Attributes that a request may carry: how they are called in an error text, and their size. */
@@ -73,6 +83,9 @@ static const struct {
 	[BYWAY_A_OPTION_VALUE] = {"OPTION_VALUE", BYWAY_OPTION_VALUE_MAX, .shorter = true},
 	[BYWAY_A_OPTION_LENGTH] = {"OPTION_LENGTH", sizeof(uint32_t)},
 	[BYWAY_A_OPTIONS] = {"OPTIONS", BYWAY_OPTIONS_MAX, .shorter = true},
+	[BYWAY_A_VALUE] = {"VALUE", sizeof(uint64_t)},
+	[BYWAY_A_FAMILY] = {"FAMILY", sizeof(uint8_t)},
+	[BYWAY_A_DATA] = {"DATA", UINT16_MAX, .shorter = true},
 };
 
 /* ---- errors ---- */
@@ -192,10 +205,20 @@ bool client_may_see(const struct client *c, uint32_t uid)
 	return c->admin || c->owner.uid == uid;
 }
 
-static const struct form *form_find(uint16_t type)
+/* A conversation that speaks one netlink protocol knows the messages of no other. */
+static bool form_spoken(const struct client *c, const struct form *form)
+{
+	bool diag = form->handle == diag_get || form->handle == diag_destroy;
+
+	if (!c->netlink)
+		return true;
+	return form->header > 0 && diag == (c->netlink_protocol == NETLINK_SOCK_DIAG);
+}
+
+static const struct form *form_find(const struct client *c, uint16_t type)
 {
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
-		if (forms[i].type == type)
+		if (forms[i].type == type && form_spoken(c, &forms[i]))
 			return &forms[i];
 	return NULL;
 }
@@ -222,7 +245,7 @@ static int request_run(struct request *q, const struct form *form)
 unsigned request_handle(struct client *c, const struct nlmsghdr *head)
 {
 	struct request q = {.client = c, .daemon = c->control->daemon, .head = head};
-	const struct form *form = form_find(head->nlmsg_type);
+	const struct form *form = form_find(c, head->nlmsg_type);
 	int error = request_run(&q, form);
 
 	if (error)

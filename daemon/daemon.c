@@ -3,7 +3,7 @@
  * order, then privileges go, then systemd is told. SIGHUP reads the configuration again;
  * SIGTERM ends in order: every connection gets its FIN and two seconds to have it answered.
  */
-#include "daemon/daemon.h"
+#include "daemon/owner.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -336,6 +336,8 @@ static void finish(struct daemon *d)
 		stack_run(d->stack, daemon_now());
 		stack_free(d->stack);
 	}
+	index_free(d);
+	source_free(d);
 	host_close(d);
 	link_close(d);
 	sd_event_source_disable_unref(d->stop_timer);

@@ -6,6 +6,7 @@
 #ifndef BYWAY_DAEMON_H
 #define BYWAY_DAEMON_H
 
+#include "client/protocol.h"
 #include "stack/stack.h"
 
 #include <netinet/in.h>
@@ -23,6 +24,8 @@ struct host;
 struct services;
 struct forwards;
 struct account;
+struct owner_index;
+struct owner_sources;
 
 /* ---- config.c: the configuration file (libinih), --set, defaults, checks ---- */
 #define CONFIG_ADDRESSES 16
@@ -109,6 +112,8 @@ struct daemon {
 	struct services *services;
 	struct forwards *forwards;
 	struct account *accounts;   /* endpoints by user, owner.c */
+	struct owner_index *index;  /* endpoints by inode, owner_index.c; NULL: none yet */
+	struct owner_sources *sources; /* senders of datagrams as files, owner_source.c; NULL: none yet */
 	sd_event_source *status_timer; /* a status line that waits for its second to pass */
 	stack_time status_sent;     /* when the last status line went out */
 	uint64_t status_connections; /* what it said */
@@ -184,6 +189,8 @@ struct endpoint {
 	const char *service;           /* NULL: an owner's */
 	bool connection;               /* a TCP connection, for the daemon's count */
 	ino_t inode;                   /* of the owner's descriptor; 0: none */
+	struct endpoint *same_bucket;  /* owner_index.c */
+	uint8_t family;                /* AF_INET or AF_INET6: what the owner asked for, kept for it */
 };
 struct endpoint_ops {
 	void (*event)(struct endpoint *e, const struct stack_event *event);
@@ -218,6 +225,22 @@ int owner_listen(struct daemon *d, const struct owner *who, const struct stack_e
 int owner_datagram(struct daemon *d, const struct owner *who, const struct stack_endpoint *local,
 		   const struct stack_endpoint *remote, bool broadcast, int *fd,
 		   struct endpoint **e, const char **why);
+/* ---- owner_socket.c: a socket that learns later what it is ---- */
+int owner_sock_open(struct daemon *d, const struct owner *who, enum stack_proto proto, uint8_t family, int *fd,
+		 struct endpoint **e, const char **why);
+int owner_sock_bind(struct endpoint *e, const struct stack_endpoint *local, const char **why);
+/* *e is replaced. */
+int owner_sock_listen(struct endpoint **e, unsigned backlog, const char **why);
+/* Does not wait. remote NULL: a UDP socket without a peer again. */
+int owner_sock_connect(struct endpoint *e, const struct stack_endpoint *remote, const char **why);
+int owner_sock_send(struct endpoint *e, const struct stack_endpoint *remote, const void *data, size_t len,
+		      const char **why);
+enum byway_sock_state owner_sock_state(const struct endpoint *e);
+/* ---- owner_index.c ---- */
+/* The endpoint whose owner's descriptor has this inode, or NULL. */
+struct endpoint *owner_find(struct daemon *d, ino_t inode);
+/* How the endpoint with this inode, which is gone, ended for `uid` (a positive errno); said once, then 0. */
+int owner_epitaph(struct daemon *d, ino_t inode, uid_t uid);
 /* Drops every owner's connection; FIN first unless `abort`. */
 void endpoints_close_all(struct daemon *d, bool abort);
 

@@ -120,12 +120,36 @@ void *owner_new(struct daemon *d, const struct owner *who, size_t size, int type
 		owner_free(e);
 		return NULL;
 	}
+	e->family = AF_INET;
 	e->inode = inode_of(fd[1]);
+	*error = index_add(e);
+	if (!*error)
+		return e;
+	*why = "the daemon is out of memory";
+	e->inode = 0;
+	close(fd[0]);
+	close(fd[1]);
+	owner_free(e);
+	return NULL;
+}
+
+void *owner_become(struct endpoint *old, size_t size)
+{
+	struct endpoint *e = calloc(1, size);
+
+	if (!e)
+		return NULL;
+	index_remove(old);
+	*e = *old;
+	free(old);
+	index_add(e); /* the table has room: one was just taken out */
 	return e;
 }
 
 void owner_free(struct endpoint *e)
 {
+	if (e->inode)
+		index_remove(e);
 	release(e->daemon, e->owner.uid);
 	free(e);
 }

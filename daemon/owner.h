@@ -1,7 +1,8 @@
 /*
  * Endpoints of local processes, what their files share: owner.c (socket pairs, budgets),
  * owner_stream.c (a TCP connection's data), owner_connect.c (opening one), owner_listen.c
- * (listening sockets), owner_datagram.c (UDP).
+ * (listening sockets), owner_datagram.c (UDP), owner_socket.c (sockets that are opened step by
+ * step), owner_index.c (endpoints by inode), owner_source.c (senders of datagrams).
  *
  * An owner holds one end of an AF_UNIX pair, the daemon the other. The daemon never keeps a
  * copy of the owner's end once it is handed over: the end of the last copy is how it learns
@@ -30,6 +31,24 @@ void owner_free(struct endpoint *e);
  */
 uint64_t owner_unread(struct daemon *d, int fd, ino_t inode, uint64_t most);
 
+/* A zeroed object of `size` bytes takes the place of `old` (freed): its beginning is the same, and its count. NULL: no memory. */
+void *owner_become(struct endpoint *old, size_t size);
+
+/* ---- owner_index.c ---- */
+
+/* 0 or -ENOMEM. */
+int index_add(struct endpoint *e);
+void index_remove(struct endpoint *e);
+/* What owner_epitaph says of it later. */
+void index_bury(struct endpoint *e, int error);
+void index_free(struct daemon *d);
+
+/* ---- owner_source.c ---- */
+
+/* A file that says who sent a datagram (protocol.h), kept for the next of the same sender; -1: none to be had. */
+int source_file(struct daemon *d, const struct stack_endpoint *from);
+void source_free(struct daemon *d);
+
 /* In words, for `why` and the log. */
 const char *owner_error(int error);
 
@@ -52,6 +71,7 @@ struct stream {
 	int owner_fd;             /* the owner's, until it is handed over; then -1 */
 	uint32_t seen;            /* bytes at the head of what we can read that are parked or were handled already */
 	bool foreign;             /* `fd` is a socket of the host and not one end of a pair */
+	bool connecting;          /* opened by owner_sock_open: the handshake is under way */
 	bool connected;           /* data may flow */
 	bool half_closed;         /* the owner sends no more (EPOLLRDHUP) */
 	bool gone;                /* the owner has closed (EPOLLHUP) */
@@ -65,11 +85,17 @@ struct stream {
 	struct listener *listener; /* whose message carries the owner's end, not taken yet; or NULL */
 };
 
+/* Whether the owner's end polls writable before stream_connected. */
+enum parking {
+	PARK_NONE,      /* it does */
+	PARK_IDLE,      /* not, with the least buffer: who connects widens it (protocol.h) */
+	PARK_CONNECTING /* not, with the buffer that a connection has */
+};
 /*
  * A stream whose pair exists but that has no socket of the stack yet; counted against `who`.
- * `parked`: the owner's end does not poll writable until stream_connected. NULL, *error and why.
+ * NULL, *error and why.
  */
-struct stream *stream_new(struct daemon *d, const struct owner *who, bool nonblock, bool parked, int *error,
+struct stream *stream_new(struct daemon *d, const struct owner *who, bool nonblock, enum parking parking, int *error,
 			  const char **why);
 /*
  * The same around a stream socket of the host, which it takes, in place of a pair (closed on
@@ -87,7 +113,23 @@ void stream_free(struct stream *s, bool reset);
 /* RST to the peer, ECONNRESET to the owner. */
 void stream_abort(struct stream *s);
 
+/* An idle stream of owner_sock_open begins its handshake. 0 or -errno and why. */
+int stream_connect(struct stream *s, const struct stack_endpoint *remote, const char **why);
+bool endpoint_is_stream(const struct endpoint *e);
+
+/* ---- owner_datagram.c ---- */
+
+struct endpoint *datagram_new(struct daemon *d, const struct owner *who, int *fd, int *error, const char **why);
+int datagram_connect(struct endpoint *e, const struct stack_endpoint *remote, const char **why);
+int datagram_bind(struct endpoint *e, const struct stack_endpoint *local);
+bool datagram_connected(const struct endpoint *e);
+bool endpoint_is_datagram(const struct endpoint *e);
+
 /* ---- owner_listen.c ---- */
+
+/* A bound stream of owner_sock_open becomes a listener with the same descriptors; it is gone then. NULL, *error and why. */
+struct endpoint *listener_from_stream(struct stream *s, unsigned backlog, int *error, const char **why);
+bool endpoint_is_listener(const struct endpoint *e);
 
 /* The stream in its message is no more. */
 void listener_forget(struct listener *l, struct stream *s);

@@ -33,7 +33,7 @@ struct endpoint *owner_connect(struct daemon *d, const struct owner *who, const 
 			       const struct stack_endpoint *remote, bool nodelay,
 			       connect_done *done, void *arg, int *error, const char **why)
 {
-	struct stream *s = stream_new(d, who, false, false, error, why);
+	struct stream *s = stream_new(d, who, false, PARK_NONE, error, why);
 	struct sock *sock;
 
 	if (!s)
@@ -62,7 +62,7 @@ int owner_connect_nonblock(struct daemon *d, const struct owner *who, const stru
 			   struct endpoint **e, const char **why)
 {
 	int error;
-	struct stream *s = stream_new(d, who, true, true, &error, why);
+	struct stream *s = stream_new(d, who, true, PARK_CONNECTING, &error, why);
 	struct sock *sock;
 
 	if (!s)

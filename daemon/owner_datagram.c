@@ -3,6 +3,9 @@
  * datagram pair, tells when the owner is gone). Unconnected, each message begins with struct
  * byway_datagram; connected, it is the payload.
  *
+ * Opened step by step (owner_socket.c), messages are payload always, and the sender travels
+ * beside it as a file while there is no peer.
+ *
  * What the owner does not read fills the pair, then the socket's queue in the stack, then is
  * dropped and counted there (bad-inputs U3). What the stack cannot send is dropped, as UDP may:
  * the pair has no way to tell the owner of an error without ending.
@@ -27,6 +30,8 @@ struct datagram {
 	sd_event_source *source;
 	int fd;         /* our end */
 	bool connected; /* messages are payload alone */
+	bool beside;    /* unconnected: the sender is beside the message, not in it */
+	bool bound;     /* the owner bound it, so it stays bound without a peer */
 	bool full;      /* the pair takes no more: what comes waits in the stack, in order */
 	uint64_t given; /* bytes that the owner's end was given */
 };
@@ -52,13 +57,40 @@ static void datagram_free(struct datagram *u)
 
 /* ---- to the owner ---- */
 
-/* False: the pair is full. */
-static bool give(struct datagram *u, const struct stack_endpoint *from, const void *data, size_t len)
+/* The payload, and a file that tells who sent it. */
+static ssize_t give_beside(struct datagram *u, const struct stack_endpoint *from, const void *data, size_t len)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+	struct iovec iov = {(void *)(uintptr_t)data, len};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+	int file = source_file(u->endpoint.daemon, from);
+
+	if (file >= 0) {
+		memcpy(CMSG_DATA(&control.header), &file, sizeof(file));
+		m.msg_control = &control;
+		m.msg_controllen = sizeof(control.space);
+	}
+	return sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* The sender in front of the payload, when messages have that. */
+static ssize_t give_within(struct datagram *u, const struct stack_endpoint *from, const void *data, size_t len)
 {
 	struct byway_datagram header = {owner_address(from)};
 	struct iovec iov[2] = {{&header, sizeof(header)}, {(void *)(uintptr_t)data, len}};
 	struct msghdr m = {.msg_iov = u->connected ? iov + 1 : iov, .msg_iovlen = u->connected ? 1 : 2};
-	ssize_t n = sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	return sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* False: the pair is full. */
+static bool give(struct datagram *u, const struct stack_endpoint *from, const void *data, size_t len)
+{
+	bool beside = u->beside && !u->connected;
+	ssize_t n = beside ? give_beside(u, from, data, len) : give_within(u, from, data, len);
 
 	if (n > 0)
 		u->given += (size_t)n;
@@ -118,7 +150,7 @@ static void send_one(struct datagram *u, const uint8_t *message, size_t len)
 		send_to(u, NULL, message, len);
 		return;
 	}
-	if (len < sizeof(header))
+	if (u->beside || len < sizeof(header))
 		return;
 	memcpy(&header, message, sizeof(header));
 	to.port = header.peer.port;
@@ -269,4 +301,84 @@ int owner_datagram(struct daemon *d, const struct owner *who, const struct stack
 	*fd = pair[1];
 	*e = &u->endpoint;
 	return 0;
+}
+
+/* ---- step by step ---- */
+
+struct endpoint *datagram_new(struct daemon *d, const struct owner *who, int *fd, int *error, const char **why)
+{
+	int pair[2];
+	struct datagram *u = owner_new(d, who, sizeof(*u), SOCK_SEQPACKET, false, pair, error, why);
+
+	if (!u)
+		return NULL;
+	u->fd = pair[0];
+	u->beside = true;
+	u->endpoint.ops = &datagram_ops;
+	struct sock *sock = stack_socket(d->stack, STACK_UDP, who->uid, &u->endpoint);
+	if (sock) {
+		u->endpoint.sock = sock;
+		endpoint_link(d, &u->endpoint);
+	}
+	*error = sock ? sd_event_add_io(d->loop, &u->source, u->fd, WATCHED, on_io, u) : -ENOBUFS;
+	if (*error < 0) {
+		*why = sock ? "the daemon cannot watch a descriptor" : owner_error(ENOBUFS);
+		datagram_free(u);
+		close(pair[1]);
+		return NULL;
+	}
+	*error = 0;
+	*fd = pair[1];
+	return &u->endpoint;
+}
+
+/* A socket of the stack knows no way back from a peer: another takes its place, with its port if the owner bound it. */
+static int disconnect(struct datagram *u)
+{
+	struct daemon *d = u->endpoint.daemon;
+	struct stack_sock_info info;
+	struct sock *sock = stack_socket(d->stack, STACK_UDP, u->endpoint.owner.uid, &u->endpoint);
+
+	if (!sock)
+		return -ENOBUFS;
+	stack_info(u->endpoint.sock, &info);
+	stack_close(u->endpoint.sock, daemon_now());
+	u->endpoint.sock = sock;
+	u->connected = false;
+	return u->bound ? stack_bind(sock, &info.local) : 0;
+}
+
+int datagram_connect(struct endpoint *e, const struct stack_endpoint *remote, const char **why)
+{
+	struct datagram *u = datagram_of(e);
+	int error = 0;
+
+	if (remote)
+		error = stack_connect(&e->sock, daemon_now(), remote);
+	else if (u->connected)
+		error = disconnect(u);
+	if (error)
+		*why = owner_error(error);
+	else
+		u->connected = remote != NULL;
+	return error;
+}
+
+int datagram_bind(struct endpoint *e, const struct stack_endpoint *local)
+{
+	int error = stack_bind(e->sock, local);
+
+	if (!error)
+		datagram_of(e)->bound = true;
+	return error;
+}
+
+bool datagram_connected(const struct endpoint *e)
+{
+	return ((const struct datagram *)(const void *)e)->connected;
+}
+
+bool endpoint_is_datagram(const struct endpoint *e)
+{
+	return e->ops == &datagram_ops;
 }

@@ -160,11 +160,12 @@ static void offer(struct listener *l)
 	}
 	if (!connection_waits(l))
 		return;
-	struct stream *s = stream_new(d, &l->endpoint.owner, false, false, &error, &why);
+	struct stream *s = stream_new(d, &l->endpoint.owner, false, PARK_NONE, &error, &why);
 	if (!s) {
 		try_later(l, why);
 		return;
 	}
+	s->endpoint.family = l->endpoint.family;
 	struct sock *sock = stack_accept(l->endpoint.sock);
 	daemon_kick(d);
 	if (sock)
@@ -180,7 +181,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
 	const char *why = "";
 
 	(void)usec;
-	struct stream *s = stream_new(l->endpoint.daemon, &l->endpoint.owner, false, false, &error, &why);
+	struct stream *s = stream_new(l->endpoint.daemon, &l->endpoint.owner, false, PARK_NONE, &error, &why);
 	if (!s) {
 		sd_event_source_set_time_relative(source, RETRY);
 		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -283,4 +284,60 @@ int owner_listen(struct daemon *d, const struct owner *who, const struct stack_e
 	*fd = pair[1];
 	*e = &l->endpoint;
 	return 0;
+}
+
+bool endpoint_is_listener(const struct endpoint *e)
+{
+	return e->ops == &listener_ops;
+}
+
+/* Its socket listens, bound to a port of the stack's choice when the owner did not bind it. */
+static int stream_listen(struct stream *s, unsigned backlog, const char **why)
+{
+	static const struct stack_endpoint any;
+	struct stack_sock_info info;
+	int error = 0;
+
+	stack_info(s->endpoint.sock, &info);
+	if (info.local.port == 0)
+		error = stack_bind(s->endpoint.sock, &any);
+	if (!error)
+		error = stack_listen(&s->endpoint.sock, backlog);
+	if (error)
+		*why = owner_error(error);
+	return error;
+}
+
+struct endpoint *listener_from_stream(struct stream *s, unsigned backlog, int *error, const char **why)
+{
+	struct daemon *d = s->endpoint.daemon;
+	int fd = s->fd, least = 1;
+
+	*error = stream_listen(s, backlog, why);
+	if (*error)
+		return NULL;
+	sd_event_source_disable_unref(s->source);
+	endpoint_unlink(d, &s->endpoint);
+	struct listener *l = owner_become(&s->endpoint, sizeof(*l));
+	if (!l) {
+		s->source = NULL;
+		endpoint_link(d, &s->endpoint);
+		stream_abort(s);
+		*error = -ENOMEM;
+		*why = "the daemon is out of memory";
+		return NULL;
+	}
+	l->fd = fd;
+	l->endpoint.ops = &listener_ops;
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+	stack_set_user(l->endpoint.sock, &l->endpoint);
+	endpoint_link(d, &l->endpoint);
+	*error = sd_event_add_io(d->loop, &l->source, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, l);
+	if (*error >= 0) {
+		*error = 0;
+		return &l->endpoint;
+	}
+	*why = "the daemon cannot watch a descriptor";
+	listener_free(l);
+	return NULL;
 }

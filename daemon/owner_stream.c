@@ -33,7 +33,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define PARKED (64u << 10) /* bytes; at least a quarter of the largest default send buffer in use */
+#define PARKED (BYWAY_SEND_BUFFER / 2 + 1) /* bytes: more than a quarter of the buffer that the kernel makes of it */
+#define PARKED_IDLE 1024 /* the same of the least buffer that there is */
 #define LOAN_PIECES 8
 
 static const struct endpoint_ops stream_ops;
@@ -45,17 +46,16 @@ static struct stream *stream_of(struct endpoint *e)
 
 /* ---- beginning and end ---- */
 
-/* Puts the first unread byte into the pair, and before it, when `parked`, enough to fill it. */
-static int park(struct stream *s, bool parked)
+/* Puts the first unread byte into the pair, and before it, when it is parked, enough to fill it. */
+static int park(struct stream *s, enum parking parking)
 {
 	static const char filler[PARKED];
-	int size = 4 * (int)PARKED - 1;
+	int size = parking == PARK_IDLE ? 1 : (int)BYWAY_SEND_BUFFER;
 
-	if (parked) {
-		/* The kernel doubles the value for its own overhead and has a floor and a ceiling for it. */
-		size /= 2;
-		setsockopt(s->owner_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-		ssize_t n = send(s->owner_fd, filler, sizeof(filler), MSG_DONTWAIT | MSG_NOSIGNAL);
+	setsockopt(s->owner_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	if (parking != PARK_NONE) {
+		ssize_t n = send(s->owner_fd, filler, parking == PARK_IDLE ? PARKED_IDLE : sizeof(filler),
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0)
 			return -errno;
 		s->seen = (uint32_t)n;
@@ -66,7 +66,7 @@ static int park(struct stream *s, bool parked)
 	return 0;
 }
 
-struct stream *stream_new(struct daemon *d, const struct owner *who, bool nonblock, bool parked, int *error,
+struct stream *stream_new(struct daemon *d, const struct owner *who, bool nonblock, enum parking parking, int *error,
 			  const char **why)
 {
 	int fd[2], one = 1;
@@ -80,7 +80,7 @@ struct stream *stream_new(struct daemon *d, const struct owner *who, bool nonblo
 	s->endpoint.connection = true;
 	/* Urgent data is data (RFC 6093), and must not stick in the queue. */
 	setsockopt(s->fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
-	*error = park(s, parked);
+	*error = park(s, parking);
 	if (*error) {
 		*why = "the daemon cannot fill a socket pair";
 		stream_free(s, false);
@@ -357,6 +357,7 @@ int stream_watch(struct stream *s)
 
 bool stream_connected(struct stream *s)
 {
+	s->connecting = false;
 	s->connected = true;
 	if (s->seen > 1) {
 		discard(s, s->seen - 1);
@@ -364,6 +365,26 @@ bool stream_connected(struct stream *s)
 	}
 	push(s);
 	return pull(s);
+}
+
+int stream_connect(struct stream *s, const struct stack_endpoint *remote, const char **why)
+{
+	struct daemon *d = s->endpoint.daemon;
+	int error = stack_connect(&s->endpoint.sock, daemon_now(), remote), parked;
+
+	if (error) {
+		*why = owner_error(error);
+		return error;
+	}
+	stack_set_user(s->endpoint.sock, &s->endpoint);
+	/* What lies there was written to a socket without a peer, or parks it. */
+	if (ioctl(s->fd, FIONREAD, &parked) == 0)
+		s->seen = (uint32_t)parked;
+	s->connecting = true;
+	s->endpoint.connection = true;
+	d->connections++;
+	daemon_kick(d);
+	return 0;
 }
 
 /* ---- events of the stack ---- */
@@ -379,6 +400,7 @@ static void on_error(struct stream *s, int error)
 	} else if (s->connected) {
 		push(s);
 	}
+	index_bury(&s->endpoint, error);
 	stream_close(s, true);
 }
 
@@ -465,3 +487,8 @@ static const struct endpoint_ops stream_ops = {
 	.close = on_close,
 	.queued = on_queued,
 };
+
+bool endpoint_is_stream(const struct endpoint *e)
+{
+	return e->ops == &stream_ops;
+}

@@ -1,0 +1,206 @@
+/*
+ * byway run, what its files share: run.c (processes, exit status), run_filter.c (which calls are
+ * trapped), run_notify.c (the supervisor's loop), run_tracee.c (a process's memory and
+ * descriptors), run_table.c (what is known of a descriptor), run_daemon.c (requests),
+ * run_address.c, and the calls by kind: run_socket.c, run_accept.c, run_datagram.c,
+ * run_option.c, run_netlink.c.
+ *
+ * The state of a socket is the daemon's, found by the descriptor's inode; the supervisor keeps
+ * a bounded cache of it and no other memory of the processes it serves. So dup, fork, exec,
+ * SCM_RIGHTS and close need no help.
+ */
+#ifndef BYWAY_RUN_H
+#define BYWAY_RUN_H
+
+#include "cli/cli.h"
+
+#include <linux/seccomp.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* ---- what is known of a descriptor ---- */
+
+enum run_kind {
+	RUN_FOREIGN,    /* not one of ours */
+	RUN_TCP,        /* neither listening nor connected */
+	RUN_LISTENER,
+	RUN_CONNECTING,
+	RUN_CONNECTED,
+	RUN_FAILED,     /* a connect ended with an error */
+	RUN_UDP,
+	RUN_UDP_PEER,   /* connected */
+	RUN_NETLINK
+};
+
+#define RUN_OPTIONS 4 /* options of one socket that are remembered: those of IPv6, which the stack has not */
+
+struct run_option {
+	uint16_t level, name; /* name 0: free */
+	int32_t value;
+};
+
+struct run_socket {
+	uint64_t cookie;   /* SO_COOKIE, never used twice; 0: free */
+	uint64_t inode;
+	uint8_t kind;      /* enum run_kind */
+	uint8_t family;    /* AF_INET or AF_INET6, as the program asked for it */
+	bool v6_only;      /* IPV6_V6ONLY: bound to ::, it hears nothing */
+	bool mute;         /* bound that way */
+	uint8_t netlink;   /* its protocol, RUN_NETLINK */
+	uint32_t port_id;  /* RUN_NETLINK */
+	struct byway_address local, remote;
+	struct run_option option[RUN_OPTIONS];
+};
+
+/* ---- the supervisor ---- */
+
+struct wait;
+struct table;
+
+#define RUN_REPLAYS 64
+
+/* An answer that found nobody: a signal had interrupted the call, which comes again. */
+struct replay {
+	bool used;
+	pid_t tid;
+	struct seccomp_data data;
+	int64_t result;
+	int fd;        /* to be installed as the result; -1: none */
+	uint32_t fd_flags;
+};
+
+struct run {
+	struct byway *byway;   /* the conversation with the daemon */
+	const char *path;      /* of the control socket, NULL: the default */
+	bool verbose;
+	uint64_t noted;        /* kinds of notes that were made, one bit each */
+	int notify;            /* seccomp's */
+	int epoll;
+	int filler;            /* a file of zeros (run_socket.c), -1: not made yet */
+	struct table *table;
+	struct wait *waits;
+	unsigned wait_count;
+	struct replay replay[RUN_REPLAYS];
+	unsigned replay_next;
+};
+
+/* One trapped call. */
+struct call {
+	struct run *run;
+	uint64_t id;
+	pid_t tid;
+	struct seccomp_data data;
+	int fd;                  /* our copy of the descriptor that it is about, or -1 */
+	struct run_socket *sock; /* what is known of it, or NULL */
+	bool repeated;           /* a connect to what is connecting already */
+	bool woken, expired;     /* handled again: its wait is over; its time is up */
+	uint32_t wait_events;    /* EPOLL*, with RUN_WAIT */
+	int64_t wait_limit;      /* microseconds from its beginning, 0: none */
+	int result_fd;           /* to be installed as the result, with RUN_INSTALL; taken */
+	uint32_t result_flags;   /* O_CLOEXEC or 0 */
+};
+
+/* What a handler returns beside a result (0 and above) or a negative errno. */
+#define RUN_CONTINUE INT64_MIN      /* the kernel carries the call out as it stands */
+#define RUN_WAIT (INT64_MIN + 1)    /* again when call->fd has call->wait_events */
+#define RUN_INSTALL (INT64_MIN + 2) /* call->result_fd becomes the caller's */
+
+typedef int64_t run_handler(struct call *c);
+
+static inline int call_int(const struct call *c, unsigned i)
+{
+	return (int)c->data.args[i];
+}
+
+/* ---- run_filter.c ---- */
+/* In the process that will be the program: loads the filter. The notification descriptor or -errno. */
+int filter_load(void);
+
+/* ---- run_notify.c ---- */
+/* Serves until the last process with the filter is gone. `child` and `parent`: as run.c has them. */
+int notify_loop(struct run *run, int signals, int parent, pid_t child);
+/* Says once, with --verbose, what cannot be done. `kind`: 0 to 63. */
+void run_note(struct run *run, unsigned kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The handler of a system call; *fd_arg: its first argument is a descriptor. NULL: none. */
+run_handler *run_find_handler(int nr, bool *fd_arg);
+
+/* ---- run_tracee.c ---- */
+/* A copy of descriptor `fd` of the thread, or -errno. */
+int tracee_descriptor(pid_t tid, int fd);
+/* Memory of the caller. False: not readable or writable, or the call is over. */
+bool tracee_read(const struct call *c, uint64_t from, void *to, size_t len);
+bool tracee_write(const struct call *c, uint64_t to, const void *from, size_t len);
+/* The same by pieces, at most `len` bytes; the bytes moved, or -errno. */
+ssize_t tracee_gather(const struct call *c, const struct iovec *from, size_t pieces, void *to, size_t len);
+ssize_t tracee_scatter(const struct call *c, const struct iovec *to, size_t pieces, const void *from, size_t len);
+/* The caller still waits. */
+bool call_valid(const struct call *c);
+
+/* The flags that the thread's descriptor was opened with, O_CLOEXEC among them; 0: not to be had. */
+int tracee_flags(pid_t tid, int fd);
+
+/* ---- run_table.c ---- */
+struct table *table_new(void);
+/* What is known of a copy of a descriptor; asks the daemon when nothing is. NULL: not one of ours. */
+struct run_socket *table_find(struct run *run, int fd);
+/* A zeroed place for the socket behind `fd`, with its keys. Another's may be lost for it. */
+struct run_socket *table_add(struct run *run, int fd);
+
+/* ---- run_daemon.c ---- */
+struct sock_reply {
+	struct byway_address local, remote;
+	uint8_t protocol, family, state;
+	uint32_t error;
+	void *value;        /* where an option's value goes, or NULL */
+	uint32_t value_len; /* the room there, then its bytes */
+};
+/* Each 0 or -errno; `out` may be NULL. */
+int daemon_open(struct run *run, uint8_t protocol, uint8_t family, int *fd);
+int daemon_bind(struct run *run, uint64_t inode, const struct byway_address *local, struct sock_reply *out);
+int daemon_listen(struct run *run, uint64_t inode, uint32_t backlog, struct sock_reply *out);
+int daemon_connect(struct run *run, uint64_t inode, const struct byway_address *remote, struct sock_reply *out);
+int daemon_shutdown(struct run *run, uint64_t inode);
+int daemon_send(struct run *run, uint64_t inode, const struct byway_address *remote, const void *data, size_t len);
+int daemon_get(struct run *run, uint64_t inode, struct sock_reply *out);
+int daemon_set_option(struct run *run, uint64_t inode, int level, int name, const void *value, uint32_t len);
+/* *len: the room, then the bytes. */
+int daemon_get_option(struct run *run, uint64_t inode, int level, int name, void *value, uint32_t *len);
+int daemon_last_error(struct run *run, uint64_t inode, struct sock_reply *out);
+/* A conversation of its own that speaks a netlink protocol: its descriptor or -errno. */
+int daemon_netlink(struct run *run, uint8_t protocol, uint32_t port_id);
+
+/* ---- run_address.c ---- */
+/*
+ * The address that an argument points to, for a socket of `family`. 0, 1 for AF_UNSPEC (`out` is
+ * what it is as IPv4), or -errno; `other` is the error for an IPv6 address that is not the stack's.
+ */
+int address_read(const struct call *c, uint64_t at, uint32_t len, uint8_t family, int other,
+		 struct byway_address *out);
+/* As getsockname(2): value and length through pointers. 0 or -errno. */
+int address_write(const struct call *c, uint64_t at, uint64_t len_at, uint8_t family, const struct byway_address *a);
+/* The same as a struct sockaddr; its length. */
+unsigned address_make(struct sockaddr_in6 *out, uint8_t family, const struct byway_address *a);
+/* A prepared one, cut at the room there is. */
+int address_copy(const struct call *c, uint64_t at, uint64_t len_at, const void *sa, uint32_t size);
+
+/* ---- calls ---- */
+bool descriptor_blocks(int fd);
+/* Microseconds of SO_RCVTIMEO or SO_SNDTIMEO, 0: none. */
+int64_t descriptor_patience(int fd, int option);
+
+run_handler on_socket, on_bind, on_listen, on_connect, on_shutdown, on_getsockname, on_getpeername; /* run_socket.c */
+run_handler on_accept, on_accept4;                                              /* run_accept.c */
+run_handler on_sendto, on_sendmsg, on_sendmmsg, on_recvfrom, on_recvmsg, on_recvmmsg; /* run_datagram.c */
+run_handler on_getsockopt, on_setsockopt, on_ioctl;                             /* run_option.c */
+
+/* run_netlink.c */
+int64_t netlink_socket(struct call *c, int type, int protocol);
+int64_t netlink_bind(struct call *c);
+int64_t netlink_name(struct call *c, bool peer);
+int64_t netlink_setsockopt(struct call *c);
+int64_t netlink_getsockopt(struct call *c);
+/* struct sockaddr_nl of the kernel, for what is received. */
+unsigned netlink_sender(struct sockaddr_in6 *out);
+
+#endif

@@ -1,0 +1,322 @@
+/*
+ * Sending and receiving with addresses, and all of sendmsg, recvmsg and their plurals, since a
+ * filter cannot see whether those bring an address: where they do not, and the descriptor
+ * carries bytes as they are, the kernel goes on with them.
+ *
+ * A datagram to an address goes to the daemon as a message, whose answer is the host's errno. A
+ * datagram that arrives lies in the descriptor, its sender beside it as a file (protocol.h).
+ */
+#include "cli/run.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define DATA_MAX 65536 /* bytes of one datagram */
+#define MESSAGES_MAX 1024 /* of sendmmsg and recvmmsg, as the host has it */
+#define PIECES 64 /* of one message's gather list that are looked at together */
+
+/* A message of the caller: its header, and its pieces. */
+struct message {
+	struct msghdr head;
+	struct iovec piece[PIECES];
+	size_t pieces;
+};
+
+static int message_read(const struct call *c, uint64_t at, struct message *m)
+{
+	if (!tracee_read(c, at, &m->head, sizeof(m->head)))
+		return -EFAULT;
+	if (m->head.msg_iovlen > IOV_MAX)
+		return -EMSGSIZE;
+	m->pieces = m->head.msg_iovlen < PIECES ? m->head.msg_iovlen : PIECES;
+	if (m->head.msg_iovlen > PIECES)
+		run_note(c->run, 5, "of a message to an address in more than %d pieces the rest is left out", PIECES);
+	if (m->pieces && !tracee_read(c, (uintptr_t)m->head.msg_iov, m->piece, m->pieces * sizeof(m->piece[0])))
+		return -EFAULT;
+	return 0;
+}
+
+static size_t message_size(const struct message *m)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->pieces; i++)
+		n += m->piece[i].iov_len < DATA_MAX ? m->piece[i].iov_len : DATA_MAX;
+	return n;
+}
+
+/* ---- sending ---- */
+
+static int64_t send_stream(struct call *c, const void *data, size_t len, int flags)
+{
+	ssize_t n = send(c->fd, data, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n >= 0 || errno != EAGAIN || (flags & MSG_DONTWAIT) || !descriptor_blocks(c->fd))
+		return n >= 0 ? n : -errno;
+	if (c->expired)
+		return -EAGAIN;
+	c->wait_events = EPOLLOUT;
+	c->wait_limit = descriptor_patience(c->fd, SO_SNDTIMEO);
+	return RUN_WAIT;
+}
+
+/* Gathered bytes with an address, by the kind of the socket. */
+static int64_t send_bytes(struct call *c, const struct iovec *piece, size_t pieces, size_t len, int flags,
+			  uint64_t name, uint32_t name_len)
+{
+	static uint8_t data[DATA_MAX];
+	struct run_socket *s = c->sock;
+	struct byway_address to;
+
+	if (s->kind == RUN_TCP || s->kind == RUN_LISTENER || s->kind == RUN_FAILED)
+		return flags & MSG_FASTOPEN ? -EOPNOTSUPP : -EPIPE;
+	bool udp = s->kind == RUN_UDP || s->kind == RUN_UDP_PEER;
+	if (udp && (flags & MSG_OOB))
+		return -EOPNOTSUPP;
+	if (udp && len >= DATA_MAX)
+		return -EMSGSIZE;
+	ssize_t n = tracee_gather(c, piece, pieces, data, len < DATA_MAX ? len : DATA_MAX);
+	if (n < 0)
+		return n;
+	if (!udp)
+		return send_stream(c, data, (size_t)n, flags);
+	int error = address_read(c, name, name_len, s->family, -ENETUNREACH, &to);
+	if (error)
+		return error > 0 ? -EAFNOSUPPORT : error;
+	if (to.port == 0)
+		return -EINVAL;
+	error = daemon_send(c->run, s->inode, &to, data, (size_t)n);
+	return error ? error : n;
+}
+
+int64_t on_sendto(struct call *c)
+{
+	struct iovec piece = {(void *)(uintptr_t)c->data.args[1], c->data.args[2]};
+
+	return send_bytes(c, &piece, 1, c->data.args[2], call_int(c, 3), c->data.args[4], (uint32_t)c->data.args[5]);
+}
+
+/* A message without an address goes as it is, if the descriptor has somebody at its other end. */
+static bool sends_plain(const struct run_socket *s, const struct msghdr *m)
+{
+	if (s->kind == RUN_UDP)
+		return false;
+	return !m->msg_name || m->msg_namelen == 0;
+}
+
+static int64_t send_message(struct call *c, const struct message *m, int flags)
+{
+	if (c->sock->kind == RUN_UDP && (!m->head.msg_name || m->head.msg_namelen == 0))
+		return -EDESTADDRREQ;
+	if (m->head.msg_name && m->head.msg_namelen)
+		return send_bytes(c, m->piece, m->pieces, message_size(m), flags, (uintptr_t)m->head.msg_name,
+				  m->head.msg_namelen);
+	/* Among others with addresses: by hand. */
+	static uint8_t data[DATA_MAX];
+	ssize_t n = tracee_gather(c, m->piece, m->pieces, data, message_size(m) < DATA_MAX ? message_size(m) : DATA_MAX);
+	return n < 0 ? n : send_stream(c, data, (size_t)n, flags);
+}
+
+int64_t on_sendmsg(struct call *c)
+{
+	struct message m;
+	int error = message_read(c, c->data.args[1], &m);
+
+	if (error)
+		return error;
+	return sends_plain(c->sock, &m.head) ? RUN_CONTINUE : send_message(c, &m, call_int(c, 2));
+}
+
+static uint64_t nth_message(const struct call *c, unsigned i)
+{
+	return c->data.args[1] + i * sizeof(struct mmsghdr);
+}
+
+static bool write_count(const struct call *c, unsigned i, int64_t n)
+{
+	unsigned len = (unsigned)n;
+
+	return tracee_write(c, nth_message(c, i) + offsetof(struct mmsghdr, msg_len), &len, sizeof(len));
+}
+
+/* All of them can go as they are. */
+static bool all_plain(const struct call *c, unsigned count)
+{
+	struct mmsghdr m;
+
+	for (unsigned i = 0; i < count; i++)
+		if (!tracee_read(c, nth_message(c, i), &m, sizeof(m)) || !sends_plain(c->sock, &m.msg_hdr))
+			return false;
+	return true;
+}
+
+int64_t on_sendmmsg(struct call *c)
+{
+	unsigned count = (unsigned)c->data.args[2], sent = 0;
+	struct message m;
+
+	if (count > MESSAGES_MAX)
+		count = MESSAGES_MAX;
+	if (all_plain(c, count))
+		return RUN_CONTINUE;
+	for (; sent < count; sent++) {
+		int64_t n = message_read(c, nth_message(c, sent), &m);
+		if (n == 0)
+			n = send_message(c, &m, call_int(c, 3) | MSG_DONTWAIT);
+		if (n < 0)
+			return sent ? sent : n;
+		if (!write_count(c, sent, n))
+			return -EFAULT;
+	}
+	return sent;
+}
+
+/* ---- receiving ---- */
+
+/* What came: bytes, and who sent them. */
+struct received {
+	uint8_t data[DATA_MAX];
+	ssize_t len;
+	struct sockaddr_in6 from;
+	uint32_t from_len;
+	int flags; /* MSG_TRUNC of the message as a whole is the caller's to find out */
+};
+
+/* The sender, from the file beside the datagram. */
+static bool take_sender(struct msghdr *m, struct byway_address *from)
+{
+	struct cmsghdr *head = CMSG_FIRSTHDR(m);
+	int fd;
+
+	if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+		return false;
+	memcpy(&fd, CMSG_DATA(head), sizeof(fd));
+	bool ok = pread(fd, from, sizeof(*from), 0) == (ssize_t)sizeof(*from);
+	close(fd);
+	return ok;
+}
+
+/* 0, -EAGAIN and other errors. */
+static int receive(struct call *c, int flags, struct received *r)
+{
+	struct iovec iov = {r->data, sizeof(r->data)};
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
+			   .msg_controllen = sizeof(control.space)};
+	struct byway_address from = c->sock->remote;
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+
+	r->len = recvmsg(c->fd, &m, (flags & (MSG_PEEK | MSG_OOB)) | MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+	if (r->len < 0)
+		return -errno;
+	bool known = take_sender(&m, &from) || c->sock->kind == RUN_UDP_PEER;
+	if (r->len == 0 && !known && poll(&p, 1, 0) == 1 && (p.revents & POLLRDHUP))
+		return -ENETDOWN; /* the daemon is gone */
+	r->from_len = c->sock->kind == RUN_NETLINK ? netlink_sender(&r->from)
+						   : address_make(&r->from, c->sock->family, &from);
+	return 0;
+}
+
+static int64_t receive_wait(struct call *c, int flags, int error)
+{
+	if (error != -EAGAIN || (flags & MSG_DONTWAIT) || c->expired || !descriptor_blocks(c->fd))
+		return error;
+	c->wait_events = EPOLLIN;
+	c->wait_limit = descriptor_patience(c->fd, SO_RCVTIMEO);
+	return RUN_WAIT;
+}
+
+static bool is_stream(const struct run_socket *s)
+{
+	return s->kind != RUN_UDP && s->kind != RUN_UDP_PEER && s->kind != RUN_NETLINK;
+}
+
+int64_t on_recvfrom(struct call *c)
+{
+	static struct received r;
+	struct iovec piece = {(void *)(uintptr_t)c->data.args[1], c->data.args[2]};
+	int flags = call_int(c, 3);
+
+	/* The host tells no address on a stream; the kernel sets the length to 0 here, too. */
+	if (is_stream(c->sock))
+		return RUN_CONTINUE;
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
+	int error = receive(c, flags, &r);
+	if (error)
+		return receive_wait(c, flags, error);
+	ssize_t n = tracee_scatter(c, &piece, 1, r.data, (size_t)r.len < piece.iov_len ? (size_t)r.len : piece.iov_len);
+	if (n < 0)
+		return n;
+	error = address_copy(c, c->data.args[4], c->data.args[5], &r.from, r.from_len);
+	return error ? error : flags & MSG_TRUNC ? r.len : n;
+}
+
+/* Into the caller's message at `at`. The bytes, or -errno. */
+static int64_t receive_message(struct call *c, uint64_t at, int flags)
+{
+	static struct received r;
+	struct message m;
+	int error = message_read(c, at, &m);
+	size_t room;
+
+	if (!error)
+		error = receive(c, flags, &r);
+	if (error)
+		return error;
+	room = message_size(&m);
+	ssize_t n = tracee_scatter(c, m.piece, m.pieces, r.data, (size_t)r.len < room ? (size_t)r.len : room);
+	if (n < 0)
+		return n;
+	m.head.msg_flags = (size_t)r.len > room ? MSG_TRUNC : 0;
+	m.head.msg_controllen = 0;
+	if (m.head.msg_name) {
+		uint32_t len = m.head.msg_namelen < r.from_len ? m.head.msg_namelen : r.from_len;
+		if (!tracee_write(c, (uintptr_t)m.head.msg_name, &r.from, len))
+			return -EFAULT;
+		m.head.msg_namelen = r.from_len;
+	}
+	if (!tracee_write(c, at, &m.head, sizeof(m.head)))
+		return -EFAULT;
+	return flags & MSG_TRUNC ? r.len : n;
+}
+
+int64_t on_recvmsg(struct call *c)
+{
+	int flags = call_int(c, 2);
+
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
+	if (is_stream(c->sock))
+		return RUN_CONTINUE;
+	return receive_wait(c, flags, (int)receive_message(c, c->data.args[1], flags));
+}
+
+int64_t on_recvmmsg(struct call *c)
+{
+	unsigned count = (unsigned)c->data.args[2], got = 0;
+	int flags = call_int(c, 3);
+
+	if (is_stream(c->sock))
+		return RUN_CONTINUE;
+	if (flags & MSG_ERRQUEUE)
+		return -EAGAIN;
+	if (count > MESSAGES_MAX)
+		count = MESSAGES_MAX;
+	for (; got < count; got++) {
+		int64_t n = receive_message(c, nth_message(c, got), flags);
+		if (n < 0)
+			return got ? got : receive_wait(c, flags, (int)n);
+		if (!write_count(c, got, n))
+			return -EFAULT;
+	}
+	return got;
+}

@@ -1,0 +1,248 @@
+/*
+ * getsockopt, setsockopt and ioctl of programs under byway run. What the descriptor itself does
+ * (timeouts, low-water marks) the kernel does; what says what a socket is, is answered here.
+ */
+#include "cli/run.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+static bool is_udp(const struct run_socket *s)
+{
+	return s->kind == RUN_UDP || s->kind == RUN_UDP_PEER;
+}
+
+/* ---- remembered options ---- */
+
+static struct run_option *option_find(struct run_socket *s, int level, int name)
+{
+	for (unsigned i = 0; i < RUN_OPTIONS; i++)
+		if (s->option[i].name && s->option[i].level == level && s->option[i].name == name)
+			return &s->option[i];
+	return NULL;
+}
+
+static void option_keep(struct run_socket *s, int level, int name, int value)
+{
+	struct run_option *o = option_find(s, level, name);
+
+	for (unsigned i = 0; i < RUN_OPTIONS && !o; i++)
+		if (!s->option[i].name)
+			o = &s->option[i];
+	if (o)
+		*o = (struct run_option){.level = (uint16_t)level, .name = (uint16_t)name, .value = value};
+}
+
+/* Options of IPv6 that programs set without need, and what they are until then. */
+static const struct {
+	int level, name, initial;
+} plain[] = {
+	{IPPROTO_IPV6, IPV6_TCLASS, 0}, {IPPROTO_IPV6, IPV6_RECVERR, 0}, {IPPROTO_IPV6, IPV6_MTU_DISCOVER, 1},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, 64},
+};
+
+static const int *plain_initial(int level, int name)
+{
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++)
+		if (plain[i].level == level && plain[i].name == name)
+			return &plain[i].initial;
+	return NULL;
+}
+
+/* The kernel's own answer is right on our descriptor, too. */
+static bool is_native(int level, int name)
+{
+	return level == SOL_SOCKET &&
+	       (name == SO_RCVTIMEO_OLD || name == SO_SNDTIMEO_OLD || name == SO_RCVTIMEO_NEW ||
+		name == SO_SNDTIMEO_NEW || name == SO_RCVLOWAT || name == SO_COOKIE || name == SO_SNDLOWAT);
+}
+
+/* ---- getsockopt ---- */
+
+static int pending_error(struct call *c)
+{
+	struct run_socket *s = c->sock;
+	struct sock_reply r = {0};
+	int native = 0;
+	socklen_t len = sizeof(native);
+
+	struct pollfd p = {.fd = c->fd};
+	if (poll(&p, 1, 0) == 0)
+		return 0; /* no error and no hangup: the usual case needs no question */
+	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &native, &len);
+	if (daemon_last_error(c->run, s->inode, &r) == 0 && r.error) {
+		if (s->kind == RUN_CONNECTING)
+			s->kind = RUN_FAILED;
+		return (int)r.error;
+	}
+	return native;
+}
+
+/* What a socket is, as an int; false: not one of these. */
+static bool identity(struct call *c, int name, int *value)
+{
+	const struct run_socket *s = c->sock;
+
+	switch (name) {
+	case SO_ERROR: *value = pending_error(c); return true;
+	case SO_TYPE: *value = is_udp(s) ? SOCK_DGRAM : SOCK_STREAM; return true;
+	case SO_DOMAIN: *value = s->family; return true;
+	case SO_PROTOCOL: *value = is_udp(s) ? IPPROTO_UDP : IPPROTO_TCP; return true;
+	case SO_ACCEPTCONN: *value = s->kind == RUN_LISTENER; return true;
+	default: return false;
+	}
+}
+
+/* From the stack. */
+static int64_t get_from_stack(struct call *c, int level, int name)
+{
+	_Alignas(8) uint8_t value[BYWAY_OPTION_VALUE_MAX];
+	uint32_t room, len;
+
+	if (!tracee_read(c, c->data.args[4], &room, sizeof(room)))
+		return -EFAULT;
+	if ((int32_t)room < 0)
+		return -EINVAL;
+	len = room < sizeof(value) ? room : sizeof(value);
+	int error = daemon_get_option(c->run, c->sock->inode, level, name, value, &len);
+	if (error == -ENOENT)
+		return -EINVAL; /* the connection is gone */
+	if (error)
+		return error;
+	if (!tracee_write(c, c->data.args[3], value, len) || !tracee_write(c, c->data.args[4], &len, sizeof(len)))
+		return -EFAULT;
+	return 0;
+}
+
+/* An int, cut at the room there is. */
+static int64_t give_int(struct call *c, int value)
+{
+	uint32_t len;
+
+	if (!tracee_read(c, c->data.args[4], &len, sizeof(len)))
+		return -EFAULT;
+	if ((int32_t)len < 0)
+		return -EINVAL;
+	len = len < sizeof(value) ? len : sizeof(value);
+	if (!tracee_write(c, c->data.args[4], &len, sizeof(len)) || !tracee_write(c, c->data.args[3], &value, len))
+		return -EFAULT;
+	return 0;
+}
+
+int64_t on_getsockopt(struct call *c)
+{
+	int level = call_int(c, 1), name = call_int(c, 2), value = 0;
+
+	if (c->sock->kind == RUN_NETLINK)
+		return netlink_getsockopt(c);
+	if (is_native(level, name))
+		return RUN_CONTINUE;
+	if (level == SOL_SOCKET && identity(c, name, &value))
+		return give_int(c, value);
+	if (level == IPPROTO_IPV6 && c->sock->family == AF_INET6) {
+		const int *initial = plain_initial(level, name);
+		const struct run_option *o = option_find(c->sock, level, name);
+		if (name == IPV6_V6ONLY)
+			return give_int(c, c->sock->v6_only);
+		return initial ? give_int(c, o ? o->value : *initial) : -ENOPROTOOPT;
+	}
+	int64_t result = get_from_stack(c, level, name);
+	if (result == -ENOPROTOOPT || result == -EOPNOTSUPP)
+		run_note(c->run, 7, "getsockopt level %d option %d is not to be had", level, name);
+	return result;
+}
+
+/* ---- setsockopt ---- */
+
+static int64_t set_in_stack(struct call *c, int level, int name, int len)
+{
+	_Alignas(8) uint8_t value[BYWAY_OPTION_VALUE_MAX];
+
+	if (len > (int)sizeof(value))
+		len = sizeof(value);
+	if (!tracee_read(c, c->data.args[3], value, (size_t)len))
+		return -EFAULT;
+	int error = daemon_set_option(c->run, c->sock->inode, level, name, value, (uint32_t)len);
+	if (error == -ENOPROTOOPT)
+		run_note(c->run, 8, "setsockopt level %d option %d is not to be had", level, name);
+	/* ENOENT: of an unknown algorithm, or the connection is gone and takes any option. */
+	return error == -ENOENT && !(level == IPPROTO_TCP && name == TCP_CONGESTION) ? 0 : error;
+}
+
+/* Of an IPv6 socket: what the stack has no word for. */
+static int64_t set_of_v6(struct call *c, int name, int len)
+{
+	int value;
+
+	if (name != IPV6_V6ONLY && !plain_initial(IPPROTO_IPV6, name))
+		return -ENOPROTOOPT;
+	if (len < (int)sizeof(value))
+		return -EINVAL;
+	if (!tracee_read(c, c->data.args[3], &value, sizeof(value)))
+		return -EFAULT;
+	if (name == IPV6_V6ONLY)
+		c->sock->v6_only = value != 0;
+	else
+		option_keep(c->sock, IPPROTO_IPV6, name, value);
+	return 0;
+}
+
+int64_t on_setsockopt(struct call *c)
+{
+	int level = call_int(c, 1), name = call_int(c, 2), len = call_int(c, 4);
+
+	if (c->sock->kind == RUN_NETLINK)
+		return netlink_setsockopt(c);
+	if (is_native(level, name))
+		return RUN_CONTINUE;
+	if (len < 0)
+		return -EINVAL;
+	if (level == IPPROTO_IPV6 && c->sock->family == AF_INET6)
+		return set_of_v6(c, name, len);
+	return set_in_stack(c, level, name, len);
+}
+
+/* ---- ioctl ---- */
+
+int64_t on_ioctl(struct call *c)
+{
+	int value = 0;
+
+	switch ((unsigned)c->data.args[1]) {
+	case FIONREAD: {
+		char byte;
+		if (!is_udp(c->sock))
+			return RUN_CONTINUE;
+		ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+		value = n > 0 ? (int)n : 0;
+		return tracee_write(c, c->data.args[2], &value, sizeof(value)) ? 0 : -EFAULT;
+	}
+	case SIOCOUTQ:
+	case SIOCOUTQNSD: {
+		uint32_t len = sizeof(value);
+		int error = daemon_get_option(c->run, c->sock->inode, BYWAY_LEVEL_IOCTL, call_int(c, 1), &value, &len);
+		if (error && error != -ENOENT)
+			return error;
+		return tracee_write(c, c->data.args[2], &value, sizeof(value)) ? 0 : -EFAULT;
+	}
+	case SIOCATMARK:
+		if (is_udp(c->sock))
+			return -EINVAL;
+		return tracee_write(c, c->data.args[2], &value, sizeof(value)) ? 0 : -EFAULT;
+	case SIOCGIFCONF: {
+		struct ifconf conf;
+		if (!tracee_read(c, c->data.args[2], &conf, sizeof(conf)))
+			return -EFAULT;
+		conf.ifc_len = 0;
+		return tracee_write(c, c->data.args[2], &conf, sizeof(conf)) ? 0 : -EFAULT;
+	}
+	default:
+		run_note(c->run, 9, "ioctl 0x%x about interfaces is not to be had", (unsigned)c->data.args[1]);
+		return -ENODEV;
+	}
+}

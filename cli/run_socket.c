@@ -1,0 +1,365 @@
+/* socket, bind, listen, connect, shutdown, getsockname, getpeername of programs under byway run. */
+#include "cli/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+bool descriptor_blocks(int fd)
+{
+	return !(fcntl(fd, F_GETFL) & O_NONBLOCK);
+}
+
+int64_t descriptor_patience(int fd, int option)
+{
+	struct timeval t = {0};
+	socklen_t len = sizeof(t);
+
+	if (getsockopt(fd, SOL_SOCKET, option, &t, &len) < 0)
+		return 0;
+	return (int64_t)t.tv_sec * 1000000 + t.tv_usec;
+}
+
+/* ---- socket ---- */
+
+/* The transport that socket(2) asks for, or -errno as the host has it. */
+static int transport_of(struct call *c, int type, int protocol)
+{
+	if (type == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP))
+		return IPPROTO_TCP;
+	if (type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP))
+		return IPPROTO_UDP;
+	if (type == SOCK_RAW) {
+		run_note(c->run, 1, "raw sockets are not to be had");
+		return -EPERM;
+	}
+	if (type < 0 || type > SOCK_PACKET || protocol < 0 || protocol > IPPROTO_MPTCP)
+		return -EINVAL;
+	if (type != SOCK_STREAM && type != SOCK_DGRAM)
+		return -ESOCKTNOSUPPORT;
+	run_note(c->run, 2, "protocol %d is not to be had on sockets of type %d", protocol, type);
+	return -EPROTONOSUPPORT;
+}
+
+int64_t on_socket(struct call *c)
+{
+	int domain = call_int(c, 0), flags = call_int(c, 1), protocol = call_int(c, 2);
+	int type = flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), fd = -1;
+
+	c->result_flags = flags & SOCK_CLOEXEC ? O_CLOEXEC : 0;
+	if (domain == AF_NETLINK)
+		return netlink_socket(c, flags, protocol);
+	if (domain != AF_INET && domain != AF_INET6)
+		return RUN_CONTINUE;
+	int transport = transport_of(c, type, protocol);
+	if (transport < 0)
+		return transport;
+	int error = daemon_open(c->run, (uint8_t)transport, (uint8_t)domain, &fd);
+	if (error)
+		return error;
+	if (flags & SOCK_NONBLOCK)
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	struct run_socket *s = table_add(c->run, fd);
+	s->family = (uint8_t)domain;
+	s->kind = transport == IPPROTO_TCP ? RUN_TCP : RUN_UDP;
+	c->result_fd = fd;
+	return RUN_INSTALL;
+}
+
+/* ---- bind, listen ---- */
+
+static bool any_address(const struct byway_address *a)
+{
+	static const uint8_t none[16];
+
+	return memcmp(a->addr, none, sizeof(none)) == 0;
+}
+
+int64_t on_bind(struct call *c)
+{
+	struct run_socket *s = c->sock;
+	struct byway_address a;
+	struct sock_reply r = {0};
+
+	if (s->kind == RUN_NETLINK)
+		return netlink_bind(c);
+	int error = address_read(c, c->data.args[1], (uint32_t)c->data.args[2], s->family, -EADDRNOTAVAIL, &a);
+	if (error > 0 && (s->family != AF_INET || !any_address(&a)))
+		return -EAFNOSUPPORT;
+	if (error < 0)
+		return error;
+	if (s->kind != RUN_TCP && s->kind != RUN_UDP)
+		return -EINVAL;
+	if (s->v6_only && s->family == AF_INET6 && any_address(&a)) {
+		/* IPv6 alone: there is none, so it hears nothing, and leaves the port to others. */
+		s->mute = true;
+		s->local = a;
+		return 0;
+	}
+	error = daemon_bind(c->run, s->inode, &a, &r);
+	if (!error)
+		s->local = r.local;
+	return error;
+}
+
+int64_t on_listen(struct call *c)
+{
+	struct run_socket *s = c->sock;
+	int backlog = call_int(c, 1);
+	struct sock_reply r = {0};
+
+	if (s->kind == RUN_UDP || s->kind == RUN_UDP_PEER || s->kind == RUN_NETLINK)
+		return -EOPNOTSUPP;
+	if (s->kind != RUN_TCP && s->kind != RUN_LISTENER)
+		return -EINVAL;
+	if (s->mute) {
+		s->kind = RUN_LISTENER;
+		return 0;
+	}
+	int error = daemon_listen(c->run, s->inode, backlog < 1 ? 1 : (uint32_t)backlog, &r);
+	if (!error) {
+		s->kind = RUN_LISTENER;
+		s->local = r.local;
+	}
+	return error;
+}
+
+/* ---- connect ---- */
+
+/* The connect is through: what the daemon and the descriptor say of it. */
+static int connect_result(struct call *c)
+{
+	struct sock_reply r = {0};
+	int native = 0;
+	socklen_t len = sizeof(native);
+
+	if (daemon_get(c->run, c->sock->inode, &r) == 0 && r.state == BYWAY_SOCK_CONNECTED) {
+		c->sock->kind = RUN_CONNECTED;
+		c->sock->local = r.local;
+		return 0;
+	}
+	c->sock->kind = RUN_FAILED;
+	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &native, &len); /* clears ECONNRESET, which stands for it */
+	if (daemon_last_error(c->run, c->sock->inode, &r) == 0 && r.error)
+		return -(int)r.error;
+	return native ? -native : -ECONNABORTED;
+}
+
+static bool connect_through(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static int64_t connect_wait(struct call *c)
+{
+	if (connect_through(c->fd))
+		return connect_result(c);
+	if (c->expired)
+		return c->repeated ? -EALREADY : -EINPROGRESS;
+	c->wait_events = EPOLLOUT;
+	c->wait_limit = descriptor_patience(c->fd, SO_SNDTIMEO);
+	return RUN_WAIT;
+}
+
+static int64_t connect_again(struct call *c)
+{
+	c->repeated = true;
+	return connect_through(c->fd) || descriptor_blocks(c->fd) ? connect_wait(c) : -EALREADY;
+}
+
+/*
+ * Puts a fresh socket in the place of one that has ended, under the same number. Copies of the
+ * descriptor (dup, fork) and epoll sets keep the old one.
+ */
+static int renew(struct call *c)
+{
+	struct run *run = c->run;
+	struct run_socket was = *c->sock, *s;
+	int fd, flags = tracee_flags(c->tid, call_int(c, 0));
+	int error = daemon_open(run, IPPROTO_TCP, was.family, &fd);
+
+	if (error)
+		return error;
+	if (!descriptor_blocks(c->fd))
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	struct seccomp_notif_addfd add = {
+		.id = c->id, .flags = SECCOMP_ADDFD_FLAG_SETFD, .srcfd = (uint32_t)fd,
+		.newfd = (uint32_t)call_int(c, 0), .newfd_flags = flags & O_CLOEXEC ? O_CLOEXEC : 0,
+	};
+	if (ioctl(run->notify, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0) {
+		error = -errno;
+		close(fd);
+		return error;
+	}
+	close(c->fd);
+	c->fd = fd;
+	s = table_add(run, fd);
+	was.cookie = s->cookie;
+	was.inode = s->inode;
+	*s = was;
+	s->kind = RUN_TCP;
+	s->local = s->remote = (struct byway_address){0};
+	c->sock = s;
+	return 0;
+}
+
+/*
+ * The send buffer of a connection, filled so that the descriptor does not poll writable before
+ * the handshake is done. The bytes are a file's pages, so they are neither copied nor stored.
+ */
+static int widen(struct run *run, int fd)
+{
+	int size = BYWAY_SEND_BUFFER;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0)
+		return -errno;
+	if (run->filler < 0) {
+		run->filler = memfd_create("byway-filler", MFD_CLOEXEC);
+		if (run->filler < 0 || ftruncate(run->filler, BYWAY_SEND_BUFFER) < 0)
+			return -errno;
+	}
+	off_t at = 0;
+	while (connect_through(fd) && at < (off_t)BYWAY_SEND_BUFFER)
+		if (sendfile(fd, run->filler, &at, BYWAY_SEND_BUFFER / 5) <= 0)
+			return -ENOBUFS;
+	return 0;
+}
+
+static int64_t connect_stream(struct call *c, const struct byway_address *to)
+{
+	struct run_socket *s = c->sock;
+	struct sock_reply r = {0};
+	int error = widen(c->run, c->fd);
+
+	if (!error)
+		error = daemon_connect(c->run, s->inode, to, &r);
+	if (error)
+		return error;
+	s->kind = RUN_CONNECTING;
+	s->local = r.local;
+	s->remote = *to;
+	return descriptor_blocks(c->fd) ? connect_wait(c) : -EINPROGRESS;
+}
+
+static int64_t connect_datagram(struct call *c, const struct byway_address *to)
+{
+	struct run_socket *s = c->sock;
+	struct sock_reply r = {0};
+	int error = daemon_connect(c->run, s->inode, to, &r);
+
+	if (error)
+		return error;
+	s->kind = to ? RUN_UDP_PEER : RUN_UDP;
+	s->local = r.local;
+	s->remote = r.remote;
+	return 0;
+}
+
+int64_t on_connect(struct call *c)
+{
+	struct run_socket *s = c->sock;
+	struct byway_address to;
+
+	if (s->kind == RUN_NETLINK)
+		return 0;
+	if (c->woken)
+		return connect_wait(c);
+	int error = address_read(c, c->data.args[1], (uint32_t)c->data.args[2], s->family, -ENETUNREACH, &to);
+	if (error < 0)
+		return error;
+	if (s->kind == RUN_UDP || s->kind == RUN_UDP_PEER)
+		return connect_datagram(c, error ? NULL : &to);
+	if (error)
+		return s->kind == RUN_TCP ? 0 : renew(c);
+	if (s->kind == RUN_CONNECTING)
+		return connect_again(c);
+	if (s->kind == RUN_LISTENER || s->kind == RUN_CONNECTED)
+		return -EISCONN;
+	if (to.port == 0)
+		return -ECONNREFUSED;
+	if (s->kind == RUN_FAILED)
+		error = renew(c);
+	return error ? error : connect_stream(c, &to);
+}
+
+/* ---- shutdown ---- */
+
+int64_t on_shutdown(struct call *c)
+{
+	switch ((enum run_kind)c->sock->kind) {
+	case RUN_CONNECTED:
+	case RUN_UDP_PEER:
+	case RUN_FOREIGN:
+		return RUN_CONTINUE;
+	case RUN_CONNECTING:
+		return connect_through(c->fd) ? RUN_CONTINUE : -ENOTCONN;
+	case RUN_NETLINK:
+		return -EOPNOTSUPP;
+	case RUN_TCP:
+	case RUN_FAILED:
+	case RUN_UDP:
+		return -ENOTCONN;
+	case RUN_LISTENER:
+		break;
+	}
+	if (call_int(c, 1) == SHUT_WR)
+		return 0;
+	int error = daemon_shutdown(c->run, c->sock->inode);
+	if (!error)
+		c->sock->kind = RUN_FAILED;
+	return error;
+}
+
+/* ---- names ---- */
+
+int64_t on_getsockname(struct call *c)
+{
+	struct run_socket *s = c->sock;
+	struct sock_reply r = {0};
+
+	if (s->kind == RUN_NETLINK)
+		return netlink_name(c, false);
+	/* Sending binds a UDP socket, which only the daemon knows. */
+	if (s->kind == RUN_UDP && s->local.port == 0 && !s->mute && daemon_get(c->run, s->inode, &r) == 0)
+		s->local = r.local;
+	return address_write(c, c->data.args[1], c->data.args[2], s->family, &s->local);
+}
+
+static bool hung_up(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+int64_t on_getpeername(struct call *c)
+{
+	struct run_socket *s = c->sock;
+
+	if (s->kind == RUN_NETLINK)
+		return netlink_name(c, true);
+	if (s->kind == RUN_CONNECTING && connect_through(c->fd)) {
+		struct sock_reply r = {0};
+		if (daemon_get(c->run, s->inode, &r) == 0 && r.state == BYWAY_SOCK_CONNECTED)
+			s->kind = RUN_CONNECTED;
+	}
+	if (s->kind != RUN_CONNECTED && s->kind != RUN_UDP_PEER)
+		return -ENOTCONN;
+	if (s->kind == RUN_CONNECTED && hung_up(c->fd) && daemon_get(c->run, s->inode, NULL) == -ENOENT)
+		return -ENOTCONN;
+	return address_write(c, c->data.args[1], c->data.args[2], s->family, &s->remote);
+}

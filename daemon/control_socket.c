@@ -1,0 +1,173 @@
+/*
+ * BYWAY_SOCK_*: sockets that are opened step by step (owner_socket.c). Who may name a socket by
+ * its inode is who may see it: its user, and the administrator. BYWAY_NETLINK: a conversation
+ * that a program holds for a netlink socket.
+ */
+#include "daemon/control.h"
+
+#include <errno.h>
+#include <linux/netlink.h>
+#include <string.h>
+
+static uint64_t request_u64(const struct request *q, enum byway_attr attr)
+{
+	return q->attr[attr] ? mnl_attr_get_u64(q->attr[attr]) : 0;
+}
+
+/* The endpoint that the request names, or NULL after request_fail with *error. */
+static struct endpoint *request_endpoint(struct request *q, int *error)
+{
+	uint64_t inode = request_u64(q, BYWAY_A_INODE);
+	struct endpoint *e = owner_find(q->daemon, (ino_t)inode);
+
+	if (e && e->sock && client_may_see(q->client, e->owner.uid))
+		return e;
+	*error = request_fail(q, -ENOENT, "no socket of yours has the inode %llu", (unsigned long long)inode);
+	return NULL;
+}
+
+/* BYWAY_SOCKET about e; fd (or -1) goes along. */
+static int answer(struct request *q, const struct endpoint *e, int fd)
+{
+	struct stack_sock_info info;
+	uint8_t protocol, state = (uint8_t)owner_sock_state(e);
+	struct reply r;
+
+	stack_info(e->sock, &info);
+	protocol = info.proto == STACK_UDP ? IPPROTO_UDP : IPPROTO_TCP;
+	reply_open(&r, q->client, q->head->nlmsg_seq, 0);
+	reply_message(&r, BYWAY_SOCKET, 0);
+	reply_u64(&r, BYWAY_A_ID, info.id);
+	reply_address(&r, BYWAY_A_LOCAL, &info.local);
+	if (info.remote.port)
+		reply_address(&r, BYWAY_A_REMOTE, &info.remote);
+	reply_u64(&r, BYWAY_A_INODE, e->inode);
+	reply_put(&r, BYWAY_A_PROTOCOL, sizeof(protocol), &protocol);
+	reply_put(&r, BYWAY_A_FAMILY, sizeof(e->family), &e->family);
+	reply_put(&r, BYWAY_A_STATE, sizeof(state), &state);
+	reply_send(&r, fd);
+	return 0;
+}
+
+static int done(struct request *q, int error, const char *why, const struct endpoint *e)
+{
+	return error ? request_fail(q, error, "%s", why) : answer(q, e, -1);
+}
+
+int control_sock_open(struct request *q)
+{
+	uint8_t protocol = mnl_attr_get_u8(q->attr[BYWAY_A_PROTOCOL]);
+	struct endpoint *e = NULL;
+	const char *why = "";
+	int fd = -1, error = opener_check(q);
+
+	if (error)
+		return error;
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
+		return request_fail(q, -EPROTONOSUPPORT, "attribute PROTOCOL is %u, not TCP or UDP", protocol);
+	error = owner_sock_open(q->daemon, &q->client->owner, protocol == IPPROTO_UDP ? STACK_UDP : STACK_TCP,
+			     mnl_attr_get_u8(q->attr[BYWAY_A_FAMILY]), &fd, &e, &why);
+	return error ? request_fail(q, error, "%s", why) : answer(q, e, fd);
+}
+
+int control_sock_bind(struct request *q)
+{
+	struct stack_endpoint local, remote;
+	const char *why = "";
+	int error = request_addresses(q, &local, &remote);
+	struct endpoint *e = error ? NULL : request_endpoint(q, &error);
+
+	return e ? done(q, owner_sock_bind(e, &local, &why), why, e) : error;
+}
+
+int control_sock_listen(struct request *q)
+{
+	const char *why = "";
+	int error = opener_check(q);
+	struct endpoint *e = error ? NULL : request_endpoint(q, &error);
+
+	if (!e)
+		return error;
+	error = owner_sock_listen(&e, request_backlog(q), &why);
+	return done(q, error, why, e);
+}
+
+int control_sock_connect(struct request *q)
+{
+	struct stack_endpoint local, remote;
+	const char *why = "";
+	int error = request_addresses(q, &local, &remote);
+	struct endpoint *e = error ? NULL : request_endpoint(q, &error);
+
+	if (!e)
+		return error;
+	error = owner_sock_connect(e, q->attr[BYWAY_A_REMOTE] ? &remote : NULL, &why);
+	return done(q, error, why, e);
+}
+
+int control_sock_send(struct request *q)
+{
+	struct stack_endpoint local, remote;
+	const struct nlattr *data = q->attr[BYWAY_A_DATA];
+	const char *why = "";
+	int error = request_addresses(q, &local, &remote);
+	struct endpoint *e = error ? NULL : request_endpoint(q, &error);
+
+	if (!e)
+		return error;
+	error = owner_sock_send(e, &remote, mnl_attr_get_payload(data), mnl_attr_get_payload_len(data), &why);
+	return done(q, error, why, e);
+}
+
+int control_sock_get(struct request *q)
+{
+	int error = 0;
+	struct endpoint *e = request_endpoint(q, &error);
+
+	return e ? answer(q, e, -1) : error;
+}
+
+int control_sock_error(struct request *q)
+{
+	ino_t inode = (ino_t)request_u64(q, BYWAY_A_INODE);
+	const struct endpoint *e = owner_find(q->daemon, inode);
+	int last = e ? 0 : owner_epitaph(q->daemon, inode, q->client->owner.uid);
+	struct reply r;
+
+	if (!e && !last)
+		return request_fail(q, -ENOENT, "nothing is known of inode %llu", (unsigned long long)inode);
+	reply_open(&r, q->client, q->head->nlmsg_seq, 0);
+	reply_message(&r, BYWAY_SOCKET, 0);
+	reply_u32(&r, BYWAY_A_ERROR, (uint32_t)last);
+	reply_send(&r, -1);
+	return 0;
+}
+
+int control_sock_shutdown(struct request *q)
+{
+	int error = 0;
+	struct endpoint *e = request_endpoint(q, &error);
+
+	if (!e)
+		return error;
+	if (owner_sock_state(e) != BYWAY_SOCK_LISTENING)
+		return request_fail(q, -ENOTCONN, "the socket does not listen");
+	e->ops->close(e, false);
+	reply_error(q->client, q->head, 0, NULL, 0);
+	return 0;
+}
+
+int control_netlink(struct request *q)
+{
+	struct client *c = q->client;
+	uint8_t protocol = mnl_attr_get_u8(q->attr[BYWAY_A_PROTOCOL]);
+
+	if (protocol != NETLINK_ROUTE && protocol != NETLINK_SOCK_DIAG)
+		return request_fail(q, -EPROTONOSUPPORT, "attribute PROTOCOL is %u, not NETLINK_ROUTE or "
+				    "NETLINK_SOCK_DIAG", protocol);
+	reply_error(c, q->head, 0, NULL, 0);
+	c->netlink = true;
+	c->netlink_protocol = protocol;
+	c->netlink_port = (uint32_t)request_u64(q, BYWAY_A_VALUE);
+	return 0;
+}

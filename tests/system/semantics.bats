@@ -1,0 +1,47 @@
+#!/usr/bin/env bats
+# Each call, error and readiness on the host's sockets and under byway run: the transcripts of
+# semantics.c agree but for what semantics.known lists with its reason.
+load lib
+
+PROGRAM=$BUILD/tests/system/semantics
+
+# The cases that differ, with their lines: "-" the host's, "+" ours.
+differences() { # HOST OURS
+	diff -U1000 "$1" "$2" | awk '/^ \[/ {name = $0} /^[-+] / {if (name != said) print substr(name, 2); said = name; print}'
+}
+
+# On the host's sockets, over a veth to a namespace of its own.
+on_host() {
+	background unshare -n sleep 100
+	local other=$JOB
+	wait_for 5 differs "$(readlink /proc/self/ns/net)" "/proc/$other/ns/net"
+	ip link add veth0 type veth peer name veth1
+	ip link set veth1 netns "$other"
+	ip addr add "$HOST/24" dev veth0
+	ip link set veth0 up
+	nsenter -t "$other" -n sh -c "ip link set lo up; ip addr add $STACK/24 dev veth1; ip link set veth1 up"
+	wait_for 5 ping -c 1 -W 1 -q -I "$HOST" "$STACK"
+	background "$PROGRAM" peer "$HOST"
+	local served=$JOB
+	wait_for 5 host_listens 9007
+	nsenter -t "$other" -n "$PROGRAM" test "$STACK" "$HOST" >"$T/host"
+	kill -KILL "-$served" "$other"
+	ip link del veth0
+}
+
+differs() { [ "$1" != "$(readlink "$2")" ]; }
+
+@test "sockets under byway run do what the host's do" {
+	need_root
+	on_host
+	start_daemon
+	background "$PROGRAM" peer "$HOST"
+	local served=$JOB
+	wait_for 5 host_listens 9007
+	byway run "$PROGRAM" test "$STACK" "$HOST" >"$T/ours"
+	kill -KILL "-$served"
+	[ "$(grep -c '^\[' "$T/ours")" -ge 130 ]
+	differences "$T/host" "$T/ours" >"$T/differences"
+	grep -v '^#' "$HERE/semantics.known" | grep -v '^$' >"$T/known"
+	diff "$T/known" "$T/differences"
+}
