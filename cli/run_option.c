@@ -38,12 +38,13 @@ static void option_keep(struct run_socket *s, int level, int name, int value)
 		*o = (struct run_option){.level = (uint16_t)level, .name = (uint16_t)name, .value = value};
 }
 
-/* Options of IPv6 that programs set without need, and what they are until then. */
+/* Options that change nothing here and are remembered, and what they are until they are set. */
 static const struct {
 	int level, name, initial;
 } plain[] = {
 	{IPPROTO_IPV6, IPV6_TCLASS, 0}, {IPPROTO_IPV6, IPV6_RECVERR, 0}, {IPPROTO_IPV6, IPV6_MTU_DISCOVER, 1},
-	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, 64},
+	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, 64}, {SOL_SOCKET, SO_DONTROUTE, 0},
+	{IPPROTO_IP, IP_RECVERR, 0}, {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0},
 };
 
 static const int *plain_initial(int level, int name)
@@ -98,6 +99,11 @@ static bool identity(struct call *c, int name, int *value)
 	}
 }
 
+static bool level_known(const struct run_socket *s, int level)
+{
+	return level == SOL_SOCKET || level == IPPROTO_IP || level == (is_udp(s) ? IPPROTO_UDP : IPPROTO_TCP);
+}
+
 /* From the stack. */
 static int64_t get_from_stack(struct call *c, int level, int name)
 {
@@ -112,6 +118,8 @@ static int64_t get_from_stack(struct call *c, int level, int name)
 	int error = daemon_get_option(c->run, c->sock->inode, level, name, value, &len);
 	if (error == -ENOENT)
 		return -EINVAL; /* the connection is gone */
+	if (error == -ENOPROTOOPT && !level_known(c->sock, level))
+		return -EOPNOTSUPP;
 	if (error)
 		return error;
 	if (!tracee_write(c, c->data.args[3], value, len) || !tracee_write(c, c->data.args[4], &len, sizeof(len)))
@@ -144,13 +152,15 @@ int64_t on_getsockopt(struct call *c)
 		return RUN_CONTINUE;
 	if (level == SOL_SOCKET && identity(c, name, &value))
 		return give_int(c, value);
-	if (level == IPPROTO_IPV6 && c->sock->family == AF_INET6) {
-		const int *initial = plain_initial(level, name);
-		const struct run_option *o = option_find(c->sock, level, name);
-		if (name == IPV6_V6ONLY)
-			return give_int(c, c->sock->v6_only);
-		return initial ? give_int(c, o ? o->value : *initial) : -ENOPROTOOPT;
-	}
+	bool v6 = level == IPPROTO_IPV6 && c->sock->family == AF_INET6;
+	const int *initial = plain_initial(level, name);
+	const struct run_option *o = option_find(c->sock, level, name);
+	if (v6 && name == IPV6_V6ONLY)
+		return give_int(c, c->sock->v6_only);
+	if (initial && (v6 || level != IPPROTO_IPV6))
+		return give_int(c, o ? o->value : *initial);
+	if (v6)
+		return -ENOPROTOOPT;
 	int64_t result = get_from_stack(c, level, name);
 	if (result == -ENOPROTOOPT || result == -EOPNOTSUPP)
 		run_note(c->run, 7, "getsockopt level %d option %d is not to be had", level, name);
@@ -174,21 +184,22 @@ static int64_t set_in_stack(struct call *c, int level, int name, int len)
 	return error == -ENOENT && !(level == IPPROTO_TCP && name == TCP_CONGESTION) ? 0 : error;
 }
 
-/* Of an IPv6 socket: what the stack has no word for. */
-static int64_t set_of_v6(struct call *c, int name, int len)
+/* What the stack has no word for. */
+static int64_t set_here(struct call *c, int level, int name, int len)
 {
+	bool v6_only = level == IPPROTO_IPV6 && name == IPV6_V6ONLY;
 	int value;
 
-	if (name != IPV6_V6ONLY && !plain_initial(IPPROTO_IPV6, name))
+	if (!v6_only && !plain_initial(level, name))
 		return -ENOPROTOOPT;
 	if (len < (int)sizeof(value))
 		return -EINVAL;
 	if (!tracee_read(c, c->data.args[3], &value, sizeof(value)))
 		return -EFAULT;
-	if (name == IPV6_V6ONLY)
+	if (v6_only)
 		c->sock->v6_only = value != 0;
 	else
-		option_keep(c->sock, IPPROTO_IPV6, name, value);
+		option_keep(c->sock, level, name, value);
 	return 0;
 }
 
@@ -202,8 +213,9 @@ int64_t on_setsockopt(struct call *c)
 		return RUN_CONTINUE;
 	if (len < 0)
 		return -EINVAL;
-	if (level == IPPROTO_IPV6 && c->sock->family == AF_INET6)
-		return set_of_v6(c, name, len);
+	bool v6 = level == IPPROTO_IPV6;
+	if (v6 ? c->sock->family == AF_INET6 : plain_initial(level, name) != NULL)
+		return set_here(c, level, name, len);
 	return set_in_stack(c, level, name, len);
 }
 

@@ -5,9 +5,14 @@ load lib
 
 PROGRAM=$BUILD/tests/system/semantics
 
-# The cases that differ, with their lines: "-" the host's, "+" ours.
+# The cases that differ, with their lines: "-" the host's, then "+" ours.
 differences() { # HOST OURS
-	diff -U1000 "$1" "$2" | awk '/^ \[/ {name = $0} /^[-+] / {if (name != said) print substr(name, 2); said = name; print}'
+	diff -U1000 "$1" "$2" | awk '
+		function flush() {if (host ours != "") printf "%s\n%s%s", name, host, ours; host = ours = ""}
+		/^ \[/ {flush(); name = substr($0, 2)}
+		/^- / {host = host $0 "\n"}
+		/^\+ / {ours = ours $0 "\n"}
+		END {flush()}'
 }
 
 # On the host's sockets, over a veth to a namespace of its own.

@@ -1575,6 +1575,7 @@ static void case_rights(void)
 	T(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
 	if (fork() == 0) {
 		int got = take_descriptor(pair[1]);
+		settle();
 		name("peer", got, getpeername);
 		T(write(got, "y", 1));
 		T(read(got, buffer, 1));
@@ -1585,6 +1586,7 @@ static void case_rights(void)
 	int l = listener(0, 5);
 	if (fork() == 0) {
 		int got = take_descriptor(pair[1]);
+		settle();
 		OK(accept(got, NULL, NULL));
 		_exit(0);
 	}
