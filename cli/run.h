@@ -189,6 +189,12 @@ bool descriptor_blocks(int fd);
 /* Microseconds of SO_RCVTIMEO or SO_SNDTIMEO, 0: none. */
 int64_t descriptor_patience(int fd, int option);
 
+/*
+ * recvmsg without waiting; *descriptor is what came along (SCM_RIGHTS), or -1. The bytes of the
+ * whole message (MSG_TRUNC), or -errno.
+ */
+ssize_t receive_beside(int fd, void *data, size_t len, int flags, int *descriptor);
+
 run_handler on_socket, on_bind, on_listen, on_connect, on_shutdown, on_getsockname, on_getpeername; /* run_socket.c */
 run_handler on_accept, on_accept4;                                              /* run_accept.c */
 run_handler on_sendto, on_sendmsg, on_sendmmsg, on_recvfrom, on_recvmsg, on_recvmmsg; /* run_datagram.c */

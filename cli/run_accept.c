@@ -12,24 +12,34 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* The connection's descriptor, or -errno. */
-static int take(int listener, struct byway_accepted *accepted)
+ssize_t receive_beside(int fd, void *data, size_t len, int flags, int *descriptor)
 {
-	struct iovec iov = {accepted, sizeof(*accepted)};
+	struct iovec iov = {data, len};
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
 			   .msg_controllen = sizeof(control.space)};
-	ssize_t n = recvmsg(listener, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	int fd = -1;
+	ssize_t n = recvmsg(fd, &m, flags | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	const struct cmsghdr *head = n < 0 ? NULL : CMSG_FIRSTHDR(&m);
 
-	if (n <= 0)
-		return n < 0 ? -errno : -EINVAL; /* the end of the daemon is the end of listening */
-	struct cmsghdr *head = CMSG_FIRSTHDR(&m);
+	*descriptor = -1;
 	if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(head), sizeof(fd));
+		memcpy(descriptor, CMSG_DATA(head), sizeof(*descriptor));
+	return n < 0 ? -errno : n;
+}
+
+/* The connection's descriptor, or -errno. */
+static int take(int listener, struct byway_accepted *accepted)
+{
+	int fd;
+	ssize_t n = receive_beside(listener, accepted, sizeof(*accepted), 0, &fd);
+
+	if (n == -ECONNRESET || n == 0)
+		return -EINVAL; /* the end of the daemon is the end of listening */
+	if (n < 0)
+		return (int)n;
 	if (fd >= 0 && n == sizeof(*accepted))
 		return fd;
 	if (fd >= 0)

@@ -187,37 +187,21 @@ struct received {
 	int flags; /* MSG_TRUNC of the message as a whole is the caller's to find out */
 };
 
-/* The sender, from the file beside the datagram. */
-static bool take_sender(struct msghdr *m, struct byway_address *from)
-{
-	struct cmsghdr *head = CMSG_FIRSTHDR(m);
-	int fd;
-
-	if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
-		return false;
-	memcpy(&fd, CMSG_DATA(head), sizeof(fd));
-	bool ok = pread(fd, from, sizeof(*from), 0) == (ssize_t)sizeof(*from);
-	close(fd);
-	return ok;
-}
-
 /* 0, -EAGAIN and other errors. */
 static int receive(struct call *c, int flags, struct received *r)
 {
-	struct iovec iov = {r->data, sizeof(r->data)};
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
-			   .msg_controllen = sizeof(control.space)};
 	struct byway_address from = c->sock->remote;
 	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+	bool known = c->sock->kind == RUN_UDP_PEER;
+	int file;
 
-	r->len = recvmsg(c->fd, &m, (flags & (MSG_PEEK | MSG_OOB)) | MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC);
+	r->len = receive_beside(c->fd, r->data, sizeof(r->data), (flags & (MSG_PEEK | MSG_OOB)) | MSG_TRUNC, &file);
 	if (r->len < 0)
-		return -errno;
-	bool known = take_sender(&m, &from) || c->sock->kind == RUN_UDP_PEER;
+		return (int)r->len;
+	if (file >= 0) {
+		known |= pread(file, &from, sizeof(from), 0) == (ssize_t)sizeof(from);
+		close(file);
+	}
 	if (r->len == 0 && !known && poll(&p, 1, 0) == 1 && (p.revents & POLLRDHUP))
 		return -ENETDOWN; /* the daemon is gone */
 	r->from_len = c->sock->kind == RUN_NETLINK ? netlink_sender(&r->from)
