@@ -9,6 +9,7 @@
  */
 #include "cli/run.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -66,12 +67,28 @@ static void ignore_signals(void)
 		signal(ignored[i], SIG_IGN);
 }
 
+/* What was inherited and is not ours: all of ours are close-on-exec, and what was inherited is not. */
+static void close_inherited(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	const struct dirent *e;
+
+	while (folder && (e = readdir(folder)) != NULL) {
+		int fd = atoi(e->d_name);
+		if (fd > 2 && fd != dirfd(folder) && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+			close(fd);
+	}
+	if (folder)
+		closedir(folder);
+}
+
 /* Holds nothing that somebody waits for the end of. */
 static void let_go(bool verbose)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct rlimit files;
 
+	close_inherited();
 	for (int fd = 0; fd < (verbose ? 2 : 3); fd++)
 		dup2(null, fd);
 	if (null > 2)

@@ -2277,6 +2277,7 @@ static void serve(int port, int fd)
 		write(fd, "hello", 5);
 		break;
 	case RESET:
+		usleep(SETTLE / 2); /* the connect is through by then */
 		reset_on_close(fd);
 		break;
 	case COUNT:
