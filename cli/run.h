@@ -3,7 +3,7 @@
  * trapped), run_notify.c (the supervisor's loop), run_tracee.c (a process's memory and
  * descriptors), run_table.c (what is known of a descriptor), run_daemon.c (requests),
  * run_address.c, and the calls by kind: run_socket.c, run_accept.c, run_datagram.c,
- * run_option.c, run_netlink.c.
+ * run_option.c, run_interface.c, run_netlink.c.
  *
  * The state of a socket is the daemon's, found by the descriptor's inode; the supervisor keeps
  * a bounded cache of it and no other memory of the processes it serves. So dup, fork, exec,
@@ -199,6 +199,9 @@ run_handler on_socket, on_bind, on_listen, on_connect, on_shutdown, on_getsockna
 run_handler on_accept, on_accept4;                                              /* run_accept.c */
 run_handler on_sendto, on_sendmsg, on_sendmmsg, on_recvfrom, on_recvmsg, on_recvmmsg; /* run_datagram.c */
 run_handler on_getsockopt, on_setsockopt, on_ioctl;                             /* run_option.c */
+
+/* run_interface.c: SIOCGIF* */
+int64_t interface_ioctl(struct call *c, unsigned request);
 
 /* run_netlink.c */
 int64_t netlink_socket(struct call *c, int type, int protocol);

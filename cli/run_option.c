@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
@@ -246,15 +245,7 @@ int64_t on_ioctl(struct call *c)
 		if (is_udp(c->sock))
 			return -EINVAL;
 		return tracee_write(c, c->data.args[2], &value, sizeof(value)) ? 0 : -EFAULT;
-	case SIOCGIFCONF: {
-		struct ifconf conf;
-		if (!tracee_read(c, c->data.args[2], &conf, sizeof(conf)))
-			return -EFAULT;
-		conf.ifc_len = 0;
-		return tracee_write(c, c->data.args[2], &conf, sizeof(conf)) ? 0 : -EFAULT;
-	}
 	default:
-		run_note(c->run, 9, "ioctl 0x%x about interfaces is not to be had", (unsigned)c->data.args[1]);
-		return -ENODEV;
+		return interface_ioctl(c, (unsigned)c->data.args[1]);
 	}
 }

@@ -277,6 +277,30 @@ fetches() { # COUNT URL
 	run byway run ip addr
 	contains "$output" "$LINK"
 	contains "$output" "inet $STACK/24"
+	byway run nc -l 7000 </dev/null >/dev/null &
+	JOBS+=("$!")
+	wait_for 5 stack_listens 7000
+	contains "$(byway run ss -tlpn)" '"nc"'
+}
+
+@test "ioctl about interfaces and if_nameindex tell of the stack's link" {
+	start_daemon
+	run byway run python3 -c '
+import fcntl, socket, struct
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+ask = lambda request, name: fcntl.ioctl(s, request, struct.pack("256s", name))
+print([name for _, name in socket.if_nameindex()])
+print(socket.inet_ntoa(ask(0x8915, b"byway0")[20:24]), socket.inet_ntoa(ask(0x891b, b"byway0")[20:24]))
+print(struct.unpack("i", ask(0x8921, b"byway0")[16:20])[0])
+try:
+    ask(0x8915, b"lo")
+except OSError as e:
+    print(e.strerror)'
+	echo "$output"
+	contains "$output" "$LINK"
+	contains "$output" "$STACK 255.255.255.0"
+	contains "$output" 1500
+	contains "$output" "No such device"
 }
 
 @test "a thousand connections, each closed, and ten thousand sockets left to a kill" {

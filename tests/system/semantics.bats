@@ -30,8 +30,8 @@ on_host() {
 	local served=$JOB
 	wait_for 5 host_listens 9007
 	nsenter -t "$other" -n "$PROGRAM" test "$STACK" "$HOST" >"$T/host"
-	kill -KILL "-$served" "$other"
 	ip link del veth0
+	kill -KILL "-$served" "$other"
 }
 
 differs() { [ "$1" != "$(readlink "$2")" ]; }
