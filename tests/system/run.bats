@@ -290,7 +290,7 @@ import fcntl, socket, struct
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 ask = lambda request, name: fcntl.ioctl(s, request, struct.pack("256s", name))
 print([name for _, name in socket.if_nameindex()])
-print(socket.inet_ntoa(ask(0x8915, b"byway0")[20:24]), socket.inet_ntoa(ask(0x891b, b"byway0")[20:24]))
+print(socket.inet_ntoa(ask(0x8915, b"byway0")[20:24]), ask(0x891b, b"byway0")[20:24].hex())
 print(struct.unpack("i", ask(0x8921, b"byway0")[16:20])[0])
 try:
     ask(0x8915, b"lo")
@@ -298,7 +298,7 @@ except OSError as e:
     print(e.strerror)'
 	echo "$output"
 	contains "$output" "$LINK"
-	contains "$output" "$STACK 255.255.255.0"
+	contains "$output" "$STACK ffffff00"
 	contains "$output" 1500
 	contains "$output" "No such device"
 }
