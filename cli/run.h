@@ -49,6 +49,7 @@ struct run_socket {
 	bool mute;         /* bound that way */
 	uint8_t netlink;   /* its protocol, RUN_NETLINK */
 	uint32_t port_id;  /* RUN_NETLINK */
+	uint32_t groups;   /* RUN_NETLINK: multicast groups that it listens to */
 	struct byway_address local, remote;
 	struct run_option option[RUN_OPTIONS];
 };

@@ -5,6 +5,8 @@
  */
 #include "cli/run.h"
 
+#include "client/protocol.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -29,6 +31,21 @@ int64_t netlink_socket(struct call *c, int type, int protocol)
 	return RUN_INSTALL;
 }
 
+/* What happens in these groups comes as messages of its own; there is no answer to wait for. */
+static int64_t groups_set(struct call *c, uint32_t groups)
+{
+	_Alignas(NLMSG_ALIGNTO) char buffer[64];
+	struct nlmsghdr *m = mnl_nlmsg_put_header(buffer);
+
+	m->nlmsg_type = BYWAY_NETLINK_GROUPS;
+	m->nlmsg_flags = NLM_F_REQUEST;
+	mnl_attr_put_u64(m, BYWAY_A_VALUE, groups);
+	if (send(c->fd, m, m->nlmsg_len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		return -ENOBUFS;
+	c->sock->groups = groups;
+	return 0;
+}
+
 int64_t netlink_bind(struct call *c)
 {
 	struct sockaddr_nl nl;
@@ -39,9 +56,7 @@ int64_t netlink_bind(struct call *c)
 		return -EFAULT;
 	if (nl.nl_family != AF_NETLINK)
 		return -EINVAL;
-	if (nl.nl_groups)
-		run_note(c->run, 6, "netlink groups stay silent");
-	return 0;
+	return nl.nl_groups == c->sock->groups ? 0 : groups_set(c, nl.nl_groups);
 }
 
 int64_t netlink_name(struct call *c, bool peer)
@@ -62,7 +77,20 @@ unsigned netlink_sender(struct sockaddr_in6 *out)
 
 int64_t netlink_setsockopt(struct call *c)
 {
-	return call_int(c, 1) == SOL_NETLINK ? 0 : RUN_CONTINUE;
+	int name = call_int(c, 2), group = 0;
+
+	if (call_int(c, 1) != SOL_NETLINK)
+		return RUN_CONTINUE;
+	if (name != NETLINK_ADD_MEMBERSHIP && name != NETLINK_DROP_MEMBERSHIP)
+		return 0;
+	if (c->data.args[4] < sizeof(group))
+		return -EINVAL;
+	if (!tracee_read(c, c->data.args[3], &group, sizeof(group)))
+		return -EFAULT;
+	if (group < 1 || group > 32)
+		return name == NETLINK_ADD_MEMBERSHIP ? -EINVAL : 0;
+	uint32_t bit = 1u << (group - 1);
+	return groups_set(c, name == NETLINK_ADD_MEMBERSHIP ? c->sock->groups | bit : c->sock->groups & ~bit);
 }
 
 int64_t netlink_getsockopt(struct call *c)

@@ -58,6 +58,8 @@ static int take_address(const struct nlmsghdr *m, void *arg)
 
 	if (m->nlmsg_type != RTM_NEWADDR || mnl_nlmsg_get_payload_len(m) < sizeof(*head))
 		return MNL_CB_ERROR;
+	if (head->ifa_scope == RT_SCOPE_HOST)
+		return MNL_CB_OK; /* that of lo */
 	mnl_attr_for_each(a, m, sizeof(*head)) {
 		if (mnl_attr_get_type(a) != IFA_LOCAL || mnl_attr_get_payload_len(a) != sizeof(struct in_addr) ||
 		    s->addresses == ADDRESSES_MAX)

@@ -12,7 +12,7 @@
  * idiag_cookie is the socket's id (low word first), idiag_inode the owner's endpoint
  * descriptor's inode, and attributes beyond the kernel's are enum byway_diag_attr.
  * SOCK_DESTROY with idiag_cookie kills. Addresses, links, routes and neighbours are
- * RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE and RTM_GETNEIGH dumps.
+ * rtnetlink's RTM_GET*, RTM_NEW* and RTM_DEL*.
  *
  * Readers skip attributes they do not know; numbers are never used twice.
  */
@@ -67,12 +67,13 @@ enum byway_type {
 	BYWAY_SOCK_GET,          /* INODE */
 	BYWAY_SOCK_ERROR,        /* INODE -> ERROR alone: what SO_ERROR says, which is cleared by it */
 	BYWAY_SOCK_SHUTDOWN,     /* INODE: it listens no more, its descriptor ends -> NLMSG_ERROR 0 */
-	BYWAY_NETLINK            /* PROTOCOL: NETLINK_ROUTE or NETLINK_SOCK_DIAG, VALUE: port id -> NLMSG_ERROR 0 */
+	BYWAY_NETLINK,           /* PROTOCOL: NETLINK_ROUTE or NETLINK_SOCK_DIAG, VALUE: port id -> NLMSG_ERROR 0 */
+	BYWAY_NETLINK_GROUPS     /* VALUE: multicast groups to listen to, group n is bit n - 1 -> no answer */
 };
 
 /*
- * A conversation that began with BYWAY_NETLINK speaks that one netlink protocol and nothing
- * else (the numbers of the two overlap: RTM_NEWADDR is SOCK_DIAG_BY_FAMILY, RTM_DELADDR is
+ * A conversation that began with BYWAY_NETLINK speaks that one netlink protocol and, but for
+ * BYWAY_NETLINK_GROUPS, nothing else (the numbers of the two overlap: RTM_NEWADDR is SOCK_DIAG_BY_FAMILY, RTM_DELADDR is
  * SOCK_DESTROY), and its answers carry the port id as nlmsg_pid, as the kernel's do.
  */
 

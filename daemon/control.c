@@ -274,6 +274,7 @@ void control_close(struct daemon *d)
 	listener_close(k);
 	free(k->in);
 	free(k->out);
+	free(k->notice);
 	free(k);
 	d->control = NULL;
 }

@@ -2,7 +2,8 @@
  * The control socket, as its own files see it: control.c (listener), control_client.c
  * (conversations, queues, answers), control_request.c (parsing, errors, who may do what),
  * control_open.c (connect, listen, datagram), control_info.c (control block, counters,
- * status), control_option.c (socket options), control_route.c (rtnetlink dumps) and diag.c (sock_diag).
+ * status), control_option.c (socket options), control_notify.c (subscribers), rtnl.h and its
+ * files (rtnetlink), diag.h and its files (sock_diag).
  *
  * Invariants:
  * - A client's requests are read only while nothing waits to be sent to it and no dump of its
@@ -47,6 +48,7 @@ struct dump {
 	uint32_t seq;
 	uint64_t cursor;              /* of the step */
 	struct inet_diag_req_v2 diag; /* what is asked for, sock_diag only */
+	struct diag_program *filter;  /* and its filter, or NULL; allocated */
 };
 
 /* A connect whose handshake is under way. */
@@ -70,6 +72,7 @@ struct client {
 	bool netlink;       /* BYWAY_NETLINK was said: the two below count, and only that protocol is spoken */
 	uint8_t netlink_protocol; /* NETLINK_ROUTE or NETLINK_SOCK_DIAG */
 	uint32_t netlink_port;    /* nlmsg_pid of the answers */
+	uint32_t groups;          /* multicast groups that it listens to: group n is bit n - 1 */
 	struct packet *out, **out_tail;
 	size_t out_bytes;
 	stack_time moved; /* its last turn, or when an answer began to wait */
@@ -97,6 +100,7 @@ struct control {
 	unsigned logged;
 	uint8_t *in;  /* BYWAY_MESSAGE_MAX bytes: the packet in hand */
 	uint8_t *out; /* BYWAY_MESSAGE_MAX bytes: the answer in hand */
+	uint8_t *notice; /* CONTROL_MESSAGE bytes: a message for subscribers; NULL: there never were any */
 };
 
 /* ---- control_client.c: conversations and answers ---- */
@@ -117,6 +121,7 @@ struct reply {
 	struct client *client;
 	uint32_t seq;
 	uint16_t flags;        /* of every message, NLM_F_MULTI for a dump */
+	uint8_t *buffer;       /* control->out; control->notice for a message to subscribers */
 	size_t len;            /* finished messages */
 	struct nlmsghdr *head; /* the message in hand */
 };
@@ -180,11 +185,25 @@ int control_netlink(struct request *q);
 int control_get_tcb(struct request *q);   /* control_info.c */
 int control_get_stats(struct request *q);
 int control_get_status(struct request *q);
-int control_route_get(struct request *q); /* control_route.c */
+int control_netlink_groups(struct request *q); /* control_notify.c */
+int rtnl_get(struct request *q);          /* rtnl.c */
+int rtnl_change(struct request *q);       /* rtnl_change.c */
 int control_set_option(struct request *q); /* control_option.c */
 int control_get_option(struct request *q);
 int diag_get(struct request *q);          /* diag.c */
 int diag_destroy(struct request *q);
+
+/* ---- control_notify.c: netlink's multicast groups ---- */
+
+/*
+ * A message for everybody who listens to the group: `put` adds it. seen: who may see it, NULL:
+ * all. Who leaves its messages unread misses this one; nothing waits.
+ */
+void control_notify(struct control *k, uint8_t protocol, unsigned group,
+		    bool (*seen)(const struct client *c, const void *arg),
+		    void (*put)(struct reply *r, const void *arg), const void *arg);
+/* Somebody came or went: what subscribers are to be told of is found out again. */
+void control_groups_changed(struct control *k);
 
 /* ---- control_open.c, for control_socket.c ---- */
 

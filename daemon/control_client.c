@@ -131,7 +131,7 @@ static bool client_flush(struct client *c)
 
 void reply_open(struct reply *r, struct client *c, uint32_t seq, uint16_t flags)
 {
-	*r = (struct reply){.client = c, .seq = seq, .flags = flags};
+	*r = (struct reply){.client = c, .seq = seq, .flags = flags, .buffer = c->control->out};
 }
 
 static void reply_end_message(struct reply *r)
@@ -145,7 +145,7 @@ static void reply_flush(struct reply *r, int fd)
 {
 	reply_end_message(r);
 	if (r->len)
-		client_send(r->client, r->client->control->out, r->len, fd);
+		client_send(r->client, r->buffer, r->len, fd);
 	else if (fd >= 0)
 		close(fd);
 	r->len = 0;
@@ -156,7 +156,7 @@ void *reply_message(struct reply *r, uint16_t type, size_t header)
 	reply_end_message(r);
 	if (r->len + CONTROL_MESSAGE > BYWAY_MESSAGE_MAX)
 		reply_flush(r, -1);
-	r->head = mnl_nlmsg_put_header(r->client->control->out + r->len);
+	r->head = mnl_nlmsg_put_header(r->buffer + r->len);
 	r->head->nlmsg_type = type;
 	r->head->nlmsg_flags = r->flags;
 	r->head->nlmsg_seq = r->seq;
@@ -222,9 +222,14 @@ void reply_error(struct client *c, const struct nlmsghdr *request, int error, co
 
 void dump_start(struct client *c, uint32_t seq, bool (*step)(struct client *c, struct reply *r))
 {
-	c->dump.seq = seq;
-	c->dump.cursor = 0;
-	c->dump.step = step;
+	c->dump = (struct dump){.seq = seq, .step = step};
+}
+
+static void dump_end(struct client *c)
+{
+	free(c->dump.filter);
+	c->dump.filter = NULL;
+	c->dump.step = NULL;
 }
 
 /* One packet of the dump; the last one ends with NLMSG_DONE. */
@@ -235,7 +240,7 @@ static void dump_turn(struct client *c)
 	reply_open(&r, c, c->dump.seq, NLM_F_MULTI);
 	if (!c->dump.step(c, &r)) {
 		memset(reply_message(&r, NLMSG_DONE, sizeof(int32_t)), 0, sizeof(int32_t));
-		c->dump.step = NULL;
+		dump_end(c);
 	}
 	reply_send(&r, -1);
 }
@@ -354,10 +359,13 @@ void client_free(struct client *c)
 	sd_event_source_disable_unref(c->source);
 	close(c->fd);
 	free(c->rest);
+	dump_end(c);
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
 	c->control->client_count--;
+	if (c->groups)
+		control_groups_changed(c->control);
 	free(c);
 }
 

@@ -29,6 +29,7 @@ struct form {
 	uint32_t takes; /* more of them */
 	unsigned cost;  /* of the CONTROL_TURN that a client has in a turn */
 	int (*handle)(struct request *q);
+	bool admin; /* for the administrator only */
 };
 
 static const struct form forms[] = {
@@ -51,12 +52,22 @@ static const struct form forms[] = {
 	{BYWAY_GET_TCB, "BYWAY_GET_TCB", 0, BIT(BYWAY_A_ID), 0, CONTROL_TURN, control_get_tcb},
 	{BYWAY_GET_STATS, "BYWAY_GET_STATS", 0, 0, 0, 1, control_get_stats},
 	{BYWAY_GET_STATUS, "BYWAY_GET_STATUS", 0, 0, 0, 1, control_get_status},
-	{SOCK_DIAG_BY_FAMILY, "SOCK_DIAG_BY_FAMILY", sizeof(struct inet_diag_req_v2), 0, 0, CONTROL_TURN, diag_get},
+	{BYWAY_NETLINK_GROUPS, "BYWAY_NETLINK_GROUPS", 0, BIT(BYWAY_A_VALUE), 0, 1, control_netlink_groups},
+	{SOCK_DIAG_BY_FAMILY, "SOCK_DIAG_BY_FAMILY", sizeof(struct sock_diag_req), 0, 0, CONTROL_TURN, diag_get},
 	{SOCK_DESTROY, "SOCK_DESTROY", sizeof(struct inet_diag_req_v2), 0, 0, CONTROL_TURN, diag_destroy},
-	{RTM_GETADDR, "RTM_GETADDR", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
-	{RTM_GETLINK, "RTM_GETLINK", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
-	{RTM_GETROUTE, "RTM_GETROUTE", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
-	{RTM_GETNEIGH, "RTM_GETNEIGH", sizeof(struct rtgenmsg), 0, 0, 1, control_route_get},
+	{RTM_GETADDR, "RTM_GETADDR", sizeof(struct rtgenmsg), 0, 0, 1, rtnl_get},
+	{RTM_GETLINK, "RTM_GETLINK", sizeof(struct rtgenmsg), 0, 0, 1, rtnl_get},
+	{RTM_GETROUTE, "RTM_GETROUTE", sizeof(struct rtgenmsg), 0, 0, 1, rtnl_get},
+	{RTM_GETNEIGH, "RTM_GETNEIGH", sizeof(struct rtgenmsg), 0, 0, 1, rtnl_get},
+	{RTM_NEWADDR, "RTM_NEWADDR", sizeof(struct ifaddrmsg), 0, 0, 1, rtnl_change, true},
+	{RTM_DELADDR, "RTM_DELADDR", sizeof(struct ifaddrmsg), 0, 0, 1, rtnl_change, true},
+	{RTM_NEWROUTE, "RTM_NEWROUTE", sizeof(struct rtmsg), 0, 0, 1, rtnl_change, true},
+	{RTM_DELROUTE, "RTM_DELROUTE", sizeof(struct rtmsg), 0, 0, 1, rtnl_change, true},
+	{RTM_NEWNEIGH, "RTM_NEWNEIGH", sizeof(struct ndmsg), 0, 0, 1, rtnl_change, true},
+	{RTM_DELNEIGH, "RTM_DELNEIGH", sizeof(struct ndmsg), 0, 0, 1, rtnl_change, true},
+	{RTM_NEWLINK, "RTM_NEWLINK", sizeof(struct ifinfomsg), 0, 0, 1, rtnl_change, true},
+	{RTM_SETLINK, "RTM_SETLINK", sizeof(struct ifinfomsg), 0, 0, 1, rtnl_change, true},
+	{RTM_DELLINK, "RTM_DELLINK", sizeof(struct ifinfomsg), 0, 0, 1, rtnl_change, true},
 	{BYWAY_SET_OPTION, "BYWAY_SET_OPTION", 0, BIT(BYWAY_A_OPTION_LEVEL) | BIT(BYWAY_A_OPTION_NAME),
 	 BIT(BYWAY_A_ID) | BIT(BYWAY_A_INODE) | BIT(BYWAY_A_OPTION_VALUE), 1, control_set_option},
 	{BYWAY_GET_OPTION, "BYWAY_GET_OPTION", 0, BIT(BYWAY_A_OPTION_LEVEL) | BIT(BYWAY_A_OPTION_NAME),
@@ -212,6 +223,8 @@ static bool form_spoken(const struct client *c, const struct form *form)
 
 	if (!c->netlink)
 		return true;
+	if (form->type == BYWAY_NETLINK_GROUPS)
+		return true;
 	return form->header > 0 && diag == (c->netlink_protocol == NETLINK_SOCK_DIAG);
 }
 
@@ -234,6 +247,8 @@ static int request_run(struct request *q, const struct form *form)
 	if (mnl_nlmsg_get_payload_len(q->head) < form->header)
 		return request_fail(q, -EINVAL, "%s has %zu bytes after its header, not %zu", form->name,
 				    mnl_nlmsg_get_payload_len(q->head), form->header);
+	if (form->admin && !q->client->admin)
+		return request_deny(q, -EPERM, "Operation not permitted: %s is for the administrator", form->name);
 	/* What follows the fixed header of the kernel's own families is theirs to name; none of it is used. */
 	if (form->header == 0)
 		error = attributes_parse(q, form);

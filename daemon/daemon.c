@@ -41,6 +41,7 @@ static const struct stack_ops stack_ops = {
 	.transmit = link_transmit,
 	.receive = on_receive,
 	.datagram = on_datagram,
+	.ended = diag_ended,
 };
 
 /*

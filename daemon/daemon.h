@@ -251,6 +251,7 @@ struct options_wanted { const uint8_t *data; size_t len; };
 int options_apply(struct sock *sock, const struct options_wanted *wanted, const char **why);
 
 /* ---- control.c, diag.c: the control socket ---- */
+void diag_ended(void *daemon, const struct stack_tcb_info *last); /* stack_ops.ended */
 int control_open(struct daemon *d); /* from socket activation, or makes the socket */
 void control_close(struct daemon *d);
 struct sockaddr_un;

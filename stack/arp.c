@@ -15,6 +15,7 @@
 #include "net.h"
 
 #include <assert.h>
+#include <errno.h>
 
 #define REACHABLE_TIME SECONDS(30)     /* RFC 4861 10: REACHABLE_TIME */
 #define DELAY_FIRST_PROBE SECONDS(5)   /* RFC 4861 10: DELAY_FIRST_PROBE_TIME */
@@ -185,6 +186,7 @@ static void neighbour_free(struct stack *s, struct neighbour *n)
 	while (*link != n)
 		link = &(*link)->hash_next;
 	*link = n->hash_next;
+	s->neighbour_permanent -= n->state == STACK_NEIGH_PERMANENT;
 	ring_remove(s, n);
 	timer_cancel(&s->wheel, &n->timer);
 	while (n->first)
@@ -198,21 +200,29 @@ static bool answers(const struct neighbour *n)
 	return n->state != STACK_NEIGH_INCOMPLETE && n->state != STACK_NEIGH_FAILED;
 }
 
+static bool spared(const struct stack *s, const struct neighbour *n)
+{
+	return n->state == STACK_NEIGH_PERMANENT || (answers(n) && n->used != 0 && s->now - n->used <= RECENTLY);
+}
+
 /*
- * Makes room for one entry. An entry that is spared goes to the front, so a flood pays for
- * passing it over once in a whole turn of the ring.
+ * Makes room for one entry, unless all are permanent. An entry that is spared goes to the front,
+ * so a flood pays for passing it over once in a whole turn of the ring.
  */
 static void evict(struct stack *s)
 {
-	struct neighbour *oldest = s->neighbours->newer;
+	struct neighbour *oldest;
 
-	for (uint32_t i = 0; i < s->neighbour_count; i++) {
-		if (!answers(oldest) || oldest->used == 0 || s->now - oldest->used > RECENTLY)
-			break;
+	COUNT(s, arp_cache_full);
+	if (s->neighbour_permanent == s->neighbour_count)
+		return;
+	oldest = s->neighbours->newer;
+	for (uint32_t i = 0; i < s->neighbour_count && spared(s, oldest); i++) {
 		s->neighbours = oldest;
 		oldest = oldest->newer;
 	}
-	COUNT(s, arp_cache_full);
+	while (oldest->state == STACK_NEIGH_PERMANENT)
+		oldest = oldest->newer;
 	neighbour_free(s, oldest);
 }
 
@@ -247,6 +257,8 @@ static struct neighbour *neighbour_new(struct stack *s, const struct stack_addr 
 
 static void set_state(struct stack *s, struct neighbour *n, enum stack_neigh_state state)
 {
+	s->neighbour_permanent -= n->state == STACK_NEIGH_PERMANENT;
+	s->neighbour_permanent += state == STACK_NEIGH_PERMANENT;
 	n->state = (uint8_t)state;
 	n->updated = s->now;
 	n->tries = 0;
@@ -345,6 +357,8 @@ static void learned(struct stack *s, struct neighbour *n, const uint8_t mac[6], 
 	bool changed = !answers(n) || memcmp(n->mac, mac, 6) != 0;
 	bool was_known = answers(n);
 
+	if (n->state == STACK_NEIGH_PERMANENT)
+		return;
 	memcpy(n->mac, mac, 6);
 	if (answer && (!was_known || !changed))
 		set_state(s, n, STACK_NEIGH_REACHABLE);
@@ -384,6 +398,7 @@ static void neighbour_output(struct stack *s, struct neighbour *n, struct tx *tx
 		break;
 	case STACK_NEIGH_REACHABLE:
 	case STACK_NEIGH_PROBE:
+	case STACK_NEIGH_PERMANENT:
 		packet_output(s, n->mac, tx);
 		break;
 	}
@@ -420,7 +435,7 @@ void arp_confirm(struct stack *s, const struct stack_addr *next_hop)
 	if (s->cfg.link == STACK_LINK_IP)
 		return;
 	n = neighbour_find(s, next_hop);
-	if (!n || !answers(n))
+	if (!n || !answers(n) || n->state == STACK_NEIGH_PERMANENT)
 		return;
 	if (state_now(s, n) == STACK_NEIGH_REACHABLE)
 		n->confirmed = s->now;
@@ -468,6 +483,7 @@ void arp_timer(struct stack *s, struct timer *t)
 		break;
 	case STACK_NEIGH_REACHABLE:
 	case STACK_NEIGH_STALE:
+	case STACK_NEIGH_PERMANENT:
 		break; /* no timer runs */
 	}
 }
@@ -624,7 +640,15 @@ void arp_input(struct stack *s, const uint8_t *p, size_t len)
 		reply_input(s, &packet);
 }
 
-/* ---- looking in ---- */
+/* ---- looking in, and the administrator ---- */
+
+static void fill_info(const struct stack *s, const struct neighbour *n, struct stack_neigh_info *out)
+{
+	*out = (struct stack_neigh_info){
+		.addr = n->addr, .state = state_now(s, n), .updated = n->updated, .queued = n->queued,
+	};
+	memcpy(out->mac, n->mac, 6);
+}
 
 bool stack_neigh_get(const struct stack *s, size_t i, struct stack_neigh_info *out)
 {
@@ -634,18 +658,63 @@ bool stack_neigh_get(const struct stack *s, size_t i, struct stack_neigh_info *o
 		return false;
 	while (i-- > 0)
 		n = n->older;
-	*out = (struct stack_neigh_info){
-		.addr = n->addr, .state = state_now(s, n), .updated = n->updated, .queued = n->queued,
-	};
-	memcpy(out->mac, n->mac, 6);
+	fill_info(s, n, out);
 	return true;
+}
+
+bool stack_neigh_find(struct stack *s, const struct stack_addr *addr, struct stack_neigh_info *out)
+{
+	const struct neighbour *n = neighbour_find(s, addr);
+
+	if (n)
+		fill_info(s, n, out);
+	return n != NULL;
+}
+
+static bool settable(enum stack_neigh_state state)
+{
+	return state == STACK_NEIGH_PERMANENT || state == STACK_NEIGH_REACHABLE || state == STACK_NEIGH_STALE;
+}
+
+int stack_neigh_set(struct stack *s, stack_time now, const struct stack_addr *addr, const uint8_t mac[6],
+		    enum stack_neigh_state state)
+{
+	struct neighbour *n = neighbour_find(s, addr);
+
+	s->now = now;
+	if (s->cfg.link == STACK_LINK_IP)
+		return -EOPNOTSUPP;
+	if (!settable(state) || (mac[0] & 1) || stack_addr_is_any(addr) || address_is_multicast(addr) ||
+	    address_is_loopback(addr) || address_is_broadcast(s, addr) || address_find(s, addr))
+		return -EINVAL;
+	if (state == STACK_NEIGH_PERMANENT && s->neighbour_permanent >= s->cfg.neighbours_max / 2)
+		return -ENOBUFS;
+	if (!n)
+		n = neighbour_new(s, addr);
+	if (!n)
+		return -ENOBUFS;
+	memcpy(n->mac, mac, 6);
+	set_state(s, n, state);
+	waiting_flush(s, n);
+	return 0;
+}
+
+int stack_neigh_remove(struct stack *s, stack_time now, const struct stack_addr *addr)
+{
+	struct neighbour *n = neighbour_find(s, addr);
+
+	s->now = now;
+	if (!n)
+		return -ENOENT;
+	neighbour_free(s, n);
+	return 0;
 }
 
 const char *stack_neigh_state_name(enum stack_neigh_state state)
 {
-	static const char *const name[] = {"INCOMPLETE", "REACHABLE", "STALE", "PROBE", "FAILED"};
+	static const char *const name[] = {"INCOMPLETE", "REACHABLE", "STALE", "PROBE", "FAILED", "PERMANENT"};
 
-	static_assert(ARRAY_SIZE(name) == STACK_NEIGH_FAILED + 1, "a name for each state");
+	static_assert(ARRAY_SIZE(name) == STACK_NEIGH_PERMANENT + 1, "a name for each state");
 	return name[state];
 }
 

@@ -129,6 +129,7 @@ struct stack {
 	struct sock *events, **events_tail;
 	struct stack_event notice; /* STACK_EVENT_CONFLICT waiting to be fetched */
 	bool has_notice;
+	bool watch_ends; /* stack_ops.ended is wanted */
 
 	/* link and network */
 	struct address address[ADDRESS_MAX];
@@ -137,6 +138,7 @@ struct stack {
 	struct neighbour *neighbours; /* arp.c: the last used of a ring */
 	struct neighbour *neighbour_bucket[NEIGHBOUR_BUCKETS];
 	uint32_t neighbour_count;
+	uint32_t neighbour_permanent; /* of them in STACK_NEIGH_PERMANENT */
 	struct limit arp_limit;
 	struct loop_packet *loop_head, **loop_tail;
 	struct reasm_slot reasm_slot[REASM_SLOTS]; /* reasm.c */
@@ -175,6 +177,8 @@ bool sock_admit(struct stack *s);
 void sock_init(struct sock *sock, struct stack *s, enum pcb_kind kind, uint32_t owner, void *user);
 /* Puts a socket that has no address into the table under a key that no packet can have. */
 void sock_park(struct sock *sock);
+/* Tells stack_ops.ended, if it is wanted; while the socket still has its addresses. */
+void sock_ended(struct sock *sock);
 /* The end of a PCB_BOUND. */
 void sock_bound_free(struct sock *sock);
 

@@ -394,6 +394,26 @@ const char *stack_memory(const struct stack *s, size_t i, uint64_t *used, uint64
 	return mem_class_name((enum mem_class)i);
 }
 
+/* ---- ends ---- */
+
+void stack_watch_ends(struct stack *s, bool on)
+{
+	s->watch_ends = on;
+}
+
+void sock_ended(struct sock *sock)
+{
+	struct stack *s = sock->stack;
+	struct stack_tcb_info last;
+
+	if (!s->watch_ends || !s->ops.ended || parked(&sock->pcb))
+		return;
+	stack_tcb_held(sock, s->now, &last);
+	last.sock.state = TCP_CLOSED;
+	last.sock.user = NULL;
+	s->ops.ended(s->context, &last);
+}
+
 /* ---- killing ---- */
 
 static void half_open_reset(struct stack *s, struct half_open *h)

@@ -146,6 +146,22 @@ int route_lookup(struct stack *s, const struct stack_addr *dst, struct route_res
 	return 0;
 }
 
+int stack_route_find(struct stack *s, const struct stack_addr *dest, struct stack_way *out)
+{
+	struct route_result route = {0};
+
+	if (route_lookup(s, dest, &route) != 0)
+		return -ENETUNREACH;
+	*out = (struct stack_way){.kind = STACK_WAY_UNICAST, .source = route.source};
+	if (route.loopback)
+		out->kind = STACK_WAY_LOCAL;
+	else if (route.broadcast)
+		out->kind = address_is_multicast(dest) ? STACK_WAY_MULTICAST : STACK_WAY_BROADCAST;
+	if (!addr_eq(&route.next_hop, dest))
+		out->gateway = route.next_hop;
+	return 0;
+}
+
 /* ---- routes ---- */
 
 static struct route *route_find(struct stack *s, const struct stack_addr *dest, uint8_t prefix,
@@ -186,24 +202,40 @@ static const struct address *connected_address(const struct stack *s, const stru
 	return best;
 }
 
-int stack_route_add(struct stack *s, const struct stack_addr *dest, uint8_t prefix,
-		    const struct stack_addr *gateway)
+int stack_route_set(struct stack *s, const struct stack_route_info *route, bool replace)
 {
-	bool on_link = stack_addr_is_any(gateway);
-	const struct address *a = on_link ? first_address(s) : connected_address(s, gateway);
-	struct route r = {.prefix = prefix};
+	bool on_link = stack_addr_is_any(&route->gateway);
+	const struct address *a = on_link ? first_address(s) : connected_address(s, &route->gateway);
+	struct route r = {.prefix = route->prefix, .used = true};
+	struct route *old;
 
-	if (prefix > 32 || (v4(dest) & ~mask(prefix)) != 0)
+	if (r.prefix > 32 || (v4(&route->dest) & ~mask(r.prefix)) != 0)
 		return -EINVAL;
-	r.dest = stack_addr_v4(dest->byte + 12);
-	if (!a || address_find(s, gateway) || address_is_broadcast(s, gateway))
+	r.dest = stack_addr_v4(route->dest.byte + 12);
+	if (!a || address_find(s, &route->gateway) || address_is_broadcast(s, &route->gateway))
 		return -ENETUNREACH;
-	if (route_find(s, &r.dest, prefix, false) || route_find(s, &r.dest, prefix, true))
+	if (!stack_addr_is_any(&route->source))
+		a = address_find(s, &route->source);
+	if (!a)
+		return -EADDRNOTAVAIL;
+	old = route_find(s, &r.dest, r.prefix, false);
+	if ((old && !replace) || route_find(s, &r.dest, r.prefix, true))
 		return -EEXIST;
 	r.source = a->addr;
 	if (!on_link)
-		r.gateway = *gateway;
-	return route_insert(s, &r);
+		r.gateway = route->gateway;
+	if (!old)
+		return route_insert(s, &r);
+	*old = r;
+	return 0;
+}
+
+int stack_route_add(struct stack *s, const struct stack_addr *dest, uint8_t prefix,
+		    const struct stack_addr *gateway)
+{
+	struct stack_route_info route = {.dest = *dest, .gateway = *gateway, .prefix = prefix};
+
+	return stack_route_set(s, &route, false);
 }
 
 int stack_route_remove(struct stack *s, const struct stack_addr *dest, uint8_t prefix)

@@ -181,12 +181,14 @@ void stack_close(struct sock *sock, stack_time now)
 		sock_bound_free(sock);
 		break;
 	case PCB_LISTEN:
+		sock_ended(sock);
 		listener_close(CONTAINER_OF(sock, struct listener, sock));
 		break;
 	case PCB_TCB:
 		tcp_close(tcb_of(sock));
 		break;
 	case PCB_UDP:
+		sock_ended(sock);
 		udp_close(sock);
 		break;
 	case PCB_HALF:

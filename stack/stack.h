@@ -25,6 +25,7 @@
 #include <sys/uio.h>
 
 struct stack; /* one TCP/IP stack */
+struct stack_tcb_info;
 struct sock;  /* one socket of it; valid from its making to stack_close or stack_abort */
 
 typedef uint64_t stack_time; /* microseconds */
@@ -102,6 +103,12 @@ struct stack_ops {
 	bool (*datagram)(void *context, struct sock *sock, void *user,
 			 const struct stack_endpoint *from, const struct stack_endpoint *to,
 			 const void *data, size_t len);
+	/*
+	 * A socket has come to its end: a connection is closed, reset or in TIME-WAIT, another socket
+	 * was closed. It has the addresses that it had, state TCP_CLOSED and no user. Called while
+	 * stack_watch_ends is on. May be NULL.
+	 */
+	void (*ended)(void *context, const struct stack_tcb_info *last);
 };
 
 /* Filled by stack_config_default; a zeroed one is not valid. */
@@ -207,13 +214,28 @@ struct stack_route_info {
 	bool from_address; /* made by stack_address_add */
 };
 bool stack_route_get(const struct stack *s, size_t i, struct stack_route_info *out);
+/*
+ * As stack_route_add, with the source to use (all zero: chosen; -EADDRNOTAVAIL: not one of ours). `replace`: a
+ * route to the same prefix that stack_route_add made is changed.
+ */
+int stack_route_set(struct stack *s, const struct stack_route_info *route, bool replace);
+
+/* How a packet would go. */
+struct stack_way {
+	enum { STACK_WAY_UNICAST, STACK_WAY_LOCAL, STACK_WAY_BROADCAST, STACK_WAY_MULTICAST } kind;
+	struct stack_addr source;  /* that it would have */
+	struct stack_addr gateway; /* all zero: its destination is on the link, or ourselves */
+};
+/* 0 or -ENETUNREACH. */
+int stack_route_find(struct stack *s, const struct stack_addr *dest, struct stack_way *out);
 
 enum stack_neigh_state {
 	STACK_NEIGH_INCOMPLETE,
 	STACK_NEIGH_REACHABLE,
 	STACK_NEIGH_STALE,
 	STACK_NEIGH_PROBE,
-	STACK_NEIGH_FAILED
+	STACK_NEIGH_FAILED,
+	STACK_NEIGH_PERMANENT /* set by stack_neigh_set: stays, whatever the link says */
 };
 struct stack_neigh_info {
 	struct stack_addr addr;
@@ -223,6 +245,17 @@ struct stack_neigh_info {
 	uint32_t queued;    /* packets that wait */
 };
 bool stack_neigh_get(const struct stack *s, size_t i, struct stack_neigh_info *out);
+/* By its address; false: there is none. */
+bool stack_neigh_find(struct stack *s, const struct stack_addr *addr, struct stack_neigh_info *out);
+/*
+ * Makes or changes an entry; state: PERMANENT, REACHABLE or STALE. -EINVAL: another state, or an
+ * address that no neighbour can have. -EOPNOTSUPP: STACK_LINK_IP has no neighbours. -ENOBUFS:
+ * half of the cache is permanent, or memory is short.
+ */
+int stack_neigh_set(struct stack *s, stack_time now, const struct stack_addr *addr, const uint8_t mac[6],
+		    enum stack_neigh_state state);
+/* -ENOENT. What waits for it is dropped. */
+int stack_neigh_remove(struct stack *s, stack_time now, const struct stack_addr *addr);
 const char *stack_neigh_state_name(enum stack_neigh_state state);
 
 /* ---- sockets ---- */
@@ -431,6 +464,9 @@ bool stack_tcb(struct stack *s, stack_time now, uint64_t id, struct stack_tcb_in
 void stack_tcb_held(const struct sock *sock, stack_time now, struct stack_tcb_info *out);
 /* The same of a socket that stack_walk shows, from inside `visit` too: found by its addresses. */
 bool stack_tcb_of(struct stack *s, stack_time now, const struct stack_sock_info *info, struct stack_tcb_info *out);
+
+/* Whether stack_ops.ended is called. Off at first. */
+void stack_watch_ends(struct stack *s, bool on);
 
 /* Counters: a fixed list; names are stable, "tcp.retransmissions". */
 size_t stack_counter_count(void);

@@ -149,6 +149,7 @@ static void tcb_park(struct tcb *t)
 void tcb_end(struct tcb *t, int error, enum tcp_cause cause)
 {
 	tcb_set_state(t, TCP_CLOSED, cause);
+	sock_ended(&t->sock);
 	if (t->listener)
 		listener_unqueue(t);
 	if (!t->held) {

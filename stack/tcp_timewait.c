@@ -95,6 +95,7 @@ void time_wait_enter(struct tcb *t)
 
 	if (t->ack_now)
 		tcp_send_ack(t);
+	sock_ended(&t->sock);
 	if (t->listener)
 		listener_unqueue(t);
 	w = time_wait_new(s);
