@@ -61,7 +61,8 @@ int64_t netlink_bind(struct call *c)
 
 int64_t netlink_name(struct call *c, bool peer)
 {
-	struct sockaddr_nl nl = {.nl_family = AF_NETLINK, .nl_pid = peer ? 0 : c->sock->port_id};
+	struct sockaddr_nl nl = {.nl_family = AF_NETLINK, .nl_pid = peer ? 0 : c->sock->port_id,
+				 .nl_groups = peer ? 0 : c->sock->groups};
 
 	return address_copy(c, c->data.args[1], c->data.args[2], &nl, sizeof(nl));
 }

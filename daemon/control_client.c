@@ -278,10 +278,10 @@ static size_t packet_handle(struct client *c, const uint8_t *data, size_t len, u
 	while (left > 0) {
 		unsigned cost = 1;
 
-		if (*budget == 0 || !client_ready(c))
-			return (size_t)left;
 		if (packet_is_padding(data, head, left))
 			return 0;
+		if (*budget == 0 || !client_ready(c))
+			return (size_t)left;
 		bool whole = byway_message_ok(head, (size_t)left);
 		if (whole)
 			cost = request_handle(c, head);

@@ -51,6 +51,7 @@ void control_notify(struct control *k, uint8_t protocol, unsigned group,
 		reply_open(&r, c, 0, 0);
 		r.buffer = k->notice;
 		put(&r, arg);
+		r.head->nlmsg_pid = 0; /* nobody asked */
 		reply_send(&r, -1);
 	}
 }

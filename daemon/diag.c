@@ -256,8 +256,10 @@ int diag_destroy(struct request *q)
 static void put_ended(struct reply *r, const void *arg)
 {
 	const struct stack_tcb_info *last = arg;
+	uint8_t protocol = last->sock.proto == STACK_TCP ? IPPROTO_TCP : IPPROTO_UDP;
 
 	diag_put(r, last, 1 << (INET_DIAG_INFO - 1), daemon_now());
+	reply_put(r, INET_DIAG_PROTOCOL, sizeof(protocol), &protocol);
 }
 
 static bool ended_seen(const struct client *c, const void *arg)

@@ -8,6 +8,8 @@
 #include <limits.h>
 #include <linux/tcp.h>
 
+#define REORDERING_FIRST 3 /* segments; net.ipv4.tcp_reordering at first */
+
 /* tcpi_state: the host's numbers. */
 static uint8_t host_state(enum tcp_state state)
 {
@@ -86,7 +88,7 @@ static void fill_flight(const struct stack_tcb_info *t, struct tcp_info *out)
 	out->tcpi_sacked = segments(t, t->sacked);
 	out->tcpi_lost = segments(t, t->lost);
 	out->tcpi_retrans = segments(t, t->sent_again);
-	out->tcpi_reordering = 3;
+	out->tcpi_reordering = REORDERING_FIRST;
 	out->tcpi_notsent_bytes = clamp32(t->sock.send_q > flight ? t->sock.send_q - flight : 0);
 }
 
@@ -132,6 +134,7 @@ void stack_tcp_info(const struct stack_tcb_info *t, stack_time now, struct tcp_i
 	if (t->sock.state == TCP_LISTEN) { /* the accept queue's length and limit */
 		out->tcpi_unacked = clamp32(t->sock.recv_q);
 		out->tcpi_sacked = clamp32(t->sock.send_q);
+		out->tcpi_reordering = REORDERING_FIRST;
 		return;
 	}
 	out->tcpi_options = host_options(t);

@@ -182,7 +182,9 @@ static void check_answer(const struct nlmsghdr *head)
 		return;
 	FUZZ_CHECK(mnl_nlmsg_get_payload_len(head) >= sizeof(struct nlmsgerr), "a short error");
 	const struct nlmsgerr *e = mnl_nlmsg_get_payload(head);
-	FUZZ_CHECK(e->error < 0 && e->error > -4096, "error %d", e->error);
+	FUZZ_CHECK(e->error <= 0 && e->error > -4096, "error %d", e->error);
+	if (e->error == 0)
+		return; /* an acknowledgment */
 	mnl_attr_parse(head, sizeof(*e), find_text, &text);
 	FUZZ_CHECK(text, "error %d without a text", e->error);
 }

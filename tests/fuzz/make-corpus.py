@@ -393,6 +393,34 @@ def control(*packets, who=0, flags=0x8000):
     return bytes([who]) + b"".join(struct.pack(">H", len(p) | flags) + p for p in packets)
 
 
+def netlink(protocol):
+    return message(0x148, attribute(1, bytes([protocol])) + attribute(11, struct.pack("=Q", 77)))
+
+
+def route_changes():
+    """rtnetlink: groups, then addresses, routes and neighbours made, asked for and deleted."""
+    addr = struct.pack("=BBBBI", 2, 24, 0, 0, 2) + attribute(2, address("198.18.0.9"))
+    route = struct.pack("=BBBBBBBBI", 2, 24, 0, 0, 254, 4, 0, 1, 0) + attribute(1, address("192.0.2.0")) + attribute(5, address(PEER))
+    get = struct.pack("=BBBBBBBBI", 2, 32, 0, 0, 0, 0, 0, 0, 0) + attribute(1, address("192.0.2.1"))
+    neigh = struct.pack("=BBHiHBB", 2, 0, 0, 2, 0x80, 0, 0) + attribute(1, address("198.18.0.8")) + attribute(2, PEER_MAC)
+    link = struct.pack("=BBHiII", 0, 0, 0, 2, 0, 0) + attribute(4, struct.pack("=I", 1400))
+    return control(netlink(0), message(0x149, attribute(11, struct.pack("=Q", 0x55))), message(20, addr, 0x605),
+                   message(24, route, 0x605), message(26, get), message(28, neigh, 0x605), message(30, neigh),
+                   message(16, link, 5), message(24, route, 0x505), message(29, neigh, 5), message(25, route, 5),
+                   message(21, addr, 5), message(25, route, 5), message(18, b"\0\0\0\0", 0x301))
+
+
+def diag_filters(request):
+    """sock_diag: ends are told, filters good and bad, killed by addresses alone."""
+    port = struct.pack("=BBHBBH", 11, 8, 12, 0, 0, 7777)
+    host = struct.pack("=BBHBBHi", 7, 16, 20, 2, 24, 0, -1) + address(US)
+    loop = struct.pack("=BBH", 1, 4, 0)
+    bound = request[:8] + struct.pack(">HH", 7777, 0) + bytes(36) + b"\xff" * 8
+    return control(message(0x101, attribute(2, byway_address(US, 7777))), netlink(4), message(0x149, attribute(11, b"\1" + bytes(7))),
+                   *(message(20, request + attribute(1, f), 0x301) for f in (port, host + port, loop, port[:4])),
+                   message(20, b"\1\0" + bytes(22), 0x301), message(20, bound), message(21, bound, 5))
+
+
 def control_seeds():
     connect, listen, datagram, tcb, stats, status = 0x100, 0x101, 0x102, 0x104, 0x106, 0x108
     diag, destroy = 20, 21
@@ -416,6 +444,8 @@ def control_seeds():
                                    message(connect, attribute(1, b"\6\6") + remote), message(connect, attribute(200, b"x") + protocol),
                                    message(listen, local + attribute(8, bytes(8))), message(listen, local + b"\2\0"),
                                    message(listen, struct.pack("=HH", 2, 2)), message(listen, struct.pack("=HH", 200, 2)))
+    yield "route-changes", route_changes()
+    yield "diag-filter", diag_filters(request)
     nested = b""
     for _ in range(100):
         nested = attribute(0x8000 | 9, nested)
