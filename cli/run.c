@@ -44,7 +44,7 @@ static void run_program(struct start *s)
 	close(s->ready[0]);
 	close(s->go[1]);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	int fd = filter_load();
+	int fd = filter_load(proc_wanted(s->argv[0]));
 	if (write(s->ready[1], &fd, sizeof(fd)) != sizeof(fd) || fd < 0 || read(s->go[0], &ack, 1) != 1)
 		_exit(EXIT_CANNOT_RUN);
 	close(fd);

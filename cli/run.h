@@ -116,7 +116,7 @@ static inline int call_int(const struct call *c, unsigned i)
 
 /* ---- run_filter.c ---- */
 /* In the process that will be the program: loads the filter. The notification descriptor or -errno. */
-int filter_load(void);
+int filter_load(bool proc); /* proc: opening of files, too (run_proc.c) */
 
 /* ---- run_notify.c ---- */
 /* Serves until the last process with the filter is gone. `child` and `parent`: as run.c has them. */
@@ -203,6 +203,10 @@ run_handler on_getsockopt, on_setsockopt, on_ioctl;                             
 
 /* run_interface.c: SIOCGIF* */
 int64_t interface_ioctl(struct call *c, unsigned request);
+
+/* run_proc.c */
+bool proc_wanted(const char *program); /* it reads sums in /proc/net */
+run_handler on_openat;
 
 /* run_netlink.c */
 int64_t netlink_socket(struct call *c, int type, int protocol);

@@ -48,9 +48,12 @@ static int add_sockets(scmp_filter_ctx f)
 	return error;
 }
 
-static int add_rules(scmp_filter_ctx f)
+static int add_rules(scmp_filter_ctx f, bool proc)
 {
 	int error = add_sockets(f);
+
+	if (proc && !error)
+		error = seccomp_rule_add(f, SCMP_ACT_NOTIFY, SCMP_SYS(openat), 0);
 
 	for (size_t i = 0; i < COUNT_OF(calls) && !error; i++)
 		error = seccomp_rule_add(f, SCMP_ACT_NOTIFY, calls[i], 0);
@@ -65,7 +68,7 @@ static int add_rules(scmp_filter_ctx f)
 	return error;
 }
 
-int filter_load(void)
+int filter_load(bool proc)
 {
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
 
@@ -74,7 +77,7 @@ int filter_load(void)
 	/* Programs of another architecture on this machine would reach the host's sockets: they do not run. */
 	seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	int error = add_rules(f);
+	int error = add_rules(f, proc);
 	if (!error)
 		error = seccomp_load(f);
 	int fd = error ? error : seccomp_notify_fd(f);

@@ -57,6 +57,7 @@ static const struct {
 	{SYS_getsockopt, true, on_getsockopt},
 	{SYS_setsockopt, true, on_setsockopt},
 	{SYS_ioctl, true, on_ioctl},
+	{SYS_openat, false, on_openat},
 	{SYS_sendto, true, on_sendto},
 	{SYS_sendmsg, true, on_sendmsg},
 	{SYS_sendmmsg, true, on_sendmmsg},

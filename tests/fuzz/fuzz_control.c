@@ -155,6 +155,8 @@ static void finish(struct fake *f)
 	endpoints_close_all(d, true);
 	FUZZ_CHECK(!d->endpoints && d->endpoint_count == 0 && d->connections == 0, "endpoints are left");
 	FUZZ_CHECK(!d->accounts, "an account is left");
+	index_free(d);
+	source_free(d);
 	stack_shutdown_all(d->stack, daemon_now(), true);
 	const char *wrong = stack_check(d->stack);
 	FUZZ_CHECK(!wrong, "%s", wrong);

@@ -90,6 +90,16 @@ u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("0.0.0.0", 7778));
 	[ -z "$(bss -Ma)" ]
 }
 
+@test "ss -s sums the stack's sockets up" {
+	start_with_connection
+	run byway run ss -s
+	[ "$status" -eq 0 ]
+	contains "$output" "Total: 3"
+	contains "$output" "TCP:   2 (estab 1, closed 0, orphaned 0, timewait 0)"
+	echo "$output" | grep -qE '^UDP[[:space:]]+1 +1 +0'
+	echo "$output" | grep -qE '^TCP[[:space:]]+2 +2 +0'
+}
+
 @test "ss -K ends what its filter says and nothing else" {
 	start_with_connection
 	background nc "$STACK" 7 <"$T/hold"
