@@ -1,6 +1,6 @@
 /*
- * ioctl(2) about interfaces (netdevice(7)) of programs under byway run: the stack's one link with
- * its addresses, as the daemon tells them by rtnetlink. Further addresses are named "LINK:1" and
+ * ioctl(2) about interfaces (netdevice(7)) of programs under byway run: the stack's link to the
+ * outside with its addresses, as the daemon tells them by rtnetlink; it cannot be changed this way. Further addresses are named "LINK:1" and
  * so on, as the host's aliases are.
  */
 #include "cli/run.h"
@@ -57,12 +57,15 @@ static int take_message(const struct nlmsghdr *m, void *arg)
 	const struct ifaddrmsg *address = mnl_nlmsg_get_payload(m);
 
 	if (m->nlmsg_type == RTM_NEWLINK && m->nlmsg_len >= NLMSG_LENGTH(sizeof(*link))) {
+		if (link->ifi_flags & IFF_LOOPBACK)
+			return MNL_CB_OK;
 		i->index = link->ifi_index;
 		i->flags = (short)link->ifi_flags;
 		i->type = link->ifi_type;
 		return mnl_attr_parse(m, sizeof(*link), take_link_attr, i);
 	}
-	if (m->nlmsg_type != RTM_NEWADDR || m->nlmsg_len < NLMSG_LENGTH(sizeof(*address)) || i->addresses == ADDRESSES)
+	if (m->nlmsg_type != RTM_NEWADDR || m->nlmsg_len < NLMSG_LENGTH(sizeof(*address)) || i->addresses == ADDRESSES ||
+	    address->ifa_scope == RT_SCOPE_HOST)
 		return MNL_CB_OK;
 	i->address[i->addresses].prefix = address->ifa_prefixlen;
 	mnl_attr_parse(m, sizeof(*address), take_address_attr, i);
