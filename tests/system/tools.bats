@@ -75,7 +75,12 @@ u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("0.0.0.0", 7778));
 	wait_for 5 eval "bss -tno state syn-sent | grep -qE 'timer:\\(on,.*,[1-9]\\)'"
 }
 
-@test "ss filters by state, port and address, in the daemon" {
+@test "L1 filters run in the daemon, and those that cannot be run are refused" {
+	start_with_connection
+	[ "$(byway run python3 "$HERE/ask_filter.py")" = "2 0 -22 -22 2" ]
+}
+
+@test "ss filters by state, port and address" {
 	start_with_connection
 	[ "$(lines bss -tn state established '( sport = :7 )')" -eq 1 ]
 	[ "$(lines bss -tn state established "( dport = :$PORT and not sport = :80 )")" -eq 1 ]
