@@ -94,6 +94,8 @@ void index_bury(struct endpoint *e, int error)
 {
 	struct owner_index *x = e->daemon->index;
 
+	if (e->inode == 0)
+		return; /* a forward's: nobody can ask by it, and there may be no index */
 	x->epitaph[x->next++ & (EPITAPHS - 1)] =
 		(struct epitaph){.inode = e->inode, .uid = e->owner.uid, .error = error};
 }
