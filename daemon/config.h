@@ -34,6 +34,7 @@ const char *config_route(struct config *c, const struct config_key *key, const c
 const char *config_congestion_control(struct config *c, const struct config_key *key, const char *text, bool first);
 const char *config_ecn(struct config *c, const struct config_key *key, const char *text, bool first);
 const char *config_mtu_probing(struct config *c, const struct config_key *key, const char *text, bool first);
+const char *config_fastopen(struct config *c, const struct config_key *key, const char *text, bool first);
 const char *config_probe(struct config *c, const struct config_key *key, const char *text, bool first);
 const char *config_ports(struct config *c, const struct config_key *key, const char *text, bool first);
 

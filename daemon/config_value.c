@@ -376,6 +376,20 @@ const char *config_mtu_probing(struct config *c, const struct config_key *key, c
 	return NULL;
 }
 
+const char *config_fastopen(struct config *c, const struct config_key *key, const char *text, bool first)
+{
+	static const char *const name[] = {"off", "server"};
+	static const unsigned uses[] = {0, STACK_FASTOPEN_SERVER | STACK_FASTOPEN_ALL_LISTENERS};
+	int chosen = choose(text, name, COUNT_OF(name));
+
+	(void)key;
+	(void)first;
+	if (chosen < 0)
+		return "is not a use of TCP Fast Open";
+	c->stack.fastopen = uses[chosen];
+	return NULL;
+}
+
 const char *config_ports(struct config *c, const struct config_key *key, const char *text, bool first)
 {
 	uint64_t low, high;

@@ -114,6 +114,7 @@ static const struct field fields[] = {
 	FIELD(RCV_RTT, rcv_rtt, 0),
 	FIELD(MTU_HIGH, mtu_high, 0),
 	FIELD(MTU_PROBE, mtu_probe, 0),
+	FIELD(SYN_DATA, syn_data, FULL),
 };
 
 static uint64_t field_value(const struct field *f, const struct stack_tcb_info *t)

@@ -54,6 +54,8 @@ void stack_config_default(struct stack_config *c)
 		.sack = true,
 		.ecn = STACK_ECN_ACCEPT,
 		.mtu_probing = STACK_MTU_PROBE_BLACK_HOLE,
+		.fastopen = STACK_FASTOPEN_CLIENT,
+		.fastopen_pause = SECONDS(60),
 		.icmp_rate = 1000,
 		.icmp_burst = 200,
 		.rst_rate = 1000,
@@ -72,7 +74,7 @@ static bool config_valid(const struct stack_config *c)
 	return c->mtu >= 68 && c->port_first > 0 && c->port_first <= c->port_last &&
 	       c->send_buffer >= 2048 && c->recv_buffer >= 2048 && c->recv_buffer <= 1u << 30 && c->recv_buffer_max <= 1u << 30 &&
 	       c->rto_min > 0 && c->rto_min <= c->rto_max && c->ttl > 0 && c->neighbours_max > 0 &&
-	       c->half_open_max > 0 && cc_find(c->congestion_control) && c->sockets_max > 0;
+	       c->half_open_max > 0 && c->fastopen_keys.count <= 2 && cc_find(c->congestion_control) && c->sockets_max > 0;
 }
 
 /* Separate keys for separate uses, from one seed. */
@@ -80,7 +82,7 @@ static void derive_keys(struct stack *s, uint8_t table_key[16])
 {
 	struct { uint8_t *key; uint64_t number; } const keys[] = {
 		{s->key_random, 1}, {s->key_isn, 2}, {s->key_port, 3}, {s->key_ip_id, 4},
-		{s->reasm_key, 5}, {table_key, 6},
+		{s->reasm_key, 5}, {table_key, 6}, {s->key_fastopen, 7},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
@@ -374,6 +376,7 @@ void stack_free(struct stack *s)
 		for (unsigned i = 0; i < c.count; i++)
 			pcb_release(s, c.pcb[i]);
 	half_open_pool_free(s);
+	stack_fastopen_forget(s);
 	loopback_free(s);
 	table_done(&s->table);
 	free(s);

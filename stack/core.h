@@ -37,6 +37,8 @@ struct sock_options {
 	uint32_t recv_lowat;              /* bytes, at least 1 */
 	int32_t linger2_ms;               /* of FIN-WAIT-2; 0: the stack's, -1: none at all */
 	uint32_t linger_s;                /* valid while `linger` */
+	uint32_t fastopen_limit;          /* of a listener: connections opened early at a time; 0: what the stack says */
+	struct stack_fastopen_keys fastopen_keys; /* count 0: the stack's */
 	uint16_t maxseg;                  /* bytes; 0: the link's */
 	uint8_t keepalive_probes;
 	uint8_t syn_retries;              /* 0: the stack's */
@@ -46,6 +48,7 @@ struct sock_options {
 	uint8_t mtu_discover;             /* IP_PMTUDISC_* */
 	uint8_t priority;                 /* remembered only: the link has one queue */
 	bool nodelay, cork, keepalive, inq, reuse_addr, reuse_port, linger, broadcast, recv_tos, freebind;
+	bool fastopen_connect, fastopen_no_cookie;
 	bool oob_inline;                  /* remembered only: urgent data is always read in line (RFC 6093 6) */
 };
 
@@ -107,6 +110,7 @@ struct reasm_slot {
 	size_t bytes;              /* memory that they use */
 };
 struct time_wait;
+struct fastopen_peer;
 struct tcb;
 struct half_open;
 struct half_slab;
@@ -124,7 +128,7 @@ struct stack {
 	uint64_t next_id;
 	uint32_t sockets;  /* sockets and full connections */
 	uint64_t random_n; /* of random_u64 */
-	uint8_t key_random[16], key_isn[16], key_port[16], key_ip_id[16];
+	uint8_t key_random[16], key_isn[16], key_port[16], key_ip_id[16], key_fastopen[16];
 
 	struct sock *events, **events_tail;
 	struct stack_event notice; /* STACK_EVENT_CONFLICT waiting to be fetched */
@@ -159,6 +163,9 @@ struct stack {
 	uint32_t half_pool_size;      /* entries in all slabs */
 	uint8_t cookie_scale;         /* window scale of SYN cookies, which have no room for it: never changed */
 	stack_time cookie_sent; /* the last SYN cookie; 0: never */
+	uint32_t fastopen_pending; /* opened early, the handshake not complete */
+	struct fastopen_peer *fastopen_peers; /* fastopen_cache.c; NULL: not used yet */
+	uint64_t fastopen_uses;
 	struct limit rst_limit;
 	uint32_t port_counter;
 	const char *wrong; /* a defect of ours that was noticed; stack_check reports it */

@@ -101,6 +101,12 @@
 	X(tcp_cookies_good, "tcp.cookies_good", "connections made by a SYN cookie") \
 	X(tcp_cookies_bad, "tcp.cookies_bad", "ACKs with a SYN cookie that is forged or too old") \
 	X(tcp_accept_full, "tcp.accept_queue_full", "handshakes held up by a full accept queue") \
+	X(tcp_fastopen_active, "tcp.fastopen_active", "connections of ours whose data in the SYN was taken (RFC 7413)") \
+	X(tcp_fastopen_active_fails, "tcp.fastopen_active_fails", "connections of ours where Fast Open did not work") \
+	X(tcp_fastopen_passive, "tcp.fastopen_passive", "connections made by a SYN with a good Fast Open cookie") \
+	X(tcp_fastopen_cookies_sent, "tcp.fastopen_cookies_sent", "Fast Open cookies given to clients") \
+	X(tcp_fastopen_cookies_bad, "tcp.fastopen_cookies_bad", "SYNs with a Fast Open cookie that is forged or too old") \
+	X(tcp_fastopen_full, "tcp.fastopen_full", "SYNs with a good cookie that met the limit: an ordinary handshake") \
 	X(tcp_time_wait, "tcp.time_wait", "connections that entered TIME-WAIT") \
 	X(tcp_time_wait_reused, "tcp.time_wait_reused", "TIME-WAIT reused by a new SYN (RFC 6191)") \
 	X(tcp_time_wait_full, "tcp.time_wait_full", "TIME-WAIT cut short by a full table") \

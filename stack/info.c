@@ -277,6 +277,8 @@ static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_in
 	tcb_times(t, now, out);
 	out->fin_received = t->fin_received;
 	out->user_closed = t->user_closed;
+	out->syn_data = t->syn_data;
+	out->fastopen_failure = t->fastopen_failure;
 	out->error = t->sock.error ? t->sock.error : t->soft_error;
 	tcb_history(t, now, out);
 }

@@ -72,6 +72,7 @@ const char *mem_class_name(enum mem_class class)
 		[MEM_OOO] = "out-of-order",   [MEM_HALF] = "half-open",      [MEM_TIME_WAIT] = "time-wait",
 		[MEM_FRAGMENT] = "fragments", [MEM_NEIGHBOUR] = "neighbours", [MEM_LOOPBACK] = "loopback",
 		[MEM_TABLE] = "table",
+		[MEM_FASTOPEN] = "fastopen",
 	};
 	static_assert(ARRAY_SIZE(names) == MEM_CLASS_COUNT, "a class without a name");
 

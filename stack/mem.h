@@ -20,6 +20,7 @@ enum mem_class {
 	MEM_NEIGHBOUR, /* ARP cache and packets that wait there */
 	MEM_LOOPBACK,  /* packets to ourselves on their way */
 	MEM_TABLE,     /* demultiplexing table */
+	MEM_FASTOPEN,  /* what servers gave us for TCP Fast Open */
 	MEM_CLASS_COUNT
 };
 

@@ -142,7 +142,7 @@ int stack_connect(struct sock **sock, stack_time now, const struct stack_endpoin
 	case PCB_UDP:
 		return udp_connect(old, remote);
 	case PCB_BOUND:
-		return tcp_connect(sock, &local, remote);
+		return tcp_connect(sock, &local, remote, NULL);
 	case PCB_TCB:
 	case PCB_LISTEN:
 	case PCB_HALF:

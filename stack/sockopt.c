@@ -31,6 +31,7 @@
 #define BUFFER_LIMIT 212992u     /* the least that an owner may ask for, whatever the configuration */
 #define MSS_MOST 32767
 #define QUICK_ACKS 16            /* segments that TCP_QUICKACK lasts for */
+#define FASTOPEN_MOST 4096       /* connections opened early at a time, the host's figure */
 
 /* ---- where the values are ---- */
 
@@ -388,6 +389,59 @@ static int set_congestion(struct sock *sock, const void *value, size_t len)
 	return sock->pcb.kind == PCB_TCB ? tcp_cc_change(tcb_of(sock), ops->name) : 0;
 }
 
+/* How many connections may be open before their handshake is complete (RFC 7413 5.1). */
+static int set_fastopen(struct sock *sock, const void *value, size_t len)
+{
+	int n, error = take_int(value, len, &n);
+
+	if (error)
+		return error;
+	if (n < 0 || !before_connection(sock))
+		return -EINVAL;
+	sock->options->fastopen_limit = min_u32((uint32_t)n, FASTOPEN_MOST);
+	return 0;
+}
+
+/* One key, or two, the second for cookies made before. */
+static int set_fastopen_key(struct sock *sock, const void *value, size_t len)
+{
+	struct stack_fastopen_keys *keys = &sock->options->fastopen_keys;
+
+	if (len != sizeof(keys->key[0]) && len != sizeof(keys->key))
+		return -EINVAL;
+	memcpy(keys->key, value, len);
+	keys->count = (uint8_t)(len / sizeof(keys->key[0]));
+	return 0;
+}
+
+static int set_fastopen_connect(struct sock *sock, const void *value, size_t len)
+{
+	int n, error = take_int(value, len, &n);
+
+	if (error)
+		return error;
+	if (n < 0 || n > 1)
+		return -EINVAL;
+	if (!(sock->stack->cfg.fastopen & STACK_FASTOPEN_CLIENT))
+		return -EOPNOTSUPP;
+	if (sock->pcb.kind != PCB_BOUND)
+		return -EINVAL;
+	sock->options->fastopen_connect = n;
+	return 0;
+}
+
+static int set_fastopen_no_cookie(struct sock *sock, const void *value, size_t len)
+{
+	int n, error = take_int(value, len, &n);
+
+	if (error)
+		return error;
+	if (n < 0 || n > 1 || !before_connection(sock))
+		return -EINVAL;
+	sock->options->fastopen_no_cookie = n;
+	return 0;
+}
+
 /* Its ECN bits are the transport's. */
 static int set_tos(struct sock *sock, int n)
 {
@@ -599,6 +653,14 @@ static int get_timestamp(struct sock *sock, void *value, size_t *len)
 	return give_int(value, len, (int)ts_now(sock->stack, offset));
 }
 
+/* Keys that were set; those made from the seed are nobody's business. */
+static int get_fastopen_key(struct sock *sock, void *value, size_t *len)
+{
+	const struct stack_fastopen_keys *keys = fastopen_keys(sock);
+
+	return give(value, len, keys->key, keys->count * sizeof(keys->key[0]));
+}
+
 /* A value that fits in a byte may be asked for as one (ip(7)). */
 static int give_small(void *value, size_t *len, int n)
 {
@@ -684,6 +746,10 @@ static const struct option options[] = {
 	{IPPROTO_TCP, TCP_INFO, .get = get_info},
 	{IPPROTO_TCP, TCP_CC_INFO, .get = get_cc_info},
 	{IPPROTO_TCP, TCP_TIMESTAMP, .get = get_timestamp},
+	{IPPROTO_TCP, TCP_FASTOPEN, NUMBER(fastopen_limit, 0, INT_MAX), .set = set_fastopen},
+	{IPPROTO_TCP, TCP_FASTOPEN_KEY, .set = set_fastopen_key, .get = get_fastopen_key},
+	{IPPROTO_TCP, TCP_FASTOPEN_CONNECT, NUMBER(fastopen_connect, 0, 1), .set = set_fastopen_connect},
+	{IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, NUMBER(fastopen_no_cookie, 0, 1), .set = set_fastopen_no_cookie},
 
 	{IPPROTO_IP, IP_TOS, NUMBER(tos, 0, UINT8_MAX), .set_small = set_tos},
 	{IPPROTO_IP, IP_TTL, .set_small = set_ttl, .get = get_ttl},

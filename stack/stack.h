@@ -73,6 +73,19 @@ enum stack_mtu_probing {
 	STACK_MTU_PROBE_ALWAYS      /* every connection begins small and works its way up */
 };
 
+/* Uses of TCP Fast Open (RFC 7413); the numbers are those of the host's sysctl. */
+#define STACK_FASTOPEN_CLIENT 1u            /* stack_connect_data may be used */
+#define STACK_FASTOPEN_SERVER 2u            /* listeners with a limit may take data in a SYN */
+#define STACK_FASTOPEN_CLIENT_NO_COOKIE 4u  /* sends data without having a cookie */
+#define STACK_FASTOPEN_SERVER_NO_COOKIE 0x200u /* takes data without a cookie */
+#define STACK_FASTOPEN_ALL_LISTENERS 0x400u /* listeners get their backlog for a limit */
+
+/* Keys that a server makes cookies with: the first one. The second checks those made before. */
+struct stack_fastopen_keys {
+	uint8_t key[2][16];
+	uint8_t count; /* 0: none, others are used */
+};
+
 #define STACK_IOV_MAX 12
 #define STACK_TCP_PAYLOAD_MAX 65160u /* most payload in one TCP segment inside the stack */
 
@@ -151,6 +164,9 @@ struct stack_config {
 	enum stack_mtu_probing mtu_probing;
 	char congestion_control[16]; /* "cubic", "newreno", "bbr" */
 	bool pacing; /* of algorithms that do not ask for it too */
+	unsigned fastopen;         /* STACK_FASTOPEN_* */
+	struct stack_fastopen_keys fastopen_keys; /* count 0: made from the seed, and changed twice a day */
+	stack_time fastopen_pause; /* no Fast Open to a server where it failed; doubles with each failure. 0: never */
 
 	/* rate limits: events in a second, and burst */
 	uint32_t icmp_rate, icmp_burst;
@@ -298,6 +314,26 @@ struct sock *stack_accept(struct sock *listener);
 int stack_connect(struct sock **sock, stack_time now, const struct stack_endpoint *remote);
 
 /*
+ * TCP Fast Open (RFC 7413), client: as stack_connect, and the SYN carries what it can of `data`.
+ * Returns the bytes taken, in order from the first; 0 when no cookie is known yet, and the SYN
+ * asks for one. What was not taken may be sent with stack_send at once. -EOPNOTSUPP: switched off.
+ * With TCP_FASTOPEN_NO_COOKIE a cookie is neither needed nor asked for.
+ */
+ptrdiff_t stack_connect_data(struct sock **sock, stack_time now, const struct stack_endpoint *remote,
+			     const void *data, size_t len);
+/* Would a SYN to there carry data? */
+bool stack_fastopen_known(const struct sock *sock, const struct stack_endpoint *remote);
+/* Forgets all cookies that servers gave us, and what failed. */
+void stack_fastopen_forget(struct stack *s);
+/* Why Fast Open did not work in a connection of ours; the numbers are those of the host's tcp_info. */
+enum stack_fastopen_failure {
+	STACK_FASTOPEN_NO_FAILURE,
+	STACK_FASTOPEN_NO_COOKIE,      /* there was none */
+	STACK_FASTOPEN_DATA_NOT_ACKED, /* the SYN-ACK did not take all of it */
+	STACK_FASTOPEN_SYN_AGAIN       /* the SYN had to go again, without data */
+};
+
+/*
  * TCP send: the stack lends free space of its send queue, at most `want` bytes; the caller
  * fills it from the start and commits what it filled (0 is fine). One loan at a time, and it
  * must be committed before any other call on the stack. Returns the bytes lent.
@@ -306,6 +342,9 @@ size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsig
 void stack_send_commit(struct sock *sock, stack_time now, size_t len);
 /* Copies; returns the bytes taken, -EPIPE after shutdown, -ENOTCONN, or the socket's error. */
 ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t len);
+
+/* What is queued so far ends a record (MSG_EOR): no segment carries bytes from both sides of that. */
+void stack_send_record_end(struct sock *sock);
 
 /* TCP receive: what is stored in order, up to `*iov_count` pieces; returns their bytes. */
 size_t stack_recv_peek(struct sock *sock, struct iovec *iov, unsigned *iov_count);
@@ -444,6 +483,8 @@ struct stack_tcb_info {
 	/* options */
 	bool opt_timestamps, opt_window_scaling, opt_sack, opt_ecn, nodelay, keepalive;
 	bool fin_sent, fin_received, user_closed;
+	bool syn_data;            /* data in a SYN was taken (RFC 7413), ours or the peer's */
+	uint8_t fastopen_failure; /* enum stack_fastopen_failure */
 	int error;
 	struct stack_change history[STACK_HISTORY]; /* oldest first */
 	unsigned history_count;
@@ -460,7 +501,7 @@ struct tcp_info;
 /* The host's struct tcp_info (linux/tcp.h) of it, as getsockopt(TCP_INFO) has it. */
 void stack_tcp_info(const struct stack_tcb_info *t, stack_time now, struct tcp_info *out);
 bool stack_tcb(struct stack *s, stack_time now, uint64_t id, struct stack_tcb_info *out);
-/* The same of a socket that is held, at once. */
+/* The same of a socket that is held, at once, and even when its connection has ended. */
 void stack_tcb_held(const struct sock *sock, stack_time now, struct stack_tcb_info *out);
 /* The same of a socket that stack_walk shows, from inside `visit` too: found by its addresses. */
 bool stack_tcb_of(struct stack *s, stack_time now, const struct stack_sock_info *info, struct stack_tcb_info *out);

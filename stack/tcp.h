@@ -122,6 +122,7 @@ struct tcb {
 	seq32 rcv_adv; /* right edge of the window as advertised; never moves left */
 
 	struct byteq sndq, rcvq;
+	struct records *records; /* tcp_record.c; NULL: there are none */
 	struct ooo *ooo; /* NULL: nothing */
 	uint32_t send_limit, recv_limit; /* bytes */
 
@@ -216,6 +217,13 @@ struct tcb {
 	bool cwnd_limited : 1; /* the window was full when max_flight was noted */
 	bool send_fixed : 1, recv_fixed : 1; /* send_limit, recv_limit do not grow */
 	bool mtu_carried : 1; /* a full segment of this size has been acknowledged */
+	bool fastopen : 1;    /* our open uses Fast Open (RFC 7413): our first SYN does */
+	bool fastopen_no_cookie : 1; /* and does not ask for a cookie */
+	bool fastopen_pending : 1; /* opened early: in SYN-RECEIVED, and data may be sent */
+	bool fastopen_offer : 1;   /* our SYN-ACK brings a new cookie, */
+	bool fastopen_experimental : 1; /* in the older form */
+	bool syn_data : 1;    /* data in a SYN was taken */
+	uint8_t fastopen_failure : 2; /* enum stack_fastopen_failure */
 
 	/* counters */
 	uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
@@ -235,6 +243,9 @@ struct listener {
 	uint32_t accept_length, accept_limit; /* connections */
 	uint32_t half_open;
 	uint64_t refused; /* handshakes held up by a full queue */
+	/* Fast Open (RFC 7413 5.1) */
+	uint32_t fastopen_pending, fastopen_held; /* connections opened early, and slots taken by a RST, */
+	stack_time fastopen_held_until;           /* all until then */
 };
 
 struct half_open {
@@ -253,6 +264,7 @@ struct half_open {
 	bool cookie : 1;        /* not in the table: a SYN cookie answers */
 	bool deferred : 1;      /* complete, but TCP_DEFER_ACCEPT waits for data */
 	bool blocked : 1;       /* complete, but the accept queue was full */
+	bool fastopen_offer : 1, fastopen_experimental : 1; /* the SYN-ACK brings a Fast Open cookie; its form */
 };
 
 /* Room for half-open connections; there is one more for each time that the limit was raised. */
@@ -530,6 +542,8 @@ bool tcp_mtu_excused(const struct tcb *t);
 void tcp_segment_arrives(struct tcb *t, const struct ip_info *ip, struct tcp_segment *seg);
 /* Our SYN was acknowledged, or the handshake was completed by a listener. */
 void tcb_established(struct tcb *t, enum tcp_cause cause);
+/* Data may be sent from ISS + 1 on. */
+void tcb_start_sending(struct tcb *t);
 
 /* ---- tcp_listen.c ---- */
 struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t backlog);
@@ -551,6 +565,56 @@ void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp
 seq32 tcp_isn(struct stack *s, const struct pcb *p);
 /* Of our timestamps (RFC 7323 5.4: they tell nobody our uptime). */
 uint32_t tcp_ts_offset(const struct stack *s, const struct pcb *p);
+
+/* The handshake is complete, or data came before it: a full control block, in the accept queue; its place in the
+ * table is the caller's. NULL: no room. */
+struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h, struct listener *l,
+			       const struct tcp_segment *seg);
+
+/* ---- tcp_fastopen.c (RFC 7413) ---- */
+/* A SYN that a listener has room for. True: it has opened a connection; false: an ordinary handshake, as h says. */
+bool fastopen_syn(struct listener *l, const struct ip_info *ip, const struct tcp_segment *seg, struct half_open *h);
+/* A cookie for the peer. */
+void fastopen_offer(struct stack *s, const struct pcb *p, bool experimental, struct tcp_options *o);
+struct fastopen_request {
+	const void *data;
+	size_t len;
+	size_t taken; /* out: bytes that go in the SYN */
+};
+/* The socket's, or the stack's; count 0: made from the seed. */
+const struct stack_fastopen_keys *fastopen_keys(const struct sock *sock);
+/* Before our SYN. */
+void fastopen_open(struct tcb *t, struct fastopen_request *r);
+void fastopen_syn_option(struct tcb *t, struct tcp_options *o);
+/* Our SYN was acknowledged, and SND.UNA is behind it: takes the ACK of its data. */
+void fastopen_syn_acked(struct tcb *t, const struct tcp_segment *seg);
+/* The same when both have opened at once: data of our SYN is in flight. */
+void fastopen_both_opened(struct tcb *t);
+void fastopen_state_change(struct tcb *t, enum tcp_state from, enum tcp_state to, enum tcp_cause cause);
+
+/* ---- tcp_record.c; the first two only of a tcb that has records ---- */
+/* How much of `len` bytes from `seq` belongs to one record. */
+uint32_t records_limit(const struct tcb *t, seq32 seq, uint32_t len);
+/* SND.UNA has moved. */
+void records_acked(struct tcb *t);
+void records_clear(struct tcb *t);
+
+/* ---- fastopen_cache.c ---- */
+struct fastopen_memory {
+	bool paused;        /* it failed not long ago */
+	bool experimental;  /* the form of the option */
+	uint16_t mss;       /* the peer's; 0: not known */
+	uint8_t cookie_len; /* bytes; 0: none */
+	uint8_t cookie[TCP_FASTOPEN_MAX];
+};
+void fastopen_recall(struct stack *s, const struct pcb *p, struct fastopen_memory *m);
+/* From a SYN-ACK: the MSS, and the cookie if it brings one. */
+void fastopen_learn(struct stack *s, const struct pcb *p, uint16_t mss, const struct tcp_options *o);
+/* It brings none, though asked. */
+void fastopen_ignored(struct stack *s, const struct pcb *p);
+/* RFC 7413 4.1.3.1: a negative response, or none. */
+void fastopen_failed(struct stack *s, const struct pcb *p);
+void fastopen_worked(struct stack *s, const struct pcb *p);
 
 /* ---- tcp_cookie.c ---- */
 /* Our initial sequence number for a handshake that is not kept. */
@@ -580,7 +644,9 @@ void time_wait_timer(struct stack *s);
 void time_wait_free(struct stack *s, struct time_wait *w);
 
 /* ---- tcp_user.c: the calls of RFC 9293 3.10.1 to 3.10.5 ---- */
-int tcp_connect(struct sock **sock, const struct stack_endpoint *local, const struct stack_endpoint *remote);
+/* `fastopen`: NULL, or the SYN may carry data. */
+int tcp_connect(struct sock **sock, const struct stack_endpoint *local, const struct stack_endpoint *remote,
+		struct fastopen_request *fastopen);
 void tcp_shutdown(struct tcb *t, enum tcp_cause cause);
 void tcp_close(struct tcb *t);
 void tcp_abort(struct tcb *t, enum tcp_cause cause, int error);

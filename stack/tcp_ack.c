@@ -111,6 +111,8 @@ static uint32_t advance(struct tcb *t, const struct tcp_segment *seg)
 	byteq_consume(&t->sndq, &s->mem, MEM_SEND, data);
 	t->snd_una = seg->ack;
 	t->snd_rtx = seq_max(t->snd_rtx, t->snd_una);
+	if (t->records)
+		records_acked(t);
 	t->bytes_acked += data;
 	t->retries = 0;
 	t->stalled = false;

@@ -6,18 +6,34 @@
 
 #include <errno.h>
 
+/* Our SYN was too big for the data in it (RFC 7413 4.1.3.1): it goes again without. */
+static void syn_too_big(struct tcb *t, uint16_t mtu)
+{
+	uint16_t before = t->mtu;
+
+	tcp_mtu_too_big(t, mtu);
+	if (t->mtu == before)
+		return;
+	t->snd_rtx = t->snd_nxt;
+	t->fastopen_failure = STACK_FASTOPEN_SYN_AGAIN;
+	tcp_send_syn(t);
+}
+
 static void tcb_error(struct tcb *t, seq32 seq, const struct net_error *e)
 {
 	struct stack *s = tcb_stack(t);
 	enum tcp_state state = tcb_state(t);
+	seq32 first = t->fastopen_pending ? t->iss : t->snd_una;
 
-	if (!seq_in(seq, t->snd_una, tcb_flight(t))) {
+	if (!seq_in(seq, first, t->snd_nxt.v - first.v)) {
 		COUNT(s, icmp_in_ignored);
 		return;
 	}
 	if (e->error == EMSGSIZE) {
 		if (t->syn_acked)
 			tcp_mtu_too_big(t, e->mtu);
+		else if (state == TCP_SYN_SENT && tcb_flight(t) > 1)
+			syn_too_big(t, e->mtu);
 		return;
 	}
 	if (state == TCP_SYN_SENT || state == TCP_SYN_RECEIVED) {

@@ -43,7 +43,7 @@ static enum verdict syn_sent_check(struct tcb *t, const struct tcp_segment *seg)
 		}
 		return DROPPED;
 	}
-	return (seg->flags & TCP_SYN) && !(seg->flags & TCP_FIN) ? GO_ON : DROPPED;
+	return (seg->flags & TCP_SYN) && (acceptable || !(seg->flags & TCP_FIN)) ? GO_ON : DROPPED;
 }
 
 /* Options and the start of the receive sequence space, from the peer's SYN. */
@@ -85,28 +85,36 @@ static void syn_sent_segment(struct tcb *t, const struct ip_info *ip, struct tcp
 		tcp_send_syn(t);
 		return;
 	}
-	t->snd_una = seg->ack;
 	tcb_established(t, CAUSE_SYN_ACK_RECEIVED);
+	fastopen_syn_acked(t, seg);
 	t->ack_now = true;
 	tcb_dirty(t);
-	if (seg->len == 0)
+	if (seg->len == 0 && !(seg->flags & TCP_FIN))
 		return;
 	seg->flags = (uint8_t)(seg->flags & ~TCP_SYN);
 	seg->seq = t->rcv_nxt;
 	tcp_segment_arrives(t, ip, seg);
 }
 
-void tcb_established(struct tcb *t, enum tcp_cause cause)
+void tcb_start_sending(struct tcb *t)
 {
-	struct stack *s = tcb_stack(t);
-	bool lost = t->retries > 0;
-
-	tcb_set_state(t, TCP_ESTABLISHED, cause);
 	t->syn_acked = true;
 	t->snd_una = t->snd_small = seq_add(t->iss, 1);
 	t->snd_rtx = t->snd_nxt;
 	t->recover = t->iss;
 	t->round_end = t->flight_end = t->ecn_point = t->reorder_until = t->snd_nxt;
+}
+
+void tcb_established(struct tcb *t, enum tcp_cause cause)
+{
+	struct stack *s = tcb_stack(t);
+	bool lost = t->retries > 0, early = t->fastopen_pending;
+
+	tcb_set_state(t, TCP_ESTABLISHED, cause);
+	if (early)
+		COUNT(s, tcp_passive_opens);
+	else
+		tcb_start_sending(t);
 	t->retries = 0;
 	t->stalled = false;
 	t->data_received_ms = to_ms(s->now); /* as if: silence counts from here */
@@ -117,12 +125,17 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 		rtt_init(&t->rtt, max_u64(s->cfg.rto_initial, SECONDS(3))); /* RFC 6298 5.7 */
 	t->rtt_timing = false;
 	tcp_receive_tune_start(t);
-	tcp_mtu_start(t);
-	tcp_cc_start(t);
+	if (!early) {
+		tcp_mtu_start(t);
+		tcp_cc_start(t);
+	}
 	if (lost)
 		t->cc.cwnd = t->mss; /* RFC 5681 3.1: a lost SYN */
+	if (tcb_flight(t) > 0)
+		tcb_rexmt_start(t);
 	tcb_keepalive_start(t);
-	tcb_event(t, STACK_EVENT_CONNECTED | STACK_EVENT_WRITABLE);
+	if (!early)
+		tcb_event(t, STACK_EVENT_CONNECTED | STACK_EVENT_WRITABLE);
 	if (t->fin_queued)
 		tcb_set_state(t, TCP_FIN_WAIT_1, t->user_closed ? CAUSE_CLOSE : CAUSE_SHUTDOWN);
 	tcb_dirty(t);
@@ -225,7 +238,7 @@ static enum verdict check_sequence(struct tcb *t, struct tcp_segment *seg)
 		return DROPPED;
 	}
 	if (seq_leq(seq_add(seg->seq, tcp_seg_len(seg)), t->rcv_nxt))
-		duplicate_came(t, seg->seq, seq_add(seg->seq, seg->len));
+		duplicate_came(t, seg->seq, seq_add(seg->seq, tcp_seg_len(seg)));
 	else
 		COUNT(s, tcp_in_window);
 	/*
@@ -240,12 +253,14 @@ static enum verdict check_sequence(struct tcb *t, struct tcp_segment *seg)
 		return GO_ON;
 	}
 	/* Both opened at once, and the peer has not heard our SYN: an ACK alone would tell it nothing. */
-	if (tcb_state(t) == TCP_SYN_RECEIVED && (seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+	if (tcb_state(t) == TCP_SYN_RECEIVED && (seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+		t->rtt_timing = false; /* Karn: which of them will be answered is not known */
 		tcp_send_syn(t);
-	else if (tcp_seg_len(seg) == 0)
+	} else if (tcp_seg_len(seg) == 0) {
 		tcp_challenge_ack(t); /* limited: two sides that disagree must not answer each other for ever */
-	else
+	} else {
 		tcp_send_ack(t);
+	}
 	return DROPPED;
 }
 
@@ -266,7 +281,7 @@ static enum verdict check_rst(struct tcb *t, const struct tcp_segment *seg)
 	COUNT(s, tcp_in_rst);
 	if (state == TCP_SYN_RECEIVED) {
 		COUNT(s, tcp_attempt_fails);
-		tcb_end(t, ECONNREFUSED, CAUSE_RST_RECEIVED);
+		tcb_end(t, t->fastopen_pending ? ECONNRESET : ECONNREFUSED, CAUSE_RST_RECEIVED);
 	} else {
 		tcb_end(t, over ? 0 : ECONNRESET, CAUSE_RST_RECEIVED);
 	}
@@ -295,6 +310,8 @@ static enum verdict check_ack_of_syn(struct tcb *t, const struct tcp_segment *se
 	t->snd_wl1 = seg->seq;
 	t->snd_wl2 = seg->ack;
 	tcb_established(t, CAUSE_ACK_OF_SYN);
+	if (t->fastopen)
+		fastopen_both_opened(t);
 	return GO_ON;
 }
 

@@ -56,7 +56,8 @@ static uint8_t host_ca_state(const struct stack_tcb_info *t)
 static uint8_t host_options(const struct stack_tcb_info *t)
 {
 	return (uint8_t)((t->opt_timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (t->opt_sack ? TCPI_OPT_SACK : 0) |
-			 (t->opt_window_scaling ? TCPI_OPT_WSCALE : 0) | (t->opt_ecn ? TCPI_OPT_ECN : 0));
+			 (t->opt_window_scaling ? TCPI_OPT_WSCALE : 0) | (t->opt_ecn ? TCPI_OPT_ECN : 0) |
+			 (t->syn_data ? TCPI_OPT_SYN_DATA : 0));
 }
 
 static void fill_sizes(const struct stack_tcb_info *t, struct tcp_info *out)
@@ -138,6 +139,7 @@ void stack_tcp_info(const struct stack_tcb_info *t, stack_time now, struct tcp_i
 		return;
 	}
 	out->tcpi_options = host_options(t);
+	out->tcpi_fastopen_client_fail = t->fastopen_failure & 3u;
 	fill_sizes(t, out);
 	fill_flight(t, out);
 	fill_times(t, now, out);

@@ -153,6 +153,8 @@ struct tcb *listener_accept(struct listener *l)
 		sock_event(&t->sock, STACK_EVENT_READABLE);
 	if (t->fin_received)
 		sock_event(&t->sock, STACK_EVENT_EOF);
+	if (t->sock.error)
+		sock_event(&t->sock, STACK_EVENT_ERROR);
 	return t;
 }
 
@@ -226,6 +228,8 @@ static void half_open_reply(struct stack *s, const struct listener *l, const str
 		seg.opt.sack_permitted = h->sack_ok;
 		seg.opt.has_window_scale = h->ws_on;
 		seg.opt.window_scale = h->rcv_scale;
+		if (h->fastopen_offer && !h->retransmitted)
+			fastopen_offer(s, &h->pcb, h->fastopen_experimental, &seg.opt);
 	}
 	if (h->ts_on) {
 		seg.opt.has_timestamp = true;
@@ -324,6 +328,7 @@ static void answer_with_cookie(struct stack *s, const struct listener *l, struct
 		h->ws_on = h->sack_ok = h->ecn_ok = false;
 	h->rcv_scale = h->ws_on ? s->cookie_scale : 0;
 	h->cookie = true;
+	h->fastopen_offer = false;
 	half_open_reply(s, l, h, TCP_SYN);
 }
 
@@ -339,23 +344,24 @@ void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp
 		return;
 	}
 	syn = from_syn(s, l, ip, seg);
+	syn.iss = tcp_isn(s, &syn.pcb);
+	if (floor_set && seq_leq(syn.iss, floor))
+		syn.iss = seq_add(floor, 1 + (uint32_t)(random_u64(s) & 0xffff));
+	if (fastopen_syn(l, ip, seg, &syn))
+		return;
 	h = half_open_new(s, &syn);
 	if (!h) {
 		answer_with_cookie(s, l, &syn);
 		return;
 	}
-	h->iss = tcp_isn(s, &h->pcb);
-	if (floor_set && seq_leq(h->iss, floor))
-		h->iss = seq_add(floor, 1 + (uint32_t)(random_u64(s) & 0xffff));
 	l->half_open++;
 	table_insert(&s->table, &h->pcb);
 	half_open_reply(s, l, h, TCP_SYN);
 	half_open_arm(s, h);
 }
 
-/* The handshake is complete: a full control block, in the accept queue; its place in the table is the caller's. */
-static struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h, struct listener *l,
-				      const struct tcp_segment *seg)
+struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h, struct listener *l,
+			       const struct tcp_segment *seg)
 {
 	struct tcb *t;
 

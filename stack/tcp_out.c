@@ -211,10 +211,28 @@ void tcp_set_mss(struct tcb *t)
 
 /* ---- SYN ---- */
 
+/* The SYN and, in the first of ours, the data that Fast Open lets it carry. */
+static void send_syn_with(struct tcb *t, struct tcp_segment *seg, uint32_t len)
+{
+	struct tx tx;
+
+	tx_init(&tx);
+	if (len > 0) {
+		tx.data_count = TX_PIECES;
+		tx.data_len = (uint32_t)byteq_gather(&t->sndq, 0, len, tx.data, &tx.data_count);
+		t->bytes_sent += len;
+		COUNT_ADD(tcb_stack(t), tcp_out_bytes, len);
+	}
+	seg->sport = t->sock.pcb.lport;
+	seg->dport = t->sock.pcb.rport;
+	push_and_send(tcb_stack(t), &tx, &t->sock.pcb, seg, 0);
+}
+
 void tcp_send_syn(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
-	bool answer = tcb_state(t) != TCP_SYN_SENT;
+	bool answer = tcb_state(t) != TCP_SYN_SENT, first = seq_eq(t->snd_nxt, t->iss);
+	uint32_t len = first && t->fastopen ? t->sndq.len : 0;
 	struct tcp_segment seg = {
 		.seq = t->iss, .flags = TCP_SYN,
 		.window = (uint16_t)min_u32(tcp_receive_space(t), TCP_WINDOW_UNSCALED),
@@ -226,6 +244,8 @@ void tcp_send_syn(struct tcb *t)
 	}
 	seg.opt.has_mss = true;
 	seg.opt.mss = tcp_mss_offered(&t->sock);
+	if (t->fastopen) /* what is too long for the path one way is likely to be so the other way */
+		seg.opt.mss = (uint16_t)min_u32(seg.opt.mss, mss_of_mtu(t->mtu));
 	/* RFC 3168 6.1.1; a SYN sent again asks no more: something on the path may drop it for that (6.1.1.1) */
 	if (t->ecn_on && (answer || t->retries == 0))
 		seg.flags |= answer ? TCP_ECE : TCP_ECE | TCP_CWR;
@@ -234,8 +254,11 @@ void tcp_send_syn(struct tcb *t)
 	seg.opt.window_scale = t->rcv_scale;
 	if (t->ts_on)
 		set_timestamp(s, &seg, t->ts_offset, t->ts_recent);
-	if (seq_eq(t->snd_nxt, t->iss)) {
-		t->snd_nxt = t->snd_rtx = seq_add(t->iss, 1);
+	if (answer && t->fastopen_offer && t->retries == 0)
+		fastopen_offer(s, &t->sock.pcb, t->fastopen_experimental, &seg.opt);
+	if (first) {
+		fastopen_syn_option(t, &seg.opt);
+		t->snd_nxt = t->snd_rtx = seq_add(t->iss, 1 + len);
 		t->rtt_timing = true;
 		t->rtt_seq = t->snd_nxt;
 		t->rtt_started = s->now;
@@ -249,7 +272,7 @@ void tcp_send_syn(struct tcb *t)
 	ack_sent(t);
 	t->segments_out++;
 	tcb_rexmt_start(t);
-	tcp_send_bare(s, &t->sock.pcb, &seg);
+	send_syn_with(t, &seg, len);
 }
 
 /* ---- data ---- */
@@ -299,12 +322,19 @@ static uint32_t congestion_room(const struct tcb *t)
 	return t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
 }
 
+/* How much of `len` bytes from `seq` one segment may hold. */
+static uint32_t of_record(const struct tcb *t, seq32 seq, uint32_t len)
+{
+	return t->records ? records_limit(t, seq, len) : len;
+}
+
 /* A part of what has been sent already: a whole number of segments, unless it is its end. */
 static void plan_again(const struct tcb *t, struct plan *p, seq32 seq, uint32_t len, uint32_t room)
 {
 	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
 	uint32_t data = min_u32(len, bytes_between(seq, end)); /* without the FIN */
 
+	data = of_record(t, seq, data);
 	p->seq = seq;
 	p->again = true;
 	p->len = min_u32(min_u32(data, room), STACK_TCP_PAYLOAD_MAX);
@@ -332,7 +362,7 @@ static void plan_lost(const struct tcb *t, struct plan *p, const struct sent *lo
 	if (room < t->mss && scoreboard_pipe(&t->board, tcb_flight(t)) == 0)
 		room = t->mss;
 	plan_again(t, p, lost->seq, lost->end.v - lost->seq.v, room);
-	if (p->len < t->mss && p->len < lost->end.v - lost->seq.v - (p->fin ? 1u : 0u)) {
+	if (p->len < t->mss && p->len < of_record(t, lost->seq, lost->end.v - lost->seq.v - (p->fin ? 1u : 0u))) {
 		p->len = 0; /* not in crumbs */
 		p->fin = false;
 	}
@@ -355,12 +385,13 @@ static uint32_t frame_limit(const struct tcb *t)
 static void plan_new(const struct tcb *t, struct plan *p)
 {
 	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
-	uint32_t flight = tcb_flight(t), queued = bytes_between(t->snd_nxt, end);
+	uint32_t flight = tcb_flight(t), all = bytes_between(t->snd_nxt, end), queued = of_record(t, t->snd_nxt, all);
 	uint32_t window = t->snd_wnd > flight ? t->snd_wnd - flight : 0, room = new_room(t);
 
 	p->seq = t->snd_nxt;
 	p->len = min_u32(min_u32(queued, room), frame_limit(t));
-	p->fin = t->fin_queued && !t->fin_sent && p->len == queued && window > p->len; /* no matter to congestion */
+	p->fin = t->fin_queued && !t->fin_sent && !t->fastopen_pending && p->len == all &&
+		 window > p->len; /* no matter to congestion */
 	if (p->len > t->mss && !(p->len == queued && small_allowed(t, p->len, queued, p->fin))) {
 		p->len -= p->len % t->mss;
 		p->fin = p->fin && p->len == queued;
@@ -390,7 +421,7 @@ static void plan_probe(struct tcb *t, struct plan *p)
 	uint32_t len = tcp_mtu_probe_len(t);
 	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
 
-	if (len == 0 || bytes_between(t->snd_nxt, end) < tcp_mtu_probe_needs(t, len))
+	if (len == 0 || of_record(t, t->snd_nxt, bytes_between(t->snd_nxt, end)) < tcp_mtu_probe_needs(t, len))
 		return;
 	p->probe = new_room(t) >= len;
 	if (!p->probe && tcb_flight(t) == 0)
@@ -524,7 +555,7 @@ void tcp_retransmit_head(struct tcb *t)
 	t->rtx_one = false;
 	if (tcb_flight(t) == 0)
 		return; /* the rest of the batch acknowledged it all */
-	p.len = min_u32(min_u32(queued, t->mss), tcb_flight(t));
+	p.len = min_u32(of_record(t, t->snd_una, min_u32(queued, t->mss)), tcb_flight(t));
 	p.fin = t->fin_sent && p.len == queued;
 	if (p.len == 0 && !p.fin)
 		return;
@@ -604,7 +635,8 @@ bool tcp_output(struct tcb *t)
 		if (sent > 0 && t->want_write)
 			tcp_wake_writer(t);
 		if (sent > 0) {
-			sack_schedule_probe(t);
+			if (!t->fastopen_pending)
+				sack_schedule_probe(t);
 			window_use(t, &p);
 		}
 	}

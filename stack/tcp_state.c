@@ -49,6 +49,7 @@ void tcb_set_state(struct tcb *t, enum tcp_state state, enum tcp_cause cause)
 		return;
 	}
 	tcb_note(t, to_ms(s->now), from, state, cause);
+	fastopen_state_change(t, from, state, cause);
 	t->sock.pcb.state = (uint8_t)state;
 	COUNT(s, tcp_transitions);
 }
@@ -102,6 +103,7 @@ void tcb_memory_free(struct tcb *t)
 	tcp_ooo_clear(t);
 	scoreboard_clear(&t->board, m);
 	recovery_free(t);
+	records_clear(t);
 	byteq_clear(&t->sndq, m, MEM_SEND);
 	byteq_clear(&t->rcvq, m, MEM_RECV);
 	tcp_cc_free(t);
@@ -128,7 +130,10 @@ void tcb_event(struct tcb *t, unsigned events)
 		sock_event(&t->sock, events);
 }
 
-/* Leaves the table's place to others; the handle stays good, data not yet read too. */
+/*
+ * Leaves the table's place to others; the handle stays good, data not yet read too. Whoever is
+ * to accept it still wants to know the peer: then only our port goes, and no packet has port 0.
+ */
 static void tcb_park(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
@@ -137,32 +142,46 @@ static void tcb_park(struct tcb *t)
 	tcp_ooo_clear(t);
 	scoreboard_clear(&t->board, &s->mem);
 	recovery_free(t);
+	records_clear(t);
 	byteq_clear(&t->sndq, &s->mem, MEM_SEND);
 	tcp_mtu_free(t);
 	if (t->detached)
 		return;
 	table_remove(&s->table, &t->sock.pcb);
 	t->detached = true;
-	sock_park(&t->sock);
+	if (!t->listener) {
+		sock_park(&t->sock);
+		return;
+	}
+	t->sock.pcb.lport = 0;
+	table_insert(&s->table, &t->sock.pcb);
+}
+
+/*
+ * In the accept queue with data that we have acknowledged: whoever accepts it can read that, and
+ * then learns of the end, as on the host.
+ */
+static bool ended_with_data(const struct tcb *t, enum tcp_cause cause)
+{
+	return t->listener && t->rcvq.len > 0 && !t->detached &&
+	       (cause == CAUSE_RST_RECEIVED || cause == CAUSE_ICMP);
 }
 
 void tcb_end(struct tcb *t, int error, enum tcp_cause cause)
 {
+	bool kept = ended_with_data(t, cause);
+
 	tcb_set_state(t, TCP_CLOSED, cause);
 	sock_ended(&t->sock);
-	if (t->listener)
+	if (t->listener && !kept)
 		listener_unqueue(t);
-	if (!t->held) {
+	if (!t->held && !kept) {
 		tcb_free(t);
 		return;
 	}
 	tcb_park(t);
-	if (error) {
-		t->sock.error = error;
-		sock_event(&t->sock, STACK_EVENT_ERROR);
-	} else {
-		sock_event(&t->sock, STACK_EVENT_CLOSED);
-	}
+	t->sock.error = error;
+	tcb_event(t, error ? STACK_EVENT_ERROR : STACK_EVENT_CLOSED);
 }
 
 void tcb_dirty(struct tcb *t)

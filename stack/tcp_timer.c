@@ -117,6 +117,8 @@ static unsigned retry_limit(const struct tcb *t)
 	const struct stack_config *c = &tcb_stack(t)->cfg;
 	const struct sock_options *o = sock_options(&t->sock);
 
+	if (t->fastopen_pending)
+		return c->synack_retries;
 	if (!t->syn_acked)
 		return o->syn_retries ? o->syn_retries : c->syn_retries;
 	return t->user_closed ? c->orphan_retries : c->data_retries;
@@ -167,7 +169,7 @@ static void rexmt_timeout(struct tcb *t)
 		t->retries++;
 	COUNT(s, tcp_timeouts);
 	rtt_back_off(&t->rtt);
-	if (!t->syn_acked) {
+	if (!t->syn_acked || t->fastopen_pending) { /* early data goes again when the handshake is complete */
 		tcp_send_syn(t);
 		return;
 	}

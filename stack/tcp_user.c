@@ -25,7 +25,8 @@ static int choose_local(struct stack *s, struct stack_endpoint *local, const str
 	return 0;
 }
 
-int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const struct stack_endpoint *remote)
+int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const struct stack_endpoint *remote,
+		struct fastopen_request *fastopen)
 {
 	struct sock *old = *sock;
 	struct stack *s = old->stack;
@@ -63,6 +64,8 @@ int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const st
 	*sock = &t->sock;
 	COUNT(s, tcp_active_opens);
 	tcb_set_state(t, TCP_SYN_SENT, CAUSE_ACTIVE_OPEN);
+	if (fastopen)
+		fastopen_open(t, fastopen);
 	tcp_send_syn(t);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * TCP headers and options (RFC 9293 3.1 and 3.2, RFC 7323 2 and 3, RFC 2018 3).
+ * TCP headers and options (RFC 9293 3.1 and 3.2, RFC 7323 2 and 3, RFC 2018 3, RFC 7413 4.1.1).
  * A segment that parsed has its header inside the packet; each option in it was complete and
  * of the right length. The first option that is not ends option parsing (row T6).
  */
@@ -13,7 +13,9 @@ enum {
 	OPT_WINDOW_SCALE = 3,
 	OPT_SACK_PERMITTED = 4,
 	OPT_SACK = 5,
-	OPT_TIMESTAMP = 8
+	OPT_TIMESTAMP = 8,
+	OPT_FASTOPEN = 34,
+	OPT_EXPERIMENT = 254 /* RFC 6994: two bytes after the length say whose */
 };
 enum {
 	LEN_MSS = 4,
@@ -21,8 +23,12 @@ enum {
 	LEN_SACK_PERMITTED = 2,
 	LEN_SACK_HEAD = 2,
 	LEN_SACK_BLOCK = 8,
-	LEN_TIMESTAMP = 10
+	LEN_TIMESTAMP = 10,
+	LEN_FASTOPEN = 2,           /* without the cookie */
+	LEN_FASTOPEN_EXPERIMENT = 4
 };
+#define FASTOPEN_EXPERIMENT 0xf989u
+#define FASTOPEN_MIN 4u
 #define WINDOW_SCALE_MAX 14u /* RFC 7323 2.3 */
 
 static bool mss_parse(const uint8_t *p, size_t len, bool syn, struct tcp_options *out)
@@ -75,6 +81,17 @@ static bool timestamp_parse(const uint8_t *p, size_t len, struct tcp_options *ou
 	return true;
 }
 
+/* A cookie that is not as RFC 7413 4.1.1 has it is passed over, as an option unknown to us. */
+static void fastopen_parse(const uint8_t *cookie, size_t len, bool experimental, struct tcp_options *out)
+{
+	if (len % 2 != 0 || (len != 0 && len < FASTOPEN_MIN) || len > TCP_FASTOPEN_MAX)
+		return;
+	out->has_fastopen = true;
+	out->fastopen_experimental = experimental;
+	out->fastopen_len = (uint8_t)len;
+	memcpy(out->fastopen, cookie, len);
+}
+
 /* One option of `len` bytes, 2 or more, that are all there. False: malformed. */
 static bool option_parse(const uint8_t *p, size_t len, bool syn, struct tcp_options *out)
 {
@@ -91,6 +108,14 @@ static bool option_parse(const uint8_t *p, size_t len, bool syn, struct tcp_opti
 		return sack_parse(p, len, syn, out);
 	case OPT_TIMESTAMP:
 		return timestamp_parse(p, len, out);
+	case OPT_FASTOPEN:
+		if (syn)
+			fastopen_parse(p + LEN_FASTOPEN, len - LEN_FASTOPEN, false, out);
+		return true;
+	case OPT_EXPERIMENT:
+		if (syn && len >= LEN_FASTOPEN_EXPERIMENT && load16(p + 2) == FASTOPEN_EXPERIMENT)
+			fastopen_parse(p + LEN_FASTOPEN_EXPERIMENT, len - LEN_FASTOPEN_EXPERIMENT, true, out);
+		return true;
 	}
 	return true; /* RFC 9293 3.2, MUST-6: an unknown option is skipped */
 }
@@ -146,8 +171,17 @@ const char *tcp_parse(const uint8_t *p, size_t len, const struct stack_addr *src
 
 /*
  * ---- writing: each option is padded with NOPs in front to a multiple of 4, and in the order
- * that Linux has; SACK-permitted takes the place of the padding of the timestamps after it ----
+ * that Linux has; SACK-permitted takes the place of the padding of the timestamps after it, and
+ * the NOPs of Fast Open, which is the last, follow it ----
  */
+
+/* Without padding; 0: no such option. */
+static size_t fastopen_size(const struct tcp_options *o)
+{
+	if (!o->has_fastopen)
+		return 0;
+	return (size_t)(o->fastopen_experimental ? LEN_FASTOPEN_EXPERIMENT : LEN_FASTOPEN) + o->fastopen_len;
+}
 
 static size_t fixed_options_size(const struct tcp_options *o)
 {
@@ -157,6 +191,7 @@ static size_t fixed_options_size(const struct tcp_options *o)
 	size += o->has_timestamp ? 2 + LEN_TIMESTAMP : 0;
 	size += o->sack_permitted && !o->has_timestamp ? 2 + LEN_SACK_PERMITTED : 0;
 	size += o->has_window_scale ? 1 + LEN_WINDOW_SCALE : 0;
+	size += (fastopen_size(o) + 3) & ~(size_t)3;
 	return size;
 }
 
@@ -207,6 +242,21 @@ static void sack_write(uint8_t *p, const struct tcp_options *o)
 	}
 }
 
+static void fastopen_write(uint8_t *p, const struct tcp_options *o)
+{
+	size_t size = fastopen_size(o);
+
+	if (size == 0)
+		return;
+	p = option_head(p, o->fastopen_experimental ? OPT_EXPERIMENT : OPT_FASTOPEN, size);
+	if (o->fastopen_experimental) {
+		store16(p, FASTOPEN_EXPERIMENT);
+		p += 2;
+	}
+	memcpy(p, o->fastopen, o->fastopen_len);
+	memset(p + o->fastopen_len, OPT_NOP, (4 - size % 4) % 4);
+}
+
 static void options_write(uint8_t *p, const struct tcp_options *o)
 {
 	if (o->has_mss) {
@@ -230,6 +280,7 @@ static void options_write(uint8_t *p, const struct tcp_options *o)
 		p = option_begin(p, OPT_WINDOW_SCALE, LEN_WINDOW_SCALE);
 		*p++ = o->window_scale;
 	}
+	fastopen_write(p, o); /* in a SYN, which has no SACK blocks */
 	sack_write(p, o);
 }
 

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <linux/sockios.h>
@@ -58,6 +59,27 @@ ptrdiff_t call_blocking(struct world *w, struct file *f, attempt try, void *argu
 	}
 }
 
+/* The settings that a stand-in for sysctl has written down since it was last read. */
+static void settings_read(struct world *w)
+{
+	const char *path = getenv("BYWAY_SYSCTL");
+	FILE *file = path ? fopen(path, "re") : NULL;
+	static char text[SETTINGS_MAX];
+	size_t len;
+
+	if (!file)
+		return;
+	fseek(file, w->settings_read, SEEK_SET);
+	len = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	if (len == 0)
+		return;
+	text[len] = '\0';
+	w->settings_read += (long)len;
+	settings_apply(w, text);
+	stack_reconfigure(w->stack, &w->config);
+}
+
 /* Looks the descriptor up, makes one try, lets the stack answer. */
 static ptrdiff_t call_once(void *context, int fd, attempt try, void *argument)
 {
@@ -66,6 +88,7 @@ static ptrdiff_t call_once(void *context, int fd, attempt try, void *argument)
 	ptrdiff_t result = -EBADF;
 
 	world_lock(w);
+	settings_read(w);
 	f = file_get(w, fd);
 	if (f && f->epoll)
 		result = -ENOTSOCK;
@@ -97,21 +120,6 @@ static void endpoint_to(const struct stack_endpoint *e, struct sockaddr *addr, s
 }
 
 /* ---- making connections ---- */
-
-/* The settings that a stand-in for sysctl has written down so far. */
-static void settings_read(struct world *w)
-{
-	const char *path = getenv("BYWAY_SYSCTL");
-	FILE *file = path ? fopen(path, "re") : NULL;
-	static char text[SETTINGS_MAX];
-
-	if (!file)
-		return;
-	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-	fclose(file);
-	settings_apply(w, text);
-	stack_reconfigure(w->stack, &w->config);
-}
 
 static int call_socket(void *context, int domain, int type, int protocol)
 {
@@ -204,6 +212,7 @@ static ptrdiff_t accept_once(struct world *w, struct file *f, void *argument)
 	new->sock = f->accepted;
 	f->accepted = NULL;
 	new->connected = true;
+	new->zerocopy = f->zerocopy;
 	stack_set_user(new->sock, new);
 	stack_info(new->sock, &info);
 	if (call->addr)
@@ -219,6 +228,7 @@ static ptrdiff_t call_maybe_blocking(void *context, int fd, attempt try, void *a
 	ptrdiff_t result = -EBADF;
 
 	world_lock(w);
+	settings_read(w);
 	f = file_get(w, fd);
 	if (f && f->epoll)
 		result = -ENOTSOCK;
@@ -253,8 +263,15 @@ static ptrdiff_t connect_start(struct world *w, struct file *f, const struct nam
 		return name->len < sizeof(struct sockaddr_in) ? -EINVAL : -EAFNOSUPPORT;
 	if (f->connecting)
 		return -EALREADY;
-	if (f->connected || f->listening)
+	if (f->connected || f->listening || f->deferred)
 		return -EISCONN;
+	if (fastopen_connect_waits(w, f, &remote))
+		return 0;
+	if (option_number(w, f, IPPROTO_TCP, TCP_FASTOPEN_CONNECT)) {
+		ptrdiff_t result = fastopen_connect(w, f, &remote, NULL, 0);
+
+		return result < 0 ? result : -EAGAIN;
+	}
 	error = stack_connect(&f->sock, w->now, &remote);
 	if (error)
 		return error;
@@ -294,6 +311,9 @@ struct io {
 	int count;
 	int flags;
 	size_t done;
+	const struct sockaddr *to; /* MSG_FASTOPEN: where to */
+	socklen_t to_len;
+	bool opening; /* this call has sent the SYN */
 };
 
 static size_t io_total(const struct io *io)
@@ -372,10 +392,10 @@ static ptrdiff_t receive_once(struct world *w, struct file *f, void *argument)
 	struct io *io = argument;
 	ptrdiff_t result;
 
-	if (f->listening || (!f->connected && !f->connecting && !f->dead))
-		return -ENOTCONN;
-	if (f->connecting)
+	if (f->connecting || f->deferred)
 		return -EAGAIN;
+	if (f->listening || (!f->connected && !f->dead))
+		return -ENOTCONN;
 	if (io_total(io) == 0)
 		return 0;
 	if (io->flags & MSG_PEEK) {
@@ -395,7 +415,7 @@ static ptrdiff_t receive_once(struct world *w, struct file *f, void *argument)
 
 static ptrdiff_t call_receive(void *context, int fd, const struct iovec *iov, int count, int flags)
 {
-	struct io io = {iov, count, flags, 0};
+	struct io io = {.iov = iov, .count = count, .flags = flags};
 	ptrdiff_t result;
 
 	if (flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL))
@@ -406,12 +426,64 @@ static ptrdiff_t call_receive(void *context, int fd, const struct iovec *iov, in
 	return call_result(result < 0 && io.done ? (ptrdiff_t)io.done : result);
 }
 
-static ptrdiff_t send_once(struct world *w, struct file *f, void *argument)
+/* Where the SYN goes that MSG_FASTOPEN or a connect before asked for. */
+static int opening_to(const struct file *f, const struct io *io, struct stack_endpoint *remote)
 {
-	struct io *io = argument;
+	if (f->deferred) {
+		*remote = f->remote;
+		return 0;
+	}
+	if (!io->to)
+		return -EDESTADDRREQ;
+	if (io->to_len < sizeof(struct sockaddr_in))
+		return -EINVAL;
+	return endpoint_from(io->to, io->to_len, remote) ? 0 : -EOPNOTSUPP;
+}
 
-	if (f->error)
+static bool io_waits(const struct file *f, const struct io *io)
+{
+	return !f->nonblock && !(io->flags & MSG_DONTWAIT);
+}
+
+/* As the host: without waiting only what the SYN carries; else all of it, when the connection is made. */
+static ptrdiff_t send_opening(struct world *w, struct file *f, struct io *io)
+{
+	struct stack_endpoint remote;
+	size_t total = io_total(io);
+	char *data = malloc(total + 1);
+	ptrdiff_t taken = data ? opening_to(f, io, &remote) : -ENOMEM;
+
+	for (size_t at = 0; data && at < total;) {
+		struct iovec from = io_at(io, at);
+
+		memcpy(data + at, from.iov_base, from.iov_len);
+		at += from.iov_len;
+	}
+	if (taken == 0)
+		taken = fastopen_connect(w, f, &remote, data, total);
+	if (taken >= 0) {
+		io->opening = true;
+		io->done = (size_t)taken;
+	}
+	if (taken >= 0 && io_waits(f, io)) {
+		io->done += (size_t)stack_send(f->sock, w->now, data + taken, total - (size_t)taken);
+		taken = -EAGAIN;
+	} else if (taken == 0) {
+		taken = -EINPROGRESS;
+	}
+	free(data);
+	return taken;
+}
+
+static ptrdiff_t send_some(struct world *w, struct file *f, struct io *io)
+{
+	if (f->error) {
+		if (!f->connected)
+			io->done = 0; /* what was queued for a connection that never was */
 		return take_error(f, 0);
+	}
+	if (!io->opening && (f->deferred || ((io->flags & MSG_FASTOPEN) && !f->connected && !f->dead)))
+		return f->connecting ? -EALREADY : send_opening(w, f, io);
 	if (f->connecting)
 		return -EAGAIN;
 	if (!f->connected || f->dead)
@@ -442,12 +514,27 @@ static void cork(struct world *w, int fd, bool more)
 	world_unlock(w);
 }
 
-static ptrdiff_t call_transmit(void *context, int fd, const struct iovec *iov, int count, int flags)
+static ptrdiff_t send_once(struct world *w, struct file *f, void *argument)
 {
-	struct io io = {iov, count, flags, 0};
+	struct io *io = argument;
+	size_t before = io->done;
+	ptrdiff_t result = send_some(w, f, io);
+
+	f->queued += io->done - before;
+	if ((io->flags & MSG_EOR) && io->done == io_total(io) && result > 0)
+		stack_send_record_end(f->sock);
+	if ((io->flags & MSG_ZEROCOPY) && io->done && (result > 0 || (result == -EAGAIN && !io_waits(f, io))))
+		zerocopy_sent(f);
+	return result;
+}
+
+static ptrdiff_t call_transmit(void *context, int fd, const struct iovec *iov, int count, int flags,
+			       const struct sockaddr *to, socklen_t to_len)
+{
+	struct io io = {.iov = iov, .count = count, .flags = flags, .to = to, .to_len = to_len};
 	ptrdiff_t result;
 
-	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE))
+	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_FASTOPEN | MSG_ZEROCOPY | MSG_EOR))
 		return call_result(-EOPNOTSUPP);
 	if (io_bad(&io))
 		return call_result(-EFAULT);
@@ -504,10 +591,18 @@ static void put_inq(struct world *w, int fd, struct msghdr *msg)
 	world_unlock(w);
 }
 
+static ptrdiff_t error_queue_once(struct world *w, struct file *f, void *argument)
+{
+	return zerocopy_receive(w, f, argument);
+}
+
 static ssize_t call_recvmsg(void *context, int fd, struct msghdr *msg, int flags)
 {
-	ssize_t n = call_receive(context, fd, msg->msg_iov, (int)msg->msg_iovlen, flags);
+	ssize_t n;
 
+	if (flags & MSG_ERRQUEUE)
+		return call_once(context, fd, error_queue_once, msg);
+	n = call_receive(context, fd, msg->msg_iov, (int)msg->msg_iovlen, flags);
 	msg->msg_namelen = 0;
 	msg->msg_flags = 0;
 	if (n < 0)
@@ -518,7 +613,7 @@ static ssize_t call_recvmsg(void *context, int fd, struct msghdr *msg, int flags
 
 static ssize_t call_send(void *context, int fd, const void *data, size_t len, int flags)
 {
-	return call_transmit(context, fd, &(struct iovec){(void *)data, len}, 1, flags);
+	return call_transmit(context, fd, &(struct iovec){(void *)data, len}, 1, flags, NULL, 0);
 }
 
 static ssize_t call_write(void *context, int fd, const void *data, size_t len)
@@ -528,22 +623,20 @@ static ssize_t call_write(void *context, int fd, const void *data, size_t len)
 
 static ssize_t call_writev(void *context, int fd, const struct iovec *iov, int count)
 {
-	return call_transmit(context, fd, iov, count, 0);
+	return call_transmit(context, fd, iov, count, 0, NULL, 0);
 }
 
 static ssize_t call_sendto(void *context, int fd, const void *data, size_t len, int flags,
 			   const struct sockaddr *to, socklen_t to_len)
 {
-	(void)to;
-	(void)to_len;
-	return call_send(context, fd, data, len, flags);
+	return call_transmit(context, fd, &(struct iovec){(void *)data, len}, 1, flags, to, to_len);
 }
 
 static ssize_t call_sendmsg(void *context, int fd, const struct msghdr *msg, int flags)
 {
 	if (msg->msg_controllen)
 		return call_result(-EOPNOTSUPP);
-	return call_transmit(context, fd, msg->msg_iov, (int)msg->msg_iovlen, flags);
+	return call_transmit(context, fd, msg->msg_iov, (int)msg->msg_iovlen, flags, msg->msg_name, msg->msg_namelen);
 }
 
 /* ---- the rest of a socket's calls ---- */
@@ -814,6 +907,30 @@ EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 	if (is_ours(fd))
 		return call_getsockopt(the_world, fd, level, name, value, len);
 	return (int)syscall(SYS_getsockopt, fd, level, name, value, len);
+}
+
+EXPORT ssize_t sendfile(int out, int in, off_t *at, size_t len)
+{
+	char data[65536];
+	ssize_t n;
+
+	if (!is_ours(out))
+		return syscall(SYS_sendfile, out, in, at, len);
+	if (len > sizeof(data))
+		len = sizeof(data);
+	n = at ? pread(in, data, len, *at) : read(in, data, len);
+	if (n > 0)
+		n = call_write(the_world, out, data, (size_t)n);
+	if (n > 0 && at)
+		*at += n;
+	return n;
+}
+
+/* sendfile() as programs know it that were not built for large files, as this one is. */
+EXPORT ssize_t sendfile_plain(int out, int in, off_t *at, size_t len) __asm__("sendfile");
+ssize_t sendfile_plain(int out, int in, off_t *at, size_t len)
+{
+	return sendfile(out, in, at, len);
 }
 
 EXPORT int close(int fd)

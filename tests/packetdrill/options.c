@@ -29,6 +29,12 @@ int option_set(struct world *w, struct file *f, int level, int name, const void 
 		return set_timeout(&f->recv_timeout, value, len);
 	if (level == SOL_SOCKET && name == SO_SNDTIMEO)
 		return set_timeout(&f->send_timeout, value, len);
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY) {
+		if (len < sizeof(int))
+			return -EINVAL;
+		f->zerocopy = *(const int *)value;
+		return 0;
+	}
 	return stack_setsockopt(f->sock, w->now, level, name, value, len);
 }
 

@@ -56,10 +56,19 @@ short file_ready(struct world *w, struct file *f)
 
 	if (f->epoll)
 		return 0;
+	if (f->sends_count != f->sends_told && zerocopy_done(w, f) > 0) {
+		uint32_t done = f->sends_told + zerocopy_done(w, f);
+
+		bits |= POLLERR;
+		f->news += done != f->sends_seen;
+		f->sends_seen = done;
+	}
 	if (f->listening)
 		return next_accepted(f) ? POLLIN | POLLRDNORM : 0;
 	if (f->dead)
 		return (short)(bits | POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP | POLLHUP);
+	if (f->deferred)
+		return POLLOUT | POLLWRNORM;
 	if (f->connecting)
 		return bits;
 	if (!f->connected)

@@ -63,6 +63,21 @@ static void set_ecn(struct stack_config *c, const char *v)
 		c->ecn = modes[number(v)];
 }
 
+static void set_fastopen(struct stack_config *c, const char *v) { c->fastopen = (unsigned)number(v); }
+static void set_fastopen_pause(struct stack_config *c, const char *v) { c->fastopen_pause = number(v) * SECOND; }
+
+/* Four numbers of 32 bits, each stored with its low byte first, as the host has it. */
+static void set_fastopen_key(struct stack_config *c, const char *v)
+{
+	unsigned part[4];
+
+	if (sscanf(v, "%8x-%8x-%8x-%8x", &part[0], &part[1], &part[2], &part[3]) != 4)
+		return;
+	for (unsigned i = 0; i < 16; i++)
+		c->fastopen_keys.key[0][i] = (uint8_t)(part[i / 4] >> (8 * (i % 4)));
+	c->fastopen_keys.count = 1;
+}
+
 static void set_congestion(struct stack_config *c, const char *v)
 {
 	const char *name = strcmp(v, "reno") == 0 ? "newreno" : v;
@@ -92,6 +107,9 @@ static const struct {
 	{"tcp_mtu_probing", set_mtu_probing},
 	{"tcp_congestion_control", set_congestion},
 	{"quick_acks", set_quick},
+	{"tcp_fastopen", set_fastopen},
+	{"tcp_fastopen_key", set_fastopen_key},
+	{"tcp_fastopen_blackhole_timeout_sec", set_fastopen_pause},
 	{"mtu", set_mtu},
 	{"tso", set_tso},
 };
@@ -102,6 +120,11 @@ static bool apply(struct world *w, const char *name, const char *value)
 
 	if (strcmp(name, "address") == 0 && inet_pton(AF_INET, value, &address) == 1) {
 		w->address = stack_addr_v4(&address);
+		return true;
+	}
+	if (strcmp(name, "tcp_metrics") == 0) {
+		if (w->stack)
+			stack_fastopen_forget(w->stack);
 		return true;
 	}
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

@@ -29,6 +29,8 @@ struct packet {
 	uint8_t data[];
 };
 
+#define SENDS_MAX 64u /* sends with MSG_ZEROCOPY that nobody has been told of yet */
+
 struct watch {
 	int fd;
 	struct epoll_event event;
@@ -46,6 +48,8 @@ struct file {
 	bool listening;
 	struct sock *accepted;   /* listening: taken from the stack, not yet asked for */
 	bool connecting;         /* SYN sent, no outcome yet */
+	bool deferred;           /* connect is done for the caller; the SYN waits for data */
+	struct stack_endpoint remote; /* deferred: where to */
 	bool connected;          /* was established at some time */
 	bool dead;               /* the stack said that the connection is gone */
 	bool read_shut;          /* shutdown(SHUT_RD) */
@@ -55,6 +59,12 @@ struct file {
 	unsigned news;           /* events so far: an edge for epoll */
 	stack_time recv_timeout; /* 0: none */
 	stack_time send_timeout;
+	/* MSG_ZEROCOPY */
+	bool zerocopy;               /* SO_ZEROCOPY */
+	uint64_t queued;             /* bytes that sends have taken */
+	uint64_t sends[SENDS_MAX];   /* where each one ended, by its number */
+	uint32_t sends_count, sends_told; /* how many there were; how many recvmsg has reported, */
+	uint32_t sends_seen;              /* and how many an edge has */
 };
 
 struct world {
@@ -68,6 +78,7 @@ struct world {
 	struct stack *stack;
 	struct stack_config config;
 	struct stack_addr address;
+	long settings_read;          /* bytes of the file of settings */
 	struct packet *head, **tail; /* sent, not yet looked at */
 	struct file *file[FILES_MAX];
 };
@@ -101,6 +112,10 @@ void file_free(struct world *w, struct file *f);
 
 /* POLL* bits that hold now. */
 short file_ready(struct world *w, struct file *f);
+
+/* ---- zerocopy.c ---- */
+/* Sends that are acknowledged and not reported yet. */
+uint32_t zerocopy_done(struct world *w, struct file *f);
 
 int option_set(struct world *w, struct file *f, int level, int name, const void *value, socklen_t len);
 int option_get(struct world *w, struct file *f, int level, int name, void *value, socklen_t *len);

@@ -345,6 +345,21 @@ static void end_options(struct end *e)
 	set_int(e, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
+/* With as much of the stream as the SYN carries. */
+static int connect_with_data(struct end *e, const struct stack_endpoint *remote)
+{
+	uint8_t data[2000];
+	size_t n = e->plan.total < sizeof(data) ? e->plan.total : sizeof(data);
+	ptrdiff_t taken;
+
+	stream_fill(e->key, 0, data, n);
+	taken = stack_connect_data(&e->sock, e->app->sim->now, remote, data, n);
+	if (taken < 0)
+		return (int)taken;
+	e->sent = (uint64_t)taken;
+	return 0;
+}
+
 static void end_connect(struct end *e, uint16_t local_port, uint16_t remote_port)
 {
 	struct sim *sim = e->app->sim;
@@ -357,7 +372,7 @@ static void end_connect(struct end *e, uint16_t local_port, uint16_t remote_port
 	if (!error && local_port)
 		error = stack_bind(e->sock, &local);
 	if (!error)
-		error = stack_connect(&e->sock, sim->now, &remote);
+		error = e->plan.fastopen ? connect_with_data(e, &remote) : stack_connect(&e->sock, sim->now, &remote);
 	if (error) {
 		if (!e->conn->may_fail)
 			sim_fail(sim, "%s %u: connect: %d", end_name(e), e->conn->port, error);

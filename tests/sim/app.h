@@ -33,6 +33,7 @@ struct end_plan {
 	enum app_close close;
 	uint32_t close_at;             /* CLOSE_ABORT, _UNREAD, _KILLED: after so many bytes received or sent */
 	uint64_t shut_at;              /* not before this time; 0: no matter */
+	bool fastopen;                 /* the one that connects: with its first bytes (RFC 7413) */
 	bool nodelay, lend;            /* lend: stack_send_space instead of stack_send */
 	uint64_t keepalive;            /* idle time; 0: off */
 	uint16_t local_port;           /* of the one that connects; 0: any */

@@ -45,6 +45,8 @@ static void config_clean(struct stack_config *c)
 	c->send_buffer_max = c->recv_buffer_max = 0; /* they do not grow */
 	c->syn_retries = c->synack_retries = 12;
 	c->data_retries = c->orphan_retries = 30;
+	c->fastopen = STACK_FASTOPEN_CLIENT | STACK_FASTOPEN_SERVER | STACK_FASTOPEN_ALL_LISTENERS;
+	c->fastopen_pause = SIM_SECOND;
 }
 
 static bool toss(struct sim *sim)
@@ -688,6 +690,23 @@ static void many_connections(struct run *run)
 	run_to_end(run);
 }
 
+/* One connection after the other, each with data in its SYN as soon as a cookie is known. */
+static void fastopen_loss(struct run *run)
+{
+	two_nodes(run, 1500);
+	link_all(run, &(struct sim_link){.delay = 5 * MILLISECOND, .loss = 20 * PERCENT});
+	for (unsigned i = 0; i < APP_CONNS; i++) {
+		struct conn *c = transfer(run, 3000, 3000);
+
+		c->start = run->sim.now + i * SIM_SECOND;
+		c->end[0].plan.fastopen = true;
+	}
+	run_to_end(run);
+	expect_counted(run, "tcp.fastopen_passive");
+	expect_counted(run, "tcp.fastopen_active");
+	expect_counted(run, "tcp.fastopen_active_fails");
+}
+
 /* Notes which states an end goes through. */
 static void note_states(struct app *app)
 {
@@ -1151,6 +1170,7 @@ static const struct scenario {
 	{"window_update_lost", window_update_lost, 4},
 	{"one_byte_writes", one_byte_writes, 4},
 	{"many_connections", many_connections, 8},
+	{"fastopen_loss", fastopen_loss, 20},
 	{"simultaneous_close", simultaneous_close, 8},
 	{"simultaneous_open", simultaneous_open, 8},
 	{"loopback", loopback, 4},

@@ -103,6 +103,13 @@ static const struct {
 	{SOL_SOCKET, SO_PROTOCOL, 1, -ENOPROTOOPT, IPPROTO_TCP},
 	{SOL_SOCKET, SO_DOMAIN, 1, -ENOPROTOOPT, AF_INET},
 	{SOL_SOCKET, SO_ACCEPTCONN, 1, -ENOPROTOOPT, 0},
+	{IPPROTO_TCP, TCP_FASTOPEN, -1, -EINVAL, 0},
+	{IPPROTO_TCP, TCP_FASTOPEN, 5, 0, 5},
+	{IPPROTO_TCP, TCP_FASTOPEN, 5000, 0, 4096},
+	{IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1, 0, 1},
+	{IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 2, -EINVAL, 0},
+	{IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1, 0, 1},
+	{IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, -1, -EINVAL, 0},
 	{IPPROTO_IP, IP_TTL, 0, -EINVAL, 64},
 	{IPPROTO_IP, IP_TTL, 256, -EINVAL, 64},
 	{IPPROTO_IP, IP_TTL, 255, 0, 255},
@@ -188,6 +195,38 @@ START_TEST(congestion_control_is_chosen_by_socket)
 	ck_assert_uint_eq(tcb_now(&f)->cc.cwnd, cwnd);
 	ck_assert_int_eq(set_cc(f.sock, "reno"), 0);
 	ck_assert_ptr_eq(tcb_now(&f)->cc_ops, &cc_newreno);
+}
+END_TEST
+
+START_TEST(fast_open_is_chosen_before_there_is_a_connection)
+{
+	uint8_t key[33] = {1}, back[64];
+	size_t len = sizeof(back);
+	struct sock *sock = bare();
+
+	ck_assert_int_eq(stack_setsockopt(sock, f.now, IPPROTO_TCP, TCP_FASTOPEN_KEY, key, 15), -EINVAL);
+	ck_assert_int_eq(stack_setsockopt(sock, f.now, IPPROTO_TCP, TCP_FASTOPEN_KEY, key, 33), -EINVAL);
+	ck_assert_int_eq(stack_getsockopt(sock, f.now, IPPROTO_TCP, TCP_FASTOPEN_KEY, back, &len), 0);
+	ck_assert_uint_eq(len, 0);
+	ck_assert_int_eq(stack_setsockopt(sock, f.now, IPPROTO_TCP, TCP_FASTOPEN_KEY, key, 32), 0);
+	len = sizeof(back);
+	ck_assert_int_eq(stack_getsockopt(sock, f.now, IPPROTO_TCP, TCP_FASTOPEN_KEY, back, &len), 0);
+	ck_assert_uint_eq(len, 32);
+	ck_assert_mem_eq(back, key, 32);
+	stack_close(sock, f.now);
+	bring_to(&f, TCP_LISTEN);
+	ck_assert_int_eq(set(f.listener, IPPROTO_TCP, TCP_FASTOPEN, 5), 0);
+	ck_assert_int_eq(set(f.listener, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), -EINVAL);
+	ck_assert_int_eq(set(f.listener, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1), 0);
+}
+END_TEST
+
+START_TEST(fast_open_is_not_chosen_when_there_is_one)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	ck_assert_int_eq(set(f.sock, IPPROTO_TCP, TCP_FASTOPEN, 5), -EINVAL);
+	ck_assert_int_eq(set(f.sock, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1), -EINVAL);
+	ck_assert_int_eq(set(f.sock, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1), -EINVAL);
 }
 END_TEST
 
@@ -672,6 +711,8 @@ int main(void)
 	tcase_add_loop_test(tc, option_values_are_the_host_s, 0, (int)ARRAY_SIZE(values));
 	tcase_add_test(tc, option_lengths_are_the_host_s);
 	tcase_add_test(tc, congestion_control_is_chosen_by_socket);
+	tcase_add_test(tc, fast_open_is_chosen_before_there_is_a_connection);
+	tcase_add_test(tc, fast_open_is_not_chosen_when_there_is_one);
 	tcase_add_test(tc, udp_has_no_tcp_options);
 	tcase_add_test(tc, options_go_along_to_the_connection);
 	tcase_add_test(tc, accepted_connections_have_the_listener_s_options);

@@ -1,0 +1,56 @@
+/*
+ * Ends of records in the send queue (MSG_EOR): no segment carries bytes from both sides of one.
+ *
+ * The peer sees nothing of it, TCP being a stream; it is for senders that want each record's
+ * last segment to themselves. Marks beyond RECORDS_MAX in one queue are dropped: a segment may
+ * then hold two records, which is all that can go wrong.
+ */
+#include "tcp.h"
+
+#define RECORDS_MAX 32u
+
+/* Ends not acknowledged yet, in order. */
+struct records {
+	seq32 end[RECORDS_MAX];
+	uint32_t count;
+};
+
+void stack_send_record_end(struct sock *sock)
+{
+	struct tcb *t = tcb_of(sock);
+	struct stack *s = sock->stack;
+
+	if (sock->pcb.kind != PCB_TCB || t->sndq.len == 0)
+		return;
+	if (!t->records)
+		t->records = mem_alloc(&s->mem, MEM_SEND, sizeof(*t->records));
+	if (t->records && t->records->count < RECORDS_MAX)
+		t->records->end[t->records->count++] = seq_add(tcb_queue_seq(t), t->sndq.len);
+}
+
+uint32_t records_limit(const struct tcb *t, seq32 seq, uint32_t len)
+{
+	for (uint32_t i = 0; i < t->records->count; i++)
+		if (seq_gt(t->records->end[i], seq))
+			return min_u32(len, t->records->end[i].v - seq.v);
+	return len;
+}
+
+void records_acked(struct tcb *t)
+{
+	struct records *r = t->records;
+	uint32_t gone = 0;
+
+	while (gone < r->count && seq_leq(r->end[gone], t->snd_una))
+		gone++;
+	r->count -= gone;
+	memmove(r->end, r->end + gone, r->count * sizeof(r->end[0]));
+	if (r->count == 0)
+		records_clear(t);
+}
+
+void records_clear(struct tcb *t)
+{
+	mem_free(&tcb_stack(t)->mem, MEM_SEND, t->records, sizeof(*t->records));
+	t->records = NULL;
+}
