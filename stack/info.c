@@ -205,7 +205,7 @@ static void tcb_times(const struct tcb *t, stack_time now, struct stack_tcb_info
 		out->sent_again += r->flags & SENT_AGAIN && !(r->flags & (SENT_SACKED | SENT_LOST)) ? r->end.v - r->seq.v : 0;
 	if (t->mss)
 		out->delivered = (uint32_t)((t->bytes_acked + t->board.sacked + t->mss - 1) / t->mss);
-	if (t->syn_acked)
+	if (t->syn_acked && !t->fastopen_pending)
 		out->delivered++; /* our SYN */
 	out->probes = t->keepalive_sent;
 	if (tcb_timer_runs(t, TCB_PERSIST) && !t->override)

@@ -592,9 +592,11 @@ void fastopen_syn_acked(struct tcb *t, const struct tcp_segment *seg);
 void fastopen_both_opened(struct tcb *t);
 void fastopen_state_change(struct tcb *t, enum tcp_state from, enum tcp_state to, enum tcp_cause cause);
 
-/* ---- tcp_record.c; the first two only of a tcb that has records ---- */
+/* ---- tcp_record.c; the first three only of a tcb that has records ---- */
 /* How much of `len` bytes from `seq` belongs to one record. */
 uint32_t records_limit(const struct tcb *t, seq32 seq, uint32_t len);
+/* Does a record end there? */
+bool record_ends(const struct tcb *t, seq32 seq);
 /* SND.UNA has moved. */
 void records_acked(struct tcb *t);
 void records_clear(struct tcb *t);

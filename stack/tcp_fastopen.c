@@ -247,7 +247,7 @@ void fastopen_open(struct tcb *t, struct fastopen_request *r)
 		return;
 	}
 	t->fastopen = true;
-	room = t->mtu - min_u32(t->mtu, IP4_HEADER + TCP_HEADER);
+	room = min_u32(tcp_mss_offered(&t->sock), t->mtu - min_u32(t->mtu, IP4_HEADER + TCP_HEADER));
 	if (m.mss > 0)
 		room = min_u32(room, m.mss);
 	/* 4.1.3: what the server's MSS allows, less all that options may take */
@@ -303,6 +303,7 @@ void fastopen_syn_acked(struct tcb *t, const struct tcp_segment *seg)
 
 	if (!t->fastopen)
 		return;
+	t->pingpong = t->sndq.len > sent; /* what was written since goes now: ACKs can wait for the like (as the host) */
 	byteq_consume(&t->sndq, &tcb_stack(t)->mem, MEM_SEND, acked);
 	t->snd_una = seg->ack;
 	t->snd_rtx = t->snd_nxt;

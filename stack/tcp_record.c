@@ -36,6 +36,14 @@ uint32_t records_limit(const struct tcb *t, seq32 seq, uint32_t len)
 	return len;
 }
 
+bool record_ends(const struct tcb *t, seq32 seq)
+{
+	for (uint32_t i = 0; i < t->records->count; i++)
+		if (seq_eq(t->records->end[i], seq))
+			return true;
+	return false;
+}
+
 void records_acked(struct tcb *t)
 {
 	struct records *r = t->records;

@@ -32,6 +32,15 @@ static bool at_end(struct world *w, const struct file *f)
 	return f->read_shut || (!has_data(f) && stack_recv(f->sock, w->now, NULL, 0) == 0);
 }
 
+/* The peer will send no more, whether or not it has all been read. */
+static bool fin_came(const struct world *w, const struct file *f)
+{
+	struct stack_tcb_info t;
+
+	stack_tcb_held(f->sock, w->now, &t);
+	return t.fin_received;
+}
+
 /* As on the host: writable when a third of the send buffer is free, and half of TCP_NOTSENT_LOWAT. */
 static bool has_room(struct world *w, struct file *f)
 {
@@ -78,7 +87,7 @@ short file_ready(struct world *w, struct file *f)
 		bits |= POLLIN | POLLRDNORM;
 	if (has_room(w, f) || write_ended(w, f))
 		bits |= POLLOUT | POLLWRNORM;
-	if (end)
+	if (end || fin_came(w, f))
 		bits |= POLLRDHUP;
 	if (end && write_ended(w, f))
 		bits |= POLLHUP;
