@@ -163,16 +163,27 @@ static int talk_descriptor(struct byway *b, struct nlmsghdr *m, unsigned flags)
 int byway_connect(struct byway *b, const struct sockaddr *remote, socklen_t remote_len,
 		  const struct sockaddr *local, socklen_t local_len, unsigned flags)
 {
+	return byway_connect_data(b, remote, remote_len, local, local_len, flags, NULL, 0);
+}
+
+int byway_connect_data(struct byway *b, const struct sockaddr *remote, socklen_t remote_len,
+		       const struct sockaddr *local, socklen_t local_len, unsigned flags,
+		       const void *data, size_t len)
+{
 	struct nlmsghdr *m = talk_begin(b, BYWAY_CONNECT, 0);
 
 	if (flags & ~(BYWAY_NODELAY | BYWAY_NONBLOCK))
 		return talk_fail(b, EINVAL, "a flag is unknown");
 	if (!remote)
 		return talk_fail(b, EDESTADDRREQ, "a peer's address is needed");
+	if (len > BYWAY_CONNECT_DATA_MAX)
+		return talk_fail(b, EMSGSIZE, "so much data cannot come with a connect");
 	mnl_attr_put_u8(m, BYWAY_A_PROTOCOL, IPPROTO_TCP);
 	if (put_address(b, m, BYWAY_A_REMOTE, remote, remote_len) < 0 ||
 	    put_address(b, m, BYWAY_A_LOCAL, local, local_len) < 0)
 		return -1;
+	if (len > 0)
+		mnl_attr_put(m, BYWAY_A_DATA, len, data);
 	put_flag(m, BYWAY_A_NODELAY, flags & BYWAY_NODELAY);
 	put_flag(m, BYWAY_A_NONBLOCK, flags & BYWAY_NONBLOCK);
 	return talk_descriptor(b, m, flags);

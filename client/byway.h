@@ -12,6 +12,7 @@
 #ifndef BYWAY_H
 #define BYWAY_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -35,6 +36,15 @@ const char *byway_error(const struct byway *b);
 /* Opens a TCP connection and waits for the handshake. local may be NULL. A stream descriptor, or -1. */
 int byway_connect(struct byway *b, const struct sockaddr *remote, socklen_t remote_len,
 		  const struct sockaddr *local, socklen_t local_len, unsigned flags);
+
+/*
+ * The same, and `len` bytes of data, 1 to 1460, are the first that the peer gets. When the daemon has the
+ * server's cookie for TCP Fast Open they go in the SYN, a round trip earlier; a SYN may come to the server
+ * twice, so this is for requests that do no harm when they are repeated. EMSGSIZE: too many bytes.
+ */
+int byway_connect_data(struct byway *b, const struct sockaddr *remote, socklen_t remote_len,
+		       const struct sockaddr *local, socklen_t local_len, unsigned flags,
+		       const void *data, size_t len);
 
 /* A listening descriptor, readable when a connection waits for byway_accept. backlog 0: the daemon's default. */
 int byway_listen(struct byway *b, const struct sockaddr *local, socklen_t local_len, int backlog);

@@ -39,7 +39,7 @@ static inline bool byway_message_ok(const struct nlmsghdr *m, size_t left)
 
 /* nlmsg_type of Byway's own family; no fixed header, attributes follow nlmsghdr. */
 enum byway_type {
-	BYWAY_CONNECT = 0x100, /* PROTOCOL, REMOTE, [LOCAL], [NODELAY], [NONBLOCK], [OPTIONS] -> BYWAY_SOCKET + descriptor */
+	BYWAY_CONNECT = 0x100, /* PROTOCOL, REMOTE, [LOCAL], [NODELAY], [NONBLOCK], [OPTIONS], [DATA] -> BYWAY_SOCKET + descriptor */
 	BYWAY_LISTEN,          /* LOCAL, [BACKLOG], [OPTIONS] -> BYWAY_SOCKET + listening descriptor */
 	BYWAY_DATAGRAM,        /* [LOCAL], [REMOTE], [BROADCAST], [OPTIONS] -> BYWAY_SOCKET + datagram descriptor */
 	BYWAY_SOCKET,          /* answer: ID, LOCAL, [REMOTE]; one descriptor by SCM_RIGHTS */
@@ -144,9 +144,11 @@ enum byway_attr {
 	BYWAY_A_FAMILY,        /* u8: AF_INET or AF_INET6, as the owner asked for it; kept, not looked at */
 	BYWAY_A_STATE,         /* u8: enum byway_sock_state */
 	BYWAY_A_ERROR,         /* u32: errno */
-	BYWAY_A_DATA,          /* bytes: a datagram's payload */
+	BYWAY_A_DATA,          /* bytes: a datagram's payload; what goes along with a connect, up to BYWAY_CONNECT_DATA_MAX */
 	BYWAY_A_MAX
 };
+
+#define BYWAY_CONNECT_DATA_MAX 1460 /* bytes: as much as a SYN carries on most paths */
 
 /* An address and port. */
 struct byway_address {

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 #define TALK_PATIENCE 10000   /* milliseconds for an answer, connects excepted */
-#define TALK_REQUEST_MAX 2048 /* bytes of one request of ours */
+#define TALK_REQUEST_MAX 4096 /* bytes of one request of ours */
 
 struct byway {
 	int fd;

@@ -90,7 +90,7 @@ static const struct config_key keys[] = {
 	{.section = "TCP", .name = "MTUProbing", .parse = config_mtu_probing, .expects = "write off, black-hole or always"},
 	TEXT("TCP", "CongestionControl", stack.congestion_control, config_congestion_control, "write cubic, newreno or bbr"),
 	BOOL("TCP", "Pacing", stack.pacing),
-	{.section = "TCP", .name = "FastOpen", .parse = config_fastopen, .expects = "write off or server"},
+	{.section = "TCP", .name = "FastOpen", .parse = config_fastopen, .expects = "write off, client, server or both"},
 	NUMBER("ICMP", "Rate", stack.icmp_rate, 1, 10000000),
 	NUMBER("ICMP", "Burst", stack.icmp_burst, 1, 10000000),
 };

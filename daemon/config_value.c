@@ -378,8 +378,9 @@ const char *config_mtu_probing(struct config *c, const struct config_key *key, c
 
 const char *config_fastopen(struct config *c, const struct config_key *key, const char *text, bool first)
 {
-	static const char *const name[] = {"off", "server"};
-	static const unsigned uses[] = {0, STACK_FASTOPEN_SERVER | STACK_FASTOPEN_ALL_LISTENERS};
+	static const char *const name[] = {"off", "client", "server", "both"};
+	static const unsigned server = STACK_FASTOPEN_SERVER | STACK_FASTOPEN_ALL_LISTENERS;
+	static const unsigned uses[] = {0, STACK_FASTOPEN_CLIENT, server, STACK_FASTOPEN_CLIENT | server};
 	int chosen = choose(text, name, COUNT_OF(name));
 
 	(void)key;

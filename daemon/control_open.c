@@ -257,11 +257,20 @@ static int open_datagram(struct request *q)
 static int open_with_options(struct request *q, int (*open)(struct request *q))
 {
 	const struct nlattr *a = q->attr[BYWAY_A_OPTIONS];
+	const struct nlattr *data = q->attr[BYWAY_A_DATA];
 	struct options_wanted wanted = {0};
 	int error;
 
-	if (a)
-		wanted = (struct options_wanted){mnl_attr_get_payload(a), mnl_attr_get_payload_len(a)};
+	if (a) {
+		wanted.data = mnl_attr_get_payload(a);
+		wanted.len = mnl_attr_get_payload_len(a);
+	}
+	if (data) {
+		wanted.first = mnl_attr_get_payload(data);
+		wanted.first_len = mnl_attr_get_payload_len(data);
+	}
+	if (wanted.first_len > BYWAY_CONNECT_DATA_MAX)
+		return request_fail(q, -EMSGSIZE, "attribute DATA has more than %d bytes", BYWAY_CONNECT_DATA_MAX);
 	q->daemon->wanted = &wanted;
 	error = open(q);
 	q->daemon->wanted = NULL;

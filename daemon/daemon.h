@@ -245,8 +245,13 @@ int owner_epitaph(struct daemon *d, ino_t inode, uid_t uid);
 void endpoints_close_all(struct daemon *d, bool abort);
 
 /* ---- control_option.c ---- */
-/* BYWAY_A_OPTIONS of a request. */
-struct options_wanted { const uint8_t *data; size_t len; };
+/* BYWAY_A_OPTIONS and BYWAY_A_DATA of a request. */
+struct options_wanted {
+	const uint8_t *data;
+	size_t len;
+	const void *first; /* bytes for the peer; NULL: none */
+	size_t first_len;
+};
 /* Sets them all. 0 or -errno and why. */
 int options_apply(struct sock *sock, const struct options_wanted *wanted, const char **why);
 

@@ -1,8 +1,35 @@
 /* Opening a TCP connection for an owner: waiting for the handshake, or not. */
 #include "daemon/owner.h"
 
+#include <errno.h>
 #include <linux/tcp.h>
 #include <sys/socket.h>
+
+/*
+ * With the first bytes for the peer: in the SYN as far as Fast Open lets it carry them (RFC 7413),
+ * the rest and otherwise all of them as soon as the handshake is complete.
+ */
+static int connect_with_data(struct sock **sock, const struct stack_endpoint *remote, const struct options_wanted *w)
+{
+	const uint8_t *data = w->first;
+	ptrdiff_t taken = stack_connect_data(sock, daemon_now(), remote, data, w->first_len);
+
+	if (taken == -EOPNOTSUPP)
+		taken = stack_connect(sock, daemon_now(), remote);
+	if (taken < 0)
+		return (int)taken;
+	if ((size_t)taken == w->first_len)
+		return 0;
+	return stack_send(*sock, daemon_now(), data + taken, w->first_len - (size_t)taken) ==
+	       (ptrdiff_t)w->first_len - taken ? 0 : -ENOBUFS;
+}
+
+static int connect_to(const struct daemon *d, struct sock **sock, const struct stack_endpoint *remote)
+{
+	if (d->wanted && d->wanted->first)
+		return connect_with_data(sock, remote, d->wanted);
+	return stack_connect(sock, daemon_now(), remote);
+}
 
 /* A bound socket on its way to `remote`. NULL, *error and why. */
 static struct sock *start_connect(struct daemon *d, const struct owner *who, const struct stack_endpoint *local,
@@ -17,7 +44,7 @@ static struct sock *start_connect(struct daemon *d, const struct owner *who, con
 		stack_setsockopt(sock, daemon_now(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 	*error = owner_bind(sock, local, why);
 	if (!*error) {
-		*error = stack_connect(&sock, daemon_now(), remote);
+		*error = connect_to(d, &sock, remote);
 		if (*error)
 			*why = owner_error(*error);
 	}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# TCP Fast Open (RFC 7413) with the host as the client.
+# TCP Fast Open (RFC 7413) with the host as the client, and as the server.
 load lib
 
 client() {
@@ -42,4 +42,45 @@ client() {
 	start_daemon Services.Daytime=yes TCP.FastOpen=server
 	timeout 5 curl -s --tcp-fastopen --http0.9 "http://$STACK:13/" | grep -q 20
 	timeout 5 curl -s --tcp-fastopen --http0.9 "http://$STACK:13/" | grep -q 20
+}
+
+# Says of each connection's first bytes whether they were there before the handshake was complete.
+serve() {
+	background python3 -c '
+import socket, sys
+l = socket.socket()
+l.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 5)
+l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+l.bind((sys.argv[1], 7000))
+l.listen(5)
+while True:
+    s, _ = l.accept()
+    got = s.recv(3000)
+    info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)
+    s.sendall(b"%d bytes %s" % (len(got), b"in the SYN" if info[5] & 32 else b"after the handshake"))
+    s.close()
+' "$HOST"
+	wait_for 5 is_listening
+}
+
+is_listening() { ss -Hltn "src $HOST:7000" | grep -q .; }
+
+ask() { timeout $((5 * SLOW)) "$OWNER" ask "$HOST" 7000 "$1"; }
+
+@test "an owner's second connection to the host has its data in the SYN" {
+	sysctl -qw net.ipv4.tcp_fastopen=3
+	start_daemon
+	serve
+	[ "$(ask first)" = "5 bytes after the handshake" ]
+	[ "$(ask second)" = "6 bytes in the SYN" ]
+	[ "$(ask "$(printf '%01400d' 0)")" = "1400 bytes in the SYN" ]
+	[ "$(byway stats --json | jq '.counters[] | select(.name == "tcp.fastopen_active").value')" = 2 ]
+}
+
+@test "FastOpen=off keeps the data for after the handshake" {
+	sysctl -qw net.ipv4.tcp_fastopen=3
+	start_daemon TCP.FastOpen=off
+	serve
+	[ "$(ask first)" = "5 bytes after the handshake" ]
+	[ "$(ask second)" = "6 bytes after the handshake" ]
 }

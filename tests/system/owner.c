@@ -181,6 +181,24 @@ static int show_options(struct byway *b, const char *address, const char *port)
 	return 0;
 }
 
+/* Connects with `text` and shows what comes back. */
+static int ask(struct byway *b, const char *address, const char *port, const char *text)
+{
+	struct sockaddr_in to = any_address(port);
+	char answer[200];
+	ssize_t n;
+
+	inet_pton(AF_INET, address, &to.sin_addr);
+	int fd = byway_connect_data(b, (const void *)&to, sizeof(to), NULL, 0, 0, text, strlen(text));
+	if (fd < 0)
+		fail(byway_error(b));
+	shutdown(fd, SHUT_WR);
+	while ((n = read(fd, answer, sizeof(answer))) > 0)
+		fwrite(answer, 1, (size_t)n, stdout);
+	putchar('\n');
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct byway *b = byway_open(NULL);
@@ -196,6 +214,8 @@ int main(int argc, char **argv)
 		serve(open_listener(b, argv[2], argv[3]));
 	if (argc == 4 && strcmp(argv[1], "options") == 0)
 		return show_options(b, argv[2], argv[3]);
+	if (argc == 5 && strcmp(argv[1], "ask") == 0)
+		return ask(b, argv[2], argv[3], argv[4]);
 	if (argc == 3 && strcmp(argv[1], "udp") == 0)
 		serve_datagrams(b, argv[2]);
 	fputs("usage: owner listen|echo PORT BACKLOG, owner options ADDRESS PORT, owner udp PORT\n", stderr);
