@@ -21,10 +21,22 @@ static void refuse_ack(struct tcb *t, const struct tcp_segment *seg)
 	tcp_send_bare(tcb_stack(t), &t->sock.pcb, &rst);
 }
 
+/*
+ * RFC 7323 3.2: an echo is of a timestamp of ours, and of this connection only those since its SYN
+ * are. Another one makes the SYN-ACK an old one, or not the peer's. 0 is in some hosts' first segments.
+ */
+static bool echo_is_ours(const struct tcb *t, const struct tcp_segment *seg)
+{
+	uint32_t now = ts_now(tcb_stack(t), t->ts_offset), since = to_ms(tcb_stack(t)->now) - to_ms(t->created);
+
+	return !t->ts_on || !seg->opt.has_timestamp || seg->opt.ts_echo == 0 || now - seg->opt.ts_echo <= since;
+}
+
 /* First: "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset"; second: RST; third: neither SYN nor RST. */
 static enum verdict syn_sent_check(struct tcb *t, const struct tcp_segment *seg)
 {
-	bool acceptable = (seg->flags & TCP_ACK) && seq_gt(seg->ack, t->iss) && seq_leq(seg->ack, t->snd_nxt);
+	bool acceptable = (seg->flags & TCP_ACK) && seq_gt(seg->ack, t->iss) && seq_leq(seg->ack, t->snd_nxt) &&
+			  echo_is_ours(t, seg);
 
 	if ((seg->flags & TCP_ACK) && !acceptable) {
 		if (!(seg->flags & TCP_RST))

@@ -396,7 +396,8 @@ static void plan_new(const struct tcb *t, struct plan *p)
 		p->len -= p->len % t->mss;
 		p->fin = p->fin && p->len == queued;
 	}
-	if (p->len < t->mss && p->len > 0 && !small_allowed(t, p->len, queued, p->fin)) {
+	if (p->len < t->mss && p->len > 0 && !(p->len == queued && queued < all) && /* a record's end: nothing is added to it */
+	    !small_allowed(t, p->len, queued, p->fin)) {
 		p->len = 0;
 		p->fin = false;
 	}

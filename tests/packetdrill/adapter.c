@@ -523,6 +523,8 @@ static ptrdiff_t send_once(struct world *w, struct file *f, void *argument)
 	f->queued += io->done - before;
 	if ((io->flags & MSG_EOR) && io->done == io_total(io) && result > 0)
 		stack_send_record_end(f->sock);
+	if (io->done && (result > 0 || !io_waits(f, io)))
+		timestamping_sent(f);
 	if ((io->flags & MSG_ZEROCOPY) && io->done && (result > 0 || (result == -EAGAIN && !io_waits(f, io))))
 		zerocopy_sent(f);
 	return result;
@@ -593,7 +595,9 @@ static void put_inq(struct world *w, int fd, struct msghdr *msg)
 
 static ptrdiff_t error_queue_once(struct world *w, struct file *f, void *argument)
 {
-	return zerocopy_receive(w, f, argument);
+	ptrdiff_t result = timestamping_receive(f, argument);
+
+	return result == -EAGAIN ? zerocopy_receive(w, f, argument) : result;
 }
 
 static ssize_t call_recvmsg(void *context, int fd, struct msghdr *msg, int flags)
@@ -815,13 +819,19 @@ static int call_netdev_receive(void *context, void *data, size_t *len, long long
 	return 0;
 }
 
+/* In this time a thread that has left its call notes the outcome, for which it needs a lock of packetdrill's. */
 static int call_usleep(void *context, useconds_t microseconds)
 {
 	struct world *w = context;
+	bool left;
 
 	world_lock(w);
 	world_advance(w, w->now + microseconds);
+	left = w->left;
+	w->left = false;
 	world_unlock(w);
+	if (left)
+		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 	return 0;
 }
 

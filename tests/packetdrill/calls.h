@@ -30,6 +30,12 @@ void zerocopy_sent(struct file *f);
 /* recvmsg with MSG_ERRQUEUE. */
 ptrdiff_t zerocopy_receive(struct world *w, struct file *f, struct msghdr *msg);
 
+/* ---- timestamping.c ---- */
+/* A send has queued data. */
+void timestamping_sent(struct file *f);
+/* recvmsg with MSG_ERRQUEUE. */
+ptrdiff_t timestamping_receive(struct file *f, struct msghdr *msg);
+
 int call_poll(void *context, struct pollfd *fds, nfds_t count, int timeout);
 int call_epoll_create(void *context, int size);
 int call_epoll_ctl(void *context, int epfd, int op, int fd, struct epoll_event *event);

@@ -35,6 +35,8 @@ int option_set(struct world *w, struct file *f, int level, int name, const void 
 		f->zerocopy = *(const int *)value;
 		return 0;
 	}
+	if (level == SOL_SOCKET && name == SO_TIMESTAMPING)
+		return timestamping_set(f, value, len);
 	/* Nothing here looks at marks. */
 	if (level == SOL_SOCKET && name == SO_MARK)
 		return len < sizeof(int) ? -EINVAL : 0;

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -147,6 +148,28 @@ static void note_event(struct file *f, const struct stack_event *event)
 	}
 }
 
+/* For a stand-in of nstat: what the host would have counted under its name. */
+static void counters_write(struct world *w)
+{
+	const char *path = getenv("BYWAY_SYSCTL");
+	char name[4096];
+	uint64_t ignored = 0;
+	FILE *file;
+
+	for (size_t i = 0; i < stack_counter_count(); i++)
+		if (strcmp(stack_counter_name(i), "icmp.in_ignored") == 0)
+			ignored = stack_counter(w->stack, i);
+	if (!path || ignored == w->icmp_ignored)
+		return;
+	snprintf(name, sizeof(name), "%s.counters", path);
+	file = fopen(name, "we");
+	if (!file)
+		return;
+	fprintf(file, "TcpExtOutOfWindowIcmps %llu\n", (unsigned long long)(ignored - w->icmp_ignored));
+	fclose(file);
+	w->icmp_ignored = ignored;
+}
+
 void world_step(struct world *w)
 {
 	struct stack_event event;
@@ -156,6 +179,10 @@ void world_step(struct world *w)
 	while (stack_next_event(w->stack, &event))
 		if (event.user)
 			note_event(event.user, &event);
+	counters_write(w);
+	for (size_t i = 0; i < FILES_MAX; i++)
+		if (w->file[i] && w->file[i]->stamping)
+			timestamping_look(w, w->file[i]);
 	if (!w->waiting || !is_driver(w))
 		return;
 	w->handed_over = true;
@@ -220,6 +247,7 @@ bool world_left(struct world *w)
 	if (!w->waiting || is_driver(w))
 		return false;
 	w->waiting = false;
+	w->left = true;
 	give_back(w);
 	return true;
 }

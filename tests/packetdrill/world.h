@@ -31,6 +31,15 @@ struct packet {
 
 #define SENDS_MAX 64u /* sends with MSG_ZEROCOPY that nobody has been told of yet */
 
+/* SO_TIMESTAMPING */
+#define STAMPS_MAX 16u /* sends that are watched */
+#define REPORTS_MAX (3 * STAMPS_MAX)
+struct report {
+	stack_time at;
+	uint32_t type; /* SCM_TSTAMP_* */
+	uint32_t key;  /* the last byte's number */
+};
+
 struct watch {
 	int fd;
 	struct epoll_event event;
@@ -65,6 +74,13 @@ struct file {
 	uint64_t sends[SENDS_MAX];   /* where each one ended, by its number */
 	uint32_t sends_count, sends_told; /* how many there were; how many recvmsg has reported, */
 	uint32_t sends_seen;              /* and how many an edge has */
+	/* SO_TIMESTAMPING */
+	unsigned stamping;           /* SOF_TIMESTAMPING_* */
+	uint64_t stamp_base;         /* `queued` when keys began to count */
+	uint64_t stamps[STAMPS_MAX]; /* where each send ended */
+	uint32_t stamps_count, stamps_out, stamps_acked; /* how many; of them gone out, and acknowledged */
+	struct report reports[REPORTS_MAX];
+	uint32_t reports_count, reports_told;
 };
 
 struct world {
@@ -73,11 +89,13 @@ struct world {
 	pthread_t driver;     /* packetdrill's main thread */
 	bool waiting;         /* the other thread is inside a blocking call */
 	bool handed_over;     /* and it is its turn */
+	bool left;            /* it has left its call since the driver slept last */
 	stack_time wait_until;
 	stack_time now;
 	struct stack *stack;
 	struct stack_config config;
 	struct stack_addr address;
+	uint64_t icmp_ignored;       /* as counted when it was written down last */
 	long settings_read;          /* bytes of the file of settings */
 	struct packet *head, **tail; /* sent, not yet looked at */
 	struct file *file[FILES_MAX];
@@ -116,6 +134,11 @@ short file_ready(struct world *w, struct file *f);
 /* ---- zerocopy.c ---- */
 /* Sends that are acknowledged and not reported yet. */
 uint32_t zerocopy_done(struct world *w, struct file *f);
+
+/* ---- timestamping.c ---- */
+int timestamping_set(struct file *f, const void *value, socklen_t len);
+/* Something may have gone out, or been acknowledged. */
+void timestamping_look(struct world *w, struct file *f);
 
 int option_set(struct world *w, struct file *f, int level, int name, const void *value, socklen_t len);
 int option_get(struct world *w, struct file *f, int level, int name, void *value, socklen_t *len);
