@@ -72,6 +72,19 @@ START_TEST(marks_are_bounded)
 }
 END_TEST
 
+START_TEST(nagle_does_not_hold_a_record_that_others_follow)
+{
+	set_int(&f, f.sock, IPPROTO_TCP, TCP_NODELAY, 0);
+	record(300);
+	record(400);
+	stack_send(f.sock, f.now, data, 500);
+	run(&f);
+	ck_assert(expect(&f, TCP_ACK, 1, 1, 300)->seg.flags & TCP_PSH);
+	ck_assert(expect(&f, TCP_ACK, 301, 1, 400)->seg.flags & TCP_PSH);
+	expect_nothing(&f);
+}
+END_TEST
+
 #define ADD(test) suite_add_fixture(s, #test, test, 1, setup, teardown)
 
 int main(void)
@@ -82,5 +95,6 @@ int main(void)
 	ADD(records_sent_again_stay_apart);
 	ADD(the_fin_waits_for_the_last_record);
 	ADD(marks_are_bounded);
+	ADD(nagle_does_not_hold_a_record_that_others_follow);
 	return suite_run(s);
 }

@@ -1206,6 +1206,28 @@ static void add_rest(Suite *s)
 	ADD(bind_refuses_what_is_taken_or_not_ours);
 }
 
+START_TEST(a_syn_ack_that_echoes_another_timestamp_is_refused)
+{
+	struct tcp_segment answer = {.seq = {PEER_ISS}, .flags = TCP_SYN | TCP_ACK, .window = 1000};
+	uint32_t ours;
+
+	restart(want_all_options);
+	bring_to(&f, TCP_SYN_SENT);
+	ours = ts_now(f.s, tcb_now(&f)->ts_offset);
+	answer.ack = seq_add(tcb_now(&f)->iss, 1);
+	answer.opt.has_timestamp = true;
+	for (int i = 0; i < 2; i++) {
+		answer.opt.ts_echo = i ? ours + 1 : ours - 1; /* before the SYN, and not yet */
+		feed_segment(&f, &answer, 0);
+		expect(&f, TCP_RST, 1, 0, 0);
+		ck_assert_int_eq(state_now(&f), TCP_SYN_SENT);
+	}
+	answer.opt.ts_echo = ours;
+	feed_segment(&f, &answer, 0);
+	ck_assert_int_eq(state_now(&f), TCP_ESTABLISHED);
+}
+END_TEST
+
 static void add_life(Suite *s)
 {
 	ADD(handshake_on_a_machine_that_is_up_for_long);
@@ -1219,6 +1241,7 @@ static void add_life(Suite *s)
 	ADD(close_in_last_ack_with_data_unread_resets);
 	ADD(window_scale_stays_as_announced_through_a_reload);
 	ADD(closed_handle_is_in_no_event);
+	ADD(a_syn_ack_that_echoes_another_timestamp_is_refused);
 }
 
 int main(void)
