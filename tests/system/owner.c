@@ -196,6 +196,8 @@ static int ask(struct byway *b, const char *address, const char *port, const cha
 	while ((n = read(fd, answer, sizeof(answer))) > 0)
 		fwrite(answer, 1, (size_t)n, stdout);
 	putchar('\n');
+	close(fd);
+	byway_close(b);
 	return 0;
 }
 
