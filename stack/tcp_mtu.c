@@ -3,7 +3,8 @@
  *
  * Down: a second timeout in a row of full segments, or the third on a path that has carried
  * them, is taken for a black hole, and segments shrink to a size that passes nearly everywhere;
- * at the fifth, to the least there is.
+ * at the fifth, to the least there is. Where much is lost anyway so many timeouts happen by
+ * themselves: there it takes as many as its losses would explain once in ten thousand times.
  *
  * Up: one segment of the connection's own data is sent larger than the others. If it is
  * acknowledged, that is the new size; if it alone is lost, that is no sign of congestion
@@ -26,12 +27,17 @@
 #define TIMEOUTS 2u                 /* in a row, for the step down to the base */
 #define TIMEOUTS_AT_BASE 5u         /* the same below it: few paths are so narrow, many peers just gone */
 
+#define TIMEOUTS_MAX 7u             /* on no path more than that */
+#define PROBES 3u                   /* RFC 8899 5.1.2, MAX_PROBES: of a size that has passed before */
+#define CHANCE 100u                 /* in a million: a row of losses that is no accident */
+
 struct mtu_search {
 	stack_time next; /* no probe before */
 	seq32 start;     /* of the last probe's data */
 	uint32_t len;    /* of it, bytes; 0: acknowledged */
 	uint16_t high;   /* the largest size that may pass, bytes of IP packet */
 	uint16_t probe;  /* the size that is being tried; 0: none */
+	uint8_t tries;   /* so many more losses of this size may be accidents */
 	bool whole;      /* `high` itself comes first */
 	bool black_hole; /* why it began */
 };
@@ -69,6 +75,7 @@ static void search(struct tcb *t, stack_time next, bool black_hole)
 	t->mtu_search->next = next;
 	t->mtu_search->high = ceiling(t);
 	t->mtu_search->probe = 0;
+	t->mtu_search->tries = 0;
 	t->mtu_search->whole = true;
 	t->mtu_search->black_hole = black_hole;
 }
@@ -120,16 +127,35 @@ void tcp_mtu_confirmed(struct tcb *t)
 		path_mtu_set(s, peer, t->mtu);
 }
 
-/* The probe did not get through. */
+/* The probe did not get through: too large, or it was an accident. */
 static void failed(struct tcb *t)
 {
 	struct mtu_search *m = t->mtu_search;
 
 	COUNT(tcb_stack(t), tcp_mtu_probes_lost);
-	m->high = (uint16_t)(m->probe - 1);
+	if (m->tries > 0) {
+		m->tries--;
+	} else {
+		m->high = (uint16_t)(m->probe - 1);
+		m->whole = false;
+	}
 	m->probe = 0;
-	m->whole = false;
 	m->next = tcb_stack(t)->now + t->rtt.srtt; /* 8 SRTT: lost probes stay rare */
+}
+
+/*
+ * So many timeouts in a row are no accident on a path that has carried full segments: `at_least`,
+ * or more where segments are lost all the time. Those of the row itself tell nothing of that.
+ */
+static unsigned timeouts_needed(const struct tcb *t, unsigned at_least)
+{
+	uint32_t lost = t->retransmissions - min_u32(t->retransmissions, t->retries);
+	uint64_t chance = 1000000;
+	unsigned n = 0;
+
+	for (; n < TIMEOUTS_MAX && chance >= CHANCE; n++)
+		chance = chance * lost / max_u32(t->data_out + lost, 1);
+	return max_u32(n, at_least);
 }
 
 void tcp_mtu_timeout(struct tcb *t)
@@ -137,17 +163,21 @@ void tcp_mtu_timeout(struct tcb *t)
 	struct stack *s = tcb_stack(t);
 	uint32_t packet = min_u32(tcb_flight(t), t->mss) + overhead(t); /* as large as those that do not come through */
 	uint32_t base = packet > MTU_BASE ? MTU_BASE : floor_of(t);
-	unsigned needed = packet > MTU_BASE ? TIMEOUTS + (t->mtu_carried ? 1 : 0) : TIMEOUTS_AT_BASE;
+	unsigned needed = packet > MTU_BASE ? TIMEOUTS : TIMEOUTS_AT_BASE;
 
 	if (t->mtu_search && t->mtu_search->probe)
 		failed(t); /* nothing else came through either, so cwnd is reduced as always (RFC 4821 7.6.3) */
+	if (t->mtu_carried)
+		needed = timeouts_needed(t, needed + 1);
 	if (!enabled(t) || packet <= base || t->retries < needed)
 		return;
 	COUNT(s, tcp_mtu_black_holes);
 	t->mtu = (uint16_t)base;
-	t->mtu_carried = false;
 	tcp_set_mss(t);
 	search(t, s->now, true);
+	if (t->mtu_search && t->mtu_carried)
+		t->mtu_search->tries = PROBES - 1;
+	t->mtu_carried = false;
 }
 
 void tcp_mtu_too_big(struct tcb *t, uint16_t mtu)
@@ -237,6 +267,7 @@ void tcp_mtu_acked(struct tcb *t)
 	COUNT(s, tcp_mtu_probes_passed);
 	t->mtu = m->probe;
 	m->probe = 0;
+	m->tries = 0;
 	m->whole = false;
 	tcp_set_mss(t);
 	if (path_mtu_get(s, peer) < t->mtu)

@@ -324,6 +324,21 @@ START_TEST(path_that_has_carried_full_segments_gets_a_third_timeout)
 }
 END_TEST
 
+/* A quarter of all segments went again: seven timeouts in a row happen by chance once in ten thousand times. */
+START_TEST(path_that_loses_much_gets_seven_timeouts)
+{
+	start();
+	offer();
+	ack_all();
+	tcb_now(&f)->data_out = 900;
+	tcb_now(&f)->retransmissions = 300;
+	timeouts(6);
+	ck_assert_uint_eq(tcb_now(&f)->mtu, 1500);
+	timeouts(1);
+	ck_assert_uint_eq(tcb_now(&f)->mtu, 1064);
+}
+END_TEST
+
 START_TEST(small_segments_say_nothing_of_a_black_hole)
 {
 	static const uint8_t data[400];
@@ -427,6 +442,29 @@ START_TEST(lost_probe_is_no_congestion)
 	ck_assert_uint_eq(counted(COUNT_tcp_mtu_probes_lost), 1);
 	ack_all();
 	ck_assert_uint_eq(tcb_now(&f)->mtu, 1064);
+	ck_assert_uint_lt(next_probe()->seg.len, 1448);
+}
+END_TEST
+
+/* What has passed before may have been lost by accident: only the third probe's loss tells that it is too large now. */
+START_TEST(lost_probe_of_a_size_that_has_passed_goes_again)
+{
+	struct captured *probe;
+
+	start();
+	offer();
+	ack_all();
+	timeouts(3);
+	f.sent_read = f.sent_count = 0;
+	ack_all();
+	for (unsigned i = 0; i < 2; i++) {
+		lose(next_probe(), 0);
+		ack_all();
+	}
+	probe = next_probe();
+	ck_assert_uint_eq(probe->seg.len, 1448);
+	lose(probe, 0);
+	ack_all();
 	ck_assert_uint_lt(next_probe()->seg.len, 1448);
 }
 END_TEST
@@ -660,10 +698,12 @@ int main(void)
 	ADD(writer_is_woken_when_a_quarter_is_free);
 	ADD(two_timeouts_of_full_segments_mean_a_black_hole);
 	ADD(path_that_has_carried_full_segments_gets_a_third_timeout);
+	ADD(path_that_loses_much_gets_seven_timeouts);
 	ADD(small_segments_say_nothing_of_a_black_hole);
 	ADD(no_probing_when_it_is_off);
 	ADD(probe_that_passes_raises_the_mtu);
 	ADD(lost_probe_is_no_congestion);
+	ADD(lost_probe_of_a_size_that_has_passed_goes_again);
 	ADD(probe_lost_with_other_data_is_congestion);
 	ADD(router_that_names_the_mtu_bounds_the_search);
 	ADD(probe_lost_twice_is_congestion);
