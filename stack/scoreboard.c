@@ -1,6 +1,8 @@
 /* See scoreboard.h. */
 #include "scoreboard.h"
 
+#define SHARE 400u /* less than SCOREBOARD_MAX: SACK splits records, too */
+
 static uint32_t length(const struct sent *r)
 {
 	return r->end.v - r->seq.v;
@@ -51,12 +53,27 @@ static void merge_after(struct scoreboard *b, struct mem *m, struct sent *r)
 	}
 }
 
+/*
+ * May the last record take in what goes out now? What went out at this moment; and with much in
+ * flight what went out a little while ago, by a SHARE of a round trip at most: the time that it
+ * gets is a little late, so it is never lost too soon, and there is always room to split.
+ */
+static bool tail_takes(const struct scoreboard *b, seq32 end, uint64_t now)
+{
+	const struct sent *tail = b->tail;
+
+	if (!tail || tail->flags != 0)
+		return false;
+	return tail->at == now || end.v - tail->seq.v <= (end.v - b->head->seq.v) / SHARE;
+}
+
 void scoreboard_sent(struct scoreboard *b, struct mem *m, seq32 seq, seq32 end, uint64_t now)
 {
 	struct sent *r;
 
-	if (b->tail && b->tail->at == now && b->tail->flags == 0) {
+	if (tail_takes(b, end, now)) {
 		b->tail->end = end;
+		b->tail->at = now;
 		return;
 	}
 	r = b->count < SCOREBOARD_MAX || !b->tail ? mem_alloc(m, MEM_SEND, sizeof(*r)) : NULL;
@@ -147,24 +164,24 @@ void scoreboard_acked(struct scoreboard *b, struct mem *m, seq32 una, uint64_t n
 void scoreboard_sacked(struct scoreboard *b, struct mem *m, seq32 left, seq32 right, uint64_t now,
 		       uint64_t doubt, struct delivery *d)
 {
-	struct sent *before = NULL, *r = b->head;
+	struct sent *r = b->head, *first = r;
 
-	for (; r && seq_lt(r->seq, right); before = r, r = r->next) {
-		if (seq_leq(r->end, left) || (r->flags & SENT_SACKED))
+	for (; r && seq_leq(r->end, left); r = r->next)
+		first = r; /* it may become one with what is SACKED now */
+	for (; r && seq_lt(r->seq, right); r = r->next) {
+		if (r->flags & SENT_SACKED)
 			continue;
 		if (seq_lt(r->seq, left)) {
 			if (!split(b, m, r, left))
-				return;
+				break;
 			continue; /* the rest comes next */
 		}
 		if (seq_gt(r->end, right) && !split(b, m, r, right))
-			return;
+			break;
 		delivered(d, r, r->end, now, doubt);
 		set_flags(b, r, SENT_SACKED, SENT_LOST);
 	}
-	if (before)
-		merge_after(b, m, before);
-	for (r = b->head; r && seq_lt(r->seq, right); r = r->next)
+	for (r = first; r && seq_lt(r->seq, right); r = r->next)
 		if (r->flags & SENT_SACKED)
 			merge_after(b, m, r);
 }
@@ -177,8 +194,13 @@ uint32_t scoreboard_detect(struct scoreboard *b, uint64_t at, seq32 end, uint64_
 	*next = 0;
 	*again = false;
 	for (struct sent *r = b->head; r; r = r->next) {
-		if ((r->flags & (SENT_SACKED | SENT_LOST)) || !sent_after(at, end, r->at, r->end))
+		if ((r->flags & (SENT_SACKED | SENT_LOST)))
 			continue;
+		if (!sent_after(at, end, r->at, r->end)) {
+			if (!(r->flags & SENT_AGAIN))
+				break; /* nothing behind it went out sooner, be it for the second time */
+			continue;
+		}
 		/* What went out this very moment is not lost: to ourselves, the answer comes in no time. */
 		if (r->at == now)
 			continue;

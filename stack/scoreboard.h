@@ -4,9 +4,10 @@
  *
  * Invariants: records are in order, touch each other, and cover exactly SND.UNA to SND.NXT;
  * sacked, lost and count are their sums; a record is never SACKED and LOST at once.
- * Records that were sent at one time, or are SACKED, are merged with their neighbours, and
- * there are never more than SCOREBOARD_MAX: past that SACK blocks that would split one are
- * ignored, so the work for one ACK is bounded (rows T7, CVE-2019-11477).
+ * Records that were sent at one time, or are SACKED, are merged with their neighbours; what is
+ * sent is not told apart finer than in 400ths of what is in flight. There are never more than
+ * SCOREBOARD_MAX: past that SACK blocks that would split one are ignored, so the work for one
+ * ACK is bounded (rows T7, CVE-2019-11477).
  */
 #ifndef BYWAY_STACK_SCOREBOARD_H
 #define BYWAY_STACK_SCOREBOARD_H
@@ -15,7 +16,7 @@
 #include "rate.h"
 #include "types.h"
 
-#define SCOREBOARD_MAX 512u
+#define SCOREBOARD_MAX 2048u
 
 #define SENT_SACKED (1u << 0) /* the receiver has it */
 #define SENT_LOST (1u << 1)   /* taken for lost, not sent again yet */

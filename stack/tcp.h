@@ -58,11 +58,12 @@ struct ooo_range {
 	seq32 seq;
 	struct byteq data;
 };
-#define OOO_RANGES_MAX 64u
+#define OOO_RANGES_MAX 1024u
 
 /* What came out of order or twice; allocated while there is something of it to keep or to report. */
 struct ooo {
 	struct ooo_range *head;
+	struct ooo_range *last; /* which took something in last: the next segment belongs to it most often; or NULL */
 	uint32_t bytes;
 	uint16_t ranges;
 	bool fin;     /* the peer's FIN has come before its data */
@@ -444,6 +445,8 @@ void tcp_ooo_duplicate(struct tcb *t, seq32 left, seq32 right);
 void tcp_ooo_fin(struct tcb *t, seq32 fin);
 /* Frees the record when there is nothing left in it. */
 void tcp_ooo_trim(struct tcb *t);
+/* The last range that starts at or before seq; NULL: none does. */
+struct ooo_range *tcp_ooo_range(const struct tcb *t, seq32 seq);
 static inline struct ooo_range *tcb_ranges(const struct tcb *t) { return t->ooo ? t->ooo->head : NULL; }
 /* Has the FIN come, when what is in front of it has? */
 static inline bool tcb_fin_kept(const struct tcb *t) { return t->ooo && t->ooo->fin && seq_eq(t->ooo->fin_seq, t->rcv_nxt); }

@@ -73,6 +73,8 @@ static void range_unlink(struct tcb *t, struct ooo_range **link)
 	struct ooo_range *r = *link;
 
 	*link = r->next;
+	if (t->ooo->last == r)
+		t->ooo->last = NULL;
 	t->ooo->ranges--;
 	t->ooo->bytes -= r->data.len;
 }
@@ -162,12 +164,11 @@ static void range_join(struct tcb *t, struct ooo_range *r)
 	range_free(t, next);
 }
 
-/* The last range that starts at or before seq; NULL: none does. */
-static struct ooo_range *range_before(struct tcb *t, seq32 seq)
+struct ooo_range *tcp_ooo_range(const struct tcb *t, seq32 seq)
 {
-	struct ooo_range *r = NULL;
+	struct ooo_range *last = t->ooo ? t->ooo->last : NULL, *r = NULL;
 
-	for (struct ooo_range *i = tcb_ranges(t); i && seq_leq(i->seq, seq); i = i->next)
+	for (struct ooo_range *i = last && seq_leq(last->seq, seq) ? last : tcb_ranges(t); i && seq_leq(i->seq, seq); i = i->next)
 		r = i;
 	return r;
 }
@@ -175,7 +176,7 @@ static struct ooo_range *range_before(struct tcb *t, seq32 seq)
 /* Stores the part of [seq, seq + len) that comes before the next range; returns the bytes dealt with, 0: no room. */
 static uint32_t ooo_store_piece(struct tcb *t, seq32 seq, const uint8_t *data, uint32_t len)
 {
-	struct ooo_range *r = range_before(t, seq), *next = r ? r->next : tcb_ranges(t);
+	struct ooo_range *r = tcp_ooo_range(t, seq), *next = r ? r->next : tcb_ranges(t);
 	uint32_t n = next ? min_u32(len, next->seq.v - seq.v) : len;
 	uint32_t stored;
 
@@ -201,6 +202,7 @@ static uint32_t ooo_store_piece(struct tcb *t, seq32 seq, const uint8_t *data, u
 	}
 	if (stored == n)
 		range_join(t, r);
+	t->ooo->last = r;
 	return stored;
 }
 

@@ -38,22 +38,19 @@ static void add_range(struct tcp_options *o, const struct tcb *t, const struct o
 /* RFC 2018 4: the block with the latest segment comes first; RFC 2883 4: a duplicate before it. */
 void sack_fill(struct tcb *t, struct tcp_options *o)
 {
-	const struct ooo_range *recent = NULL;
+	const struct ooo_range *recent, *end;
 	struct ooo *ooo = t->ooo;
-	bool lone_fin;
 
 	if (!ooo)
 		return;
+	recent = tcp_ooo_range(t, ooo->recent);
+	end = ooo->fin ? tcp_ooo_range(t, ooo->fin_seq) : NULL;
 	if (!seq_eq(ooo->dsack_left, ooo->dsack_right))
 		add_block(o, ooo->dsack_left, ooo->dsack_right);
 	ooo->dsack_left = ooo->dsack_right;
-	lone_fin = ooo->fin;
-	for (const struct ooo_range *r = ooo->head; r; r = r->next) {
-		if (seq_in(ooo->recent, r->seq, range_length(t, r)))
-			recent = r;
-		lone_fin = lone_fin && range_length(t, r) == r->data.len;
-	}
-	if (lone_fin && seq_eq(ooo->recent, ooo->fin_seq))
+	if (recent && !seq_in(ooo->recent, recent->seq, range_length(t, recent)))
+		recent = NULL;
+	if (ooo->fin && seq_eq(ooo->recent, ooo->fin_seq) && !(end && range_length(t, end) > end->data.len))
 		add_block(o, ooo->fin_seq, seq_add(ooo->fin_seq, 1));
 	if (recent)
 		add_range(o, t, recent);

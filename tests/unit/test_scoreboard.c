@@ -7,7 +7,7 @@ static struct scoreboard b;
 
 static void setup(void)
 {
-	mem = (struct mem){.total_limit = 1 << 20};
+	mem = (struct mem){.total_limit = 4 << 20};
 	b = (struct scoreboard){0};
 }
 
@@ -139,6 +139,28 @@ START_TEST(row_T7_thousands_of_blocks_are_bounded)
 }
 END_TEST
 
+/* Ten thousand segments, each at its own time: SACK still finds a hole, and the times are right to a 400th. */
+START_TEST(long_fat_path_leaves_room_for_sack)
+{
+	enum { SEGMENTS = 10000, MSS = 1448 };
+	uint64_t next;
+	bool again;
+
+	for (uint32_t i = 0; i < SEGMENTS; i++)
+		sent(i * MSS, (i + 1) * MSS, 1000 + i);
+	ck_assert_uint_lt(b.count, SCOREBOARD_MAX - 100);
+	for (uint32_t i = 1; i < SEGMENTS; i++)
+		if (i % 100)
+			ck_assert_uint_eq(sacked(i * MSS, (i + 1) * MSS, 20000 + i), MSS);
+	ck_assert_uint_eq(scoreboard_detect(&b, 10999, seq_make(SEGMENTS * MSS), 100, 30000, &next, &again),
+			  SEGMENTS / 100 * MSS);
+	for (const struct sent *r = b.head; r; r = r->next)
+		if (r->flags & SENT_LOST)
+			ck_assert_uint_le(r->at - (1000 + r->seq.v / MSS), SEGMENTS / 400);
+	check(0, SEGMENTS * MSS);
+}
+END_TEST
+
 /* Against one byte of state for each sequence number. */
 START_TEST(random_operations_agree_with_a_model)
 {
@@ -220,6 +242,7 @@ int main(void)
 	ADD(early_ack_of_a_retransmission_says_nothing_of_its_time, 1);
 	ADD(reneging_forgets_sacks, 1);
 	ADD(row_T7_thousands_of_blocks_are_bounded, 1);
+	ADD(long_fat_path_leaves_room_for_sack, 1);
 	ADD(random_operations_agree_with_a_model, 50);
 	return suite_run(s);
 }
