@@ -369,6 +369,11 @@ void tcp_rate_ack(struct tcb *t, const struct delivery *d);
 void tcp_rate_ack_plain(struct tcb *t);
 /* There is something to send and nothing in flight: after a silence the window decays. */
 void tcp_cc_idle(struct tcb *t);
+/*
+ * FlightSize for a reduction (RFC 5681 3.1, RFC 9438 4.6): what was in flight before the ACKs of this
+ * batch, which output has not answered yet, and without limited transmit's part (RFC 5681 3.2, step 2).
+ */
+uint32_t tcp_cc_flight(const struct tcb *t);
 /* After output. full: the window is in full use; nothing_left: the application has nothing more. */
 void tcp_cwnd_used(struct tcb *t, bool full, bool nothing_left);
 /* RFC 7661 4.1: may the window grow? In slow start half of it in use is enough, for it will be twice as large. */

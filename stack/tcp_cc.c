@@ -111,6 +111,11 @@ void tcp_rate_ack_plain(struct tcb *t)
 
 /* ---- a window that is not used ---- */
 
+uint32_t tcp_cc_flight(const struct tcb *t)
+{
+	return t->cwnd_limited ? t->cc.cwnd : min_u32(t->cc.cwnd, max_u32(tcb_flight(t), t->max_flight));
+}
+
 /* RFC 2861 3.1: half for each RTO of silence, down to the initial window (RFC 5681 4.1). */
 void tcp_cc_idle(struct tcb *t)
 {

@@ -38,7 +38,7 @@ static void receive_echo(struct tcb *t, const struct tcp_segment *seg)
 	if (!(seg->flags & TCP_ECE) || t->recovery != RECOVERY_OPEN || answered_already(t, seg->ack))
 		return;
 	COUNT(s, tcp_ecn_reductions);
-	t->cc_ops->lost(&t->cc, tcb_flight(t), t->mss, s->now);
+	t->cc_ops->lost(&t->cc, tcp_cc_flight(t), t->mss, s->now);
 	t->cc.cwnd = min_u32(cwnd, max_u32(t->cc.ssthresh, t->mss));
 	ecn_reduced(t);
 }

@@ -76,7 +76,7 @@ void newreno_duplicate(struct tcb *t)
 	COUNT(s, tcp_fast_retransmits);
 	undo_begin(t);
 	/* Step 2: without what limited transmit has sent past the window. */
-	t->cc_ops->lost(&t->cc, min_u32(tcb_flight(t), t->cc.cwnd), t->mss, s->now);
+	t->cc_ops->lost(&t->cc, tcp_cc_flight(t), t->mss, s->now);
 	ecn_reduced(t);
 	t->recover = t->snd_nxt;
 	t->recovery = RECOVERY_FAST;

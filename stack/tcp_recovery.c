@@ -180,7 +180,7 @@ static void enter_recovery(struct tcb *t, uint32_t gone)
 
 	COUNT(s, tcp_fast_retransmits);
 	undo_begin(t);
-	t->cc_ops->lost(&t->cc, tcb_flight(t), t->mss, s->now);
+	t->cc_ops->lost(&t->cc, tcp_cc_flight(t), t->mss, s->now);
 	reduction_start(t, gone);
 	t->recovery = RECOVERY_FAST;
 	t->rtt_timing = false;

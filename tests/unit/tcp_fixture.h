@@ -31,6 +31,7 @@ struct fixture {
 	struct sock *listener, *sock;
 	struct stack_addr us, peer;
 	bool reader_takes;  /* the receive op takes everything */
+	bool batch;        /* frames come in one batch: nothing goes out before run() */
 	size_t reader_took;
 	bool timestamps;    /* the peer uses them */
 	uint32_t ts;

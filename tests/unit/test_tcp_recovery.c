@@ -41,6 +41,37 @@ START_TEST(three_segments_sacked_mean_a_loss_at_once)
 }
 END_TEST
 
+/* Several ACKs come in one batch, and nothing has been sent in answer to the first when the last tells of a loss. */
+START_TEST(flight_at_a_loss_is_that_before_the_batch)
+{
+	start(10);
+	f.batch = true;
+	feed_sack(6, 0, 0);
+	feed_sack(6, 7, 10);
+	f.batch = false;
+	run(&f);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_FAST);
+	ck_assert_uint_ge(tcb_now(&f)->cc.ssthresh, 5 * MSS);
+}
+END_TEST
+
+/* RFC 5681 3.2, step 2: what limited transmit has added does not make the reduction smaller. */
+START_TEST(limited_transmit_does_not_count_as_flight)
+{
+	static const uint8_t more[10 * MSS];
+
+	start(10);
+	stack_send(f.sock, f.now, more, sizeof(more));
+	run(&f);
+	feed_sack(0, 1, 2);
+	feed_sack(0, 1, 3);
+	ck_assert_uint_eq(tcb_flight(tcb_now(&f)), 12 * MSS);
+	feed_sack(0, 1, 4);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_FAST);
+	ck_assert_uint_eq(tcb_now(&f)->cc.ssthresh, 5 * MSS);
+}
+END_TEST
+
 START_TEST(one_segment_sacked_waits_for_the_reordering_window)
 {
 	start(10);
@@ -343,6 +374,8 @@ int main(void)
 	Suite *s = suite_create("tcp-recovery");
 
 	ADD(three_segments_sacked_mean_a_loss_at_once);
+	ADD(flight_at_a_loss_is_that_before_the_batch);
+	ADD(limited_transmit_does_not_count_as_flight);
 	ADD(one_segment_sacked_waits_for_the_reordering_window);
 	ADD(reordering_that_resolves_itself_costs_nothing);
 	ADD(only_the_holes_go_again);
