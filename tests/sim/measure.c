@@ -1,6 +1,6 @@
 /*
- * Two nodes with the configuration that bywayd has, and a link. Buffers hold twice what the path
- * does: it is recovery and congestion control that are measured.
+ * Two nodes with the configuration that bywayd has, and a link. Buffers begin at their first size
+ * and grow, as they do in life: a figure falls when they lag behind.
  */
 #include "measure.h"
 
@@ -33,28 +33,26 @@ struct bed {
 
 static struct bed bed;
 
-static void bed_node(const char *cc, uint64_t bdp)
+static void bed_node(const char *cc)
 {
 	struct stack_config c;
-	uint64_t buffer = 2 * bdp < 1 << 20 ? 1 << 20 : 2 * bdp;
 
 	stack_config_default(&c);
 	c.mtu = MTU;
 	c.probe = STACK_PROBE_OFF;
 	c.offload = STACK_OFFLOAD_CSUM | STACK_OFFLOAD_TSO4;
-	c.send_buffer = c.recv_buffer = (uint32_t)buffer;
 	snprintf(c.congestion_control, sizeof(c.congestion_control), "%s", cc);
 	sim_node_add(&bed.sim, &c);
 }
 
-static void bed_up(const struct sim_link *link, const char *cc, uint64_t bdp, uint64_t seed)
+static void bed_up(const struct sim_link *link, const char *cc, uint64_t seed)
 {
 	memset(&bed, 0, sizeof(bed));
 	sim_init(&bed.sim, seed, false);
 	bed.sim.check_every = CHECK_EVERY;
 	app_init(&bed.app, &bed.sim);
-	bed_node(cc, bdp);
-	bed_node(cc, bdp);
+	bed_node(cc);
+	bed_node(cc);
 	bed.sim.node[0].link = bed.sim.node[1].link = *link;
 }
 
@@ -94,7 +92,7 @@ static void bed_goodput(const struct cell *cell, uint64_t seed)
 {
 	struct sim_link link = cell_link(cell, MTU);
 
-	bed_up(&link, cell->cc, cell_bdp(cell), seed);
+	bed_up(&link, cell->cc, seed);
 	bed_conn(UNLIMITED, bed.sim.now);
 }
 
@@ -203,7 +201,7 @@ double measure_repair(const struct loss_pattern *pattern, uint64_t delay, const 
 	uint64_t lost_at, done;
 	struct conn *c;
 
-	bed_up(&(struct sim_link){.delay = delay}, cc, 0, 1);
+	bed_up(&(struct sim_link){.delay = delay}, cc, 1);
 	bed.sim.app.lose = lose;
 	c = bed_conn(WARM_UP * PAYLOAD, bed.sim.now);
 	run_until(bed.sim.now + 20 * delay + SIM_SECOND);
@@ -229,7 +227,7 @@ double measure_fairness(unsigned flows, const char *cc)
 	uint64_t start, before[APP_CONNS];
 	double sum = 0, squares = 0;
 
-	bed_up(&link, cc, cell_bdp(&cell), 1);
+	bed_up(&link, cc, 1);
 	start = bed.sim.now;
 	for (unsigned i = 0; i < flows; i++)
 		bed_conn(UNLIMITED, i + 1 < flows ? start : start + 10 * SIM_SECOND);
