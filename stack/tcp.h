@@ -58,7 +58,9 @@ struct ooo_range {
 	seq32 seq;
 	struct byteq data;
 };
+/* As many as the data in them pays for: whoever sends single bytes makes us look through few (row T8). */
 #define OOO_RANGES_MAX 1024u
+#define OOO_RANGES_LEAST 64u
 
 /* What came out of order or twice; allocated while there is something of it to keep or to report. */
 struct ooo {

@@ -135,11 +135,16 @@ void tcp_ooo_clear(struct tcb *t)
 	ooo_free(t);
 }
 
+static bool ranges_full(const struct ooo *o)
+{
+	return o->ranges >= OOO_RANGES_LEAST && (o->ranges >= OOO_RANGES_MAX || o->bytes / TCP_MSS_DEFAULT < o->ranges);
+}
+
 static struct ooo_range *range_insert(struct tcb *t, struct ooo_range **link, seq32 seq)
 {
 	struct ooo_range *r;
 
-	if (t->ooo->ranges >= OOO_RANGES_MAX)
+	if (ranges_full(t->ooo))
 		return NULL;
 	r = mem_alloc(&tcb_stack(t)->mem, MEM_OOO, sizeof(*r));
 	if (!r)

@@ -545,6 +545,29 @@ START_TEST(text_out_of_order_is_kept_and_acknowledged_at_once)
 }
 END_TEST
 
+/* Segments of `len` bytes with a byte missing between any two; how many stretches are kept. */
+static unsigned kept_of(uint32_t segments, uint32_t len)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	for (uint32_t i = 0; i < segments; i++) {
+		feed(&f, TCP_ACK, 2 + i * (len + 1), 1, len);
+		f.sent_read = f.sent_count = 0;
+	}
+	return tcb_now(&f)->ooo->ranges;
+}
+
+START_TEST(row_T8_single_bytes_with_gaps_make_few_ranges)
+{
+	ck_assert_uint_eq(kept_of(2000, 1), OOO_RANGES_LEAST);
+}
+END_TEST
+
+START_TEST(full_segments_with_gaps_are_all_kept)
+{
+	ck_assert_uint_eq(kept_of(80, 700), 80);
+}
+END_TEST
+
 START_TEST(text_for_an_owner_that_closed_gets_rst)
 {
 	bring_to(&f, TCP_ESTABLISHED);
@@ -650,6 +673,8 @@ int main(void)
 	ADD(text_goes_to_the_reader_before_it_is_stored);
 	ADD(text_one_segment_is_acknowledged_later_two_at_once);
 	ADD(text_out_of_order_is_kept_and_acknowledged_at_once);
+	ADD(row_T8_single_bytes_with_gaps_make_few_ranges);
+	ADD(full_segments_with_gaps_are_all_kept);
 	ADD(text_for_an_owner_that_closed_gets_rst);
 	ADD_LOOP(fin_changes_state, 7);
 	ADD(fin_with_ack_of_ours_in_fin_wait_1_enters_time_wait);
