@@ -36,6 +36,7 @@
 #define MS(n) ((uint64_t)(n) * 1000)
 #define SEC(n) ((uint64_t)(n) * 1000000)
 #define PREFIX_EXPECTED "write ADDRESS/LENGTH, such as 198.18.0.2/24"
+#define WHO_EXPECTED "users and @groups by name or number, such as root alice @web, at most 16"
 
 static const struct config_key keys[] = {
 	{.section = "Link", .name = "Type", .parse = config_link_type, .expects = "write tap or tun"},
@@ -49,10 +50,20 @@ static const struct config_key keys[] = {
 	TEXT("Network", "Gateway", gateway, config_gateway, "write an IPv4 address, such as 198.18.0.1, or nothing for none"),
 	{.section = "Network", .name = "Route", .parse = config_route, .repeats = true,
 	 .expects = "write DESTINATION/LENGTH GATEWAY, such as 10.0.0.0/8 198.18.0.9, at most 32"},
+	{.section = "Network", .name = "DNS", .parse = config_dns, .repeats = true,
+	 .expects = "write the IPv4 address of a name server, such as 198.18.0.1, at most 3, or nothing for none"},
 	TEXT("Control", "Socket", socket_path, config_string, "write a path of 1 to 107 bytes"),
 	TEXT("Control", "Group", group, config_string, "write the name of a group"),
 	NUMBER("Control", "SocketsPerUser", sockets_per_user, 1, 10000000),
 	BOOL("Control", "Sandbox", sandbox),
+	TEXT("Access", "See", access.see, config_who, "write own, all, or " WHO_EXPECTED),
+	TEXT("Access", "Open", access.open, config_who, "write all, nothing, or " WHO_EXPECTED),
+	TEXT("Access", "BindPrivileged", access.privileged, config_who, "write all, nothing, or " WHO_EXPECTED),
+	TEXT("Access", "Administer", access.administer, config_who, "write " WHO_EXPECTED),
+	{.section = "Access", .name = "BindPorts", .parse = config_bind_ports, .repeats = true,
+	 .expects = "write WHO: PORTS, such as @web: 80,443,8000-8099, at most 16"},
+	{.section = "Access", .name = "BindAddresses", .parse = config_bind_addresses, .repeats = true,
+	 .expects = "write WHO: ADDRESSES, such as @web: 198.18.0.3, at most 16"},
 	BOOL("Services", "Echo", echo),
 	BOOL("Services", "Discard", discard),
 	BOOL("Services", "Daytime", daytime),
@@ -136,7 +147,7 @@ static void report(struct reader *r, unsigned line, const char *override, const 
 
 /* ---- the file, line by line ---- */
 
-#define SECTIONS "[Link], [Network], [Control], [Services], [Stack], [TCP], [ICMP], [Forward \"NAME\"]"
+#define SECTIONS "[Link], [Network], [Control], [Access], [Services], [Stack], [TCP], [ICMP], [Forward \"NAME\"]"
 
 static bool section_known(const char *name, size_t len)
 {

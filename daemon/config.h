@@ -38,6 +38,12 @@ const char *config_fastopen(struct config *c, const struct config_key *key, cons
 const char *config_probe(struct config *c, const struct config_key *key, const char *text, bool first);
 const char *config_ports(struct config *c, const struct config_key *key, const char *text, bool first);
 
+/* ---- config_access.c ---- */
+const char *config_who(struct config *c, const struct config_key *key, const char *text, bool first);
+const char *config_bind_ports(struct config *c, const struct config_key *key, const char *text, bool first);
+const char *config_bind_addresses(struct config *c, const struct config_key *key, const char *text, bool first);
+const char *config_dns(struct config *c, const struct config_key *key, const char *text, bool first);
+
 /* ---- config_forward.c ---- */
 /* The NAME of a section called `Forward "NAME"` (without the brackets, `len` bytes), or false. */
 bool config_forward_name(const char *section, size_t len, char name[CONFIG_NAME_MAX]);

@@ -153,12 +153,12 @@ void control_give_to_group(struct daemon *d, const char *path)
 		daemon_log(LOG_WARNING, "control: cannot give %s to the group: %s", path, strerror(errno));
 }
 
-/* A socket file that root, the daemon's user and the group may use. */
+/* A socket file that root, the daemon's user and the group may use; everybody, where [Access] names others. */
 static int listener_bind(struct control *k, int fd, const struct sockaddr_un *addr)
 {
 	struct stat st;
 
-	mode_t mask = umask(0117);
+	mode_t mask = umask(access_beyond_group(&k->daemon->config.access) ? 0111 : 0117);
 	int error = bind(fd, (const void *)addr, sizeof(*addr)) < 0 ? -errno : 0;
 	umask(mask);
 	if (error)
@@ -203,7 +203,7 @@ static void control_find_group(struct control *k)
 	k->has_group = g != NULL;
 	if (g)
 		k->group = g->gr_gid;
-	else if (name[0])
+	else if (name[0] && !k->daemon->config.access.open.given)
 		daemon_log(LOG_NOTICE, "control: there is no group \"%s\": only root may open sockets", name);
 }
 

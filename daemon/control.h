@@ -1,6 +1,6 @@
 /*
  * The control socket, as its own files see it: control.c (listener), control_client.c
- * (conversations, queues, answers), control_request.c (parsing, errors, who may do what),
+ * (conversations, queues, answers), control_request.c (parsing, errors), access.c (who may do what),
  * control_open.c (connect, listen, datagram), control_info.c (control block, counters,
  * status), control_option.c (socket options), control_notify.c (subscribers), rtnl.h and its
  * files (rtnetlink), diag.h and its files (sock_diag).
@@ -67,7 +67,10 @@ struct client {
 	int fd;
 	sd_event_source *source;
 	struct owner owner; /* who is at the other end */
-	bool admin;         /* root or the daemon's own user: sees and does everything */
+	gid_t *gids;        /* its supplementary groups; NULL: none */
+	size_t gid_count;
+	bool admin;         /* an administrator: sees and does everything */
+	bool sees_all;      /* may look at everybody's sockets */
 	bool opener;        /* may open sockets */
 	bool netlink;       /* BYWAY_NETLINK was said: the two below count, and only that protocol is spoken */
 	uint8_t netlink_protocol; /* NETLINK_ROUTE or NETLINK_SOCK_DIAG */
@@ -164,8 +167,21 @@ int request_deny(struct request *q, int error, const char *format, ...) __attrib
 /* False: enough was logged about clients in this second. */
 bool control_may_log(struct control *k);
 bool request_flag(const struct request *q, enum byway_attr attr);
-/* True when the caller may look at and kill sockets of `uid`. */
+
+/* ---- access.c: who may do what ---- */
+
+/* Who is at the other end, and what it may do. 0 or -errno. */
+int access_identify(struct client *c);
+/* The configuration names others than [Control] Group=: everybody may reach the socket, and is judged by the daemon. */
+bool access_beyond_group(const struct access *a);
+/* The caller may bind to it (all zero: to whatever there is): 0, or -EACCES after request_deny. */
+int access_bind(struct request *q, const struct stack_endpoint *local);
+/* The caller may open sockets: 0, or -EACCES after request_deny. */
+int opener_check(struct request *q);
+/* True when the caller may look at sockets of `uid`. */
 bool client_may_see(const struct client *c, uint32_t uid);
+/* True when the caller may kill and change them. */
+bool client_may_change(const struct client *c, uint32_t uid);
 
 /* ---- handlers: 0 when answered (now or later), or a negative errno after request_fail ---- */
 
@@ -207,8 +223,6 @@ void control_groups_changed(struct control *k);
 
 /* ---- control_open.c, for control_socket.c ---- */
 
-/* The caller may open sockets: 0, or -EACCES after request_deny. */
-int opener_check(struct request *q);
 /* LOCAL and REMOTE (all zero: not given), and that the caller may use them. 0 or after request_fail. */
 int request_addresses(struct request *q, struct stack_endpoint *local, struct stack_endpoint *remote);
 /* BACKLOG, the default or the most there is. */

@@ -15,8 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define GROUPS_MAX 1024 /* supplementary groups of a client that are looked at */
-
 /* ---- output ---- */
 
 void client_hang_up(struct client *c)
@@ -360,6 +358,7 @@ void client_free(struct client *c)
 	close(c->fd);
 	free(c->rest);
 	dump_end(c);
+	free(c->gids);
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
@@ -407,37 +406,6 @@ static void client_read_name(struct owner *who)
 	fclose(f);
 }
 
-static bool client_in_group(int fd, gid_t primary, gid_t wanted)
-{
-	gid_t groups[GROUPS_MAX];
-	socklen_t len = sizeof(groups);
-
-	if (primary == wanted)
-		return true;
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) < 0)
-		return false;
-	for (size_t i = 0; i < len / sizeof(gid_t); i++)
-		if (groups[i] == wanted)
-			return true;
-	return false;
-}
-
-/* Who is at the other end, and what it may do. */
-static int client_identify(struct client *c)
-{
-	struct control *k = c->control;
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-
-	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-		return -errno;
-	c->owner = (struct owner){.uid = cred.uid, .gid = cred.gid, .pid = cred.pid};
-	client_read_name(&c->owner);
-	c->admin = cred.uid == 0 || cred.uid == geteuid();
-	c->opener = c->admin || (k->has_group && client_in_group(c->fd, cred.gid, k->group));
-	return 0;
-}
-
 /* NULL, or why there is no room for this client. */
 static const char *client_refusal(const struct client *c)
 {
@@ -477,15 +445,21 @@ void client_new(struct control *k, int fd)
 	c->control = k;
 	c->fd = fd;
 	c->out_tail = &c->out;
-	int error = client_identify(c);
+	int error = access_identify(c);
+	client_read_name(&c->owner);
 	const char *why = error ? "no credentials" : client_refusal(c);
 	if (!error && !why)
 		error = sd_event_add_io(k->daemon->loop, &c->source, fd, EPOLLIN, on_client, c);
-	if (why)
+	if (why) {
 		reply_error(c, &none, -EUSERS, why, 0);
+		if (control_may_log(k))
+			daemon_log(LOG_NOTICE, "control: refused to %s (pid %d, uid %u): %s", c->owner.comm,
+				   (int)c->owner.pid, c->owner.uid, why);
+	}
 	if (why || error) {
 		client_drop_queue(c);
 		close(fd);
+		free(c->gids);
 		free(c);
 		return;
 	}

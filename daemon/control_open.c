@@ -8,18 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PORT_PRIVILEGED 1024 /* local ports below it are the administrator's */
 #define BACKLOG_MAX 65535    /* connections that may wait on one listening socket */
-
-int opener_check(struct request *q)
-{
-	const struct client *c = q->client;
-
-	if (c->opener)
-		return 0;
-	return request_deny(q, -EACCES, "user %u may not open sockets: only root and members of group %s may",
-			    c->owner.uid, q->daemon->config.group);
-}
 
 /* An optional address; all zero when it is not there. Null-mapped and plain any are the same. */
 static struct stack_endpoint request_address(const struct request *q, enum byway_attr attr)
@@ -55,12 +44,7 @@ static int local_check(struct request *q, const struct stack_endpoint *local)
 {
 	int error = address_check(q, BYWAY_A_LOCAL, local);
 
-	if (error)
-		return error;
-	if (local->port == 0 || local->port >= PORT_PRIVILEGED || q->client->admin)
-		return 0;
-	return request_deny(q, -EACCES, "user %u may not use port %u: ports below %u are root's",
-			    q->client->owner.uid, local->port, PORT_PRIVILEGED);
+	return error ? error : access_bind(q, local);
 }
 
 static int remote_check(struct request *q, const struct stack_endpoint *remote)

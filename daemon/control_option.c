@@ -42,7 +42,7 @@ static struct endpoint *allowed(struct request *q, int *error)
 		*error = request_fail(q, -ENOENT, "there is no such socket");
 		return NULL;
 	}
-	if (e->service ? q->client->admin : client_may_see(q->client, e->owner.uid))
+	if (e->service ? q->client->admin : client_may_change(q->client, e->owner.uid))
 		return e;
 	*error = request_deny(q, -EACCES, "socket %llu belongs to user %u", (unsigned long long)stack_id(e->sock),
 			      e->owner.uid);

@@ -212,11 +212,6 @@ static int attributes_complete(struct request *q, const struct form *form)
 
 /* ---- requests ---- */
 
-bool client_may_see(const struct client *c, uint32_t uid)
-{
-	return c->admin || c->owner.uid == uid;
-}
-
 /* A conversation that speaks one netlink protocol knows the messages of no other. */
 static bool form_spoken(const struct client *c, const struct form *form)
 {

@@ -20,9 +20,13 @@ static struct endpoint *request_endpoint(struct request *q, int *error)
 	uint64_t inode = request_u64(q, BYWAY_A_INODE);
 	struct endpoint *e = owner_find(q->daemon, (ino_t)inode);
 
-	if (e && e->sock && client_may_see(q->client, e->owner.uid))
+	if (e && e->sock && client_may_change(q->client, e->owner.uid))
 		return e;
-	*error = request_fail(q, -ENOENT, "no socket of yours has the inode %llu", (unsigned long long)inode);
+	if (e && e->sock)
+		*error = request_deny(q, -ENOENT, "the socket with inode %llu belongs to user %u",
+				      (unsigned long long)inode, e->owner.uid);
+	else
+		*error = request_fail(q, -ENOENT, "no socket of yours has the inode %llu", (unsigned long long)inode);
 	return NULL;
 }
 

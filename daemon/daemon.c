@@ -205,6 +205,7 @@ static void reload(struct daemon *d)
 	d->config = new;
 	stack_reconfigure(d->stack, &new.stack);
 	reload_network(d, &old, &new);
+	access_reload(d->control);
 	services_start(d);
 	daemon_kick(d);
 	daemon_log(LOG_NOTICE, "configuration read again");

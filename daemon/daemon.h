@@ -7,6 +7,7 @@
 #define BYWAY_DAEMON_H
 
 #include "client/protocol.h"
+#include "daemon/access.h"
 #include "stack/stack.h"
 
 #include <netinet/in.h>
@@ -30,6 +31,7 @@ struct owner_sources;
 /* ---- config.c: the configuration file (libinih), --set, defaults, checks ---- */
 #define CONFIG_ADDRESSES 16
 #define CONFIG_ROUTES 32
+#define CONFIG_RESOLVERS 3 /* as resolv.conf(5) has them */
 struct config_prefix { struct stack_addr addr; uint8_t prefix; };
 struct config_route { struct config_prefix dest; struct stack_addr gateway; };
 #define CONFIG_FORWARDS 16
@@ -62,11 +64,15 @@ struct config {
 	struct stack_addr gateway;  /* Gateway=, any: none */
 	struct config_route route[CONFIG_ROUTES]; /* Route=DEST/LEN GATEWAY, may repeat */
 	unsigned routes;
+	struct stack_endpoint resolver[CONFIG_RESOLVERS]; /* DNS=, may repeat: name servers */
+	unsigned resolvers;
 	/* [Control] */
 	char socket_path[108];      /* Socket=/run/byway/control.sock */
 	char group[64];             /* Group=byway */
 	unsigned sockets_per_user;  /* SocketsPerUser=10000, endpoints of one user id */
 	bool sandbox;               /* Sandbox=yes */
+	/* [Access] */
+	struct access access;
 	/* [Services] yes|no */
 	bool echo, discard, daytime, chargen;
 	/* [Stack], [TCP]: keys map onto struct stack_config */
@@ -258,6 +264,8 @@ int options_apply(struct sock *sock, const struct options_wanted *wanted, const 
 /* ---- control.c, diag.c: the control socket ---- */
 void diag_ended(void *daemon, const struct stack_tcb_info *last); /* stack_ops.ended */
 int control_open(struct daemon *d); /* from socket activation, or makes the socket */
+/* access.c: the configuration has changed; what everybody may do is found again. */
+void access_reload(struct control *k);
 void control_close(struct daemon *d);
 struct sockaddr_un;
 /* Removes the socket file of a program that is gone. 0, or -EADDRINUSE when it is in use, logged with the key that names it. */

@@ -240,6 +240,9 @@ int diag_destroy(struct request *q)
 	uint8_t ext;
 	int error = diag_find(q, -EPERM, &ext, &info);
 
+	if (!error && !client_may_change(q->client, info.owner))
+		error = request_deny(q, -EPERM, "socket %llu belongs to user %u, who may kill it",
+				     (unsigned long long)info.id, info.owner);
 	if (error)
 		return error;
 	error = stack_destroy(q->daemon->stack, daemon_now(), info.id);
