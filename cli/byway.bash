@@ -2,7 +2,7 @@
 _byway()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word
-	local commands="list show stats status connect listen kill run"
+	local commands="list show stats status connect listen kill run resolve"
 
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		[[ " $commands " == *" $word "* ]] && { command=$word; break; }
@@ -22,6 +22,7 @@ _byway()
 	stats) COMPREPLY=($(compgen -W "link arp ip4 icmp udp tcp memory --nonzero --json --help" -- "$cur")) ;;
 	status) COMPREPLY=($(compgen -W "--json --help" -- "$cur")) ;;
 	connect) COMPREPLY=($(compgen -W "--udp --source --wait --help" -- "$cur")) ;;
+	resolve) COMPREPLY=($(compgen -W "--help" -A hostname -- "$cur")) ;;
 	run) COMPREPLY=($(compgen -W "--verbose --help" -c -- "$cur")) ;;
 	listen) COMPREPLY=($(compgen -W "--udp --keep --help" -- "$cur")) ;;
 	esac

@@ -32,7 +32,7 @@ struct command {
 	int (*run)(struct cli *cli, const struct command *self, int argc, char **argv);
 };
 extern const struct command command_list, command_show, command_stats, command_status, command_connect,
-	command_listen, command_kill, command_run;
+	command_listen, command_kill, command_run, command_resolve;
 
 /* ---- main.c ---- */
 

@@ -10,7 +10,7 @@
 
 static const struct command *const commands[] = {
 	&command_list, &command_show, &command_stats, &command_status, &command_connect, &command_listen,
-	&command_kill, &command_run,
+	&command_kill, &command_run, &command_resolve,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -236,6 +236,23 @@ static int start(struct run *run, char **argv)
 	return end_as(status);
 }
 
+static int run_with(struct run *run, const struct cli *cli, char **argv)
+{
+	run->path = cli->socket;
+	run->byway = cli_open(cli);
+	if (!run->byway)
+		return CLI_FAILURE;
+	names_start(run);
+	return start(run, argv);
+}
+
+int run_start(const struct cli *cli, char **argv)
+{
+	struct run run = {.notify = -1, .filler = -1};
+
+	return run_with(&run, cli, argv);
+}
+
 static int run(struct cli *cli, const struct command *self, int argc, char **argv)
 {
 	static const struct option options[] = {{"verbose", no_argument, NULL, 'v'}, CLI_OPTIONS};
@@ -249,11 +266,7 @@ static int run(struct cli *cli, const struct command *self, int argc, char **arg
 	}
 	if (optind >= argc)
 		return cli_usage(self, "a program is needed");
-	run.path = cli->socket;
-	run.byway = cli_open(cli);
-	if (!run.byway)
-		return CLI_FAILURE;
-	return start(&run, argv + optind);
+	return run_with(&run, cli, argv + optind);
 }
 
 const struct command command_run = {

@@ -40,6 +40,18 @@ struct run_option {
 	int32_t value;
 };
 
+/* ---- name servers, run_names.c ---- */
+
+#define NAMES_PORT 53
+#define NAMES_SERVERS 3 /* as resolv.conf(5) has them */
+
+struct names {
+	struct byway_address server[NAMES_SERVERS]; /* [Network] DNS= */
+	unsigned servers;
+	struct byway_address host[NAMES_SERVERS];   /* of the host's resolv.conf */
+	unsigned hosts;
+};
+
 struct run_socket {
 	uint64_t cookie;   /* SO_COOKIE, never used twice; 0: free */
 	uint64_t inode;
@@ -51,6 +63,7 @@ struct run_socket {
 	uint32_t port_id;  /* RUN_NETLINK */
 	uint32_t groups;   /* RUN_NETLINK: multicast groups that it listens to */
 	struct byway_address local, remote;
+	struct byway_address asked[NAMES_SERVERS]; /* whom the program asked when it got DNS= i; port 0: nobody */
 	struct run_option option[RUN_OPTIONS];
 };
 
@@ -79,6 +92,7 @@ struct run {
 	int notify;            /* seccomp's */
 	int epoll;
 	int filler;            /* a file of zeros (run_socket.c), -1: not made yet */
+	struct names names;
 	struct table *table;
 	struct wait *waits;
 	unsigned wait_count;
@@ -113,6 +127,10 @@ static inline int call_int(const struct call *c, unsigned i)
 {
 	return (int)c->data.args[i];
 }
+
+/* ---- run.c ---- */
+/* Runs a program as byway run does; its exit status. */
+int run_start(const struct cli *cli, char **argv);
 
 /* ---- run_filter.c ---- */
 /* In the process that will be the program: loads the filter. The notification descriptor or -errno. */
@@ -170,6 +188,16 @@ int daemon_get_option(struct run *run, uint64_t inode, int level, int name, void
 int daemon_last_error(struct run *run, uint64_t inode, struct sock_reply *out);
 /* A conversation of its own that speaks a netlink protocol: its descriptor or -errno. */
 int daemon_netlink(struct run *run, uint8_t protocol, uint32_t port_id);
+
+/* ---- run_names.c ---- */
+/* What the daemon and resolv.conf say. 0, or -1 with errno. */
+int names_read(struct byway *b, struct names *n);
+/* The same for a run; says with --verbose where names come from when there is no DNS=. */
+void names_start(struct run *run);
+/* A destination that is one of the host's name servers becomes one of the stack's. */
+void names_there(const struct run *run, struct run_socket *s, struct byway_address *to);
+/* And back: the one that the program asked. */
+void names_back(const struct run *run, const struct run_socket *s, struct byway_address *from);
 
 /* ---- run_address.c ---- */
 /*

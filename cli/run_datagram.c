@@ -90,6 +90,7 @@ static int64_t send_bytes(struct call *c, const struct iovec *piece, size_t piec
 		return error > 0 ? -EAFNOSUPPORT : error;
 	if (to.port == 0)
 		return -EINVAL;
+	names_there(c->run, s, &to);
 	error = daemon_send(c->run, s->inode, &to, data, (size_t)n);
 	return error ? error : n;
 }
@@ -204,6 +205,7 @@ static int receive(struct call *c, int flags, struct received *r)
 	}
 	if (r->len == 0 && !known && poll(&p, 1, 0) == 1 && (p.revents & POLLRDHUP))
 		return -ENETDOWN; /* the daemon is gone */
+	names_back(c->run, c->sock, &from);
 	r->from_len = c->sock->kind == RUN_NETLINK ? netlink_sender(&r->from)
 						   : address_make(&r->from, c->sock->family, &from);
 	return 0;

@@ -243,10 +243,12 @@ static int64_t connect_stream(struct call *c, const struct byway_address *to)
 {
 	struct run_socket *s = c->sock;
 	struct sock_reply r = {0};
+	struct byway_address server = *to;
 	int error = widen(c->run, c->fd);
 
+	names_there(c->run, s, &server);
 	if (!error)
-		error = daemon_connect(c->run, s->inode, to, &r);
+		error = daemon_connect(c->run, s->inode, &server, &r);
 	if (error)
 		return error;
 	s->kind = RUN_CONNECTING;
@@ -255,17 +257,19 @@ static int64_t connect_stream(struct call *c, const struct byway_address *to)
 	return descriptor_blocks(c->fd) ? connect_wait(c) : -EINPROGRESS;
 }
 
-static int64_t connect_datagram(struct call *c, const struct byway_address *to)
+static int64_t connect_datagram(struct call *c, struct byway_address *to)
 {
 	struct run_socket *s = c->sock;
 	struct sock_reply r = {0};
+	if (to)
+		names_there(c->run, s, to);
 	int error = daemon_connect(c->run, s->inode, to, &r);
-
 	if (error)
 		return error;
 	s->kind = to ? RUN_UDP_PEER : RUN_UDP;
 	s->local = r.local;
 	s->remote = r.remote;
+	names_back(c->run, s, &s->remote);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define ADDRESSES_MAX 64
+#define RESOLVERS_MAX 3
 
 struct status {
 	char version[32], link_name[32], link_type[16];
@@ -16,12 +17,24 @@ struct status {
 	uint64_t uptime; /* microseconds */
 	char address[ADDRESSES_MAX][32];
 	unsigned addresses;
+	char resolver[RESOLVERS_MAX][FORMAT_ADDRESS]; /* [Network] DNS= */
+	unsigned resolvers;
 };
 
 static void copy_string(char *out, size_t size, const struct nlattr *a)
 {
 	if (mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0)
 		snprintf(out, size, "%s", mnl_attr_get_str(a));
+}
+
+static void take_resolver(struct status *s, const struct nlattr *a)
+{
+	struct byway_address address;
+
+	if (mnl_attr_get_payload_len(a) != sizeof(address) || s->resolvers == RESOLVERS_MAX)
+		return;
+	memcpy(&address, mnl_attr_get_payload(a), sizeof(address));
+	format_address(s->resolver[s->resolvers++], &address);
 }
 
 static int take_attribute(const struct nlattr *a, void *arg)
@@ -36,6 +49,7 @@ static int take_attribute(const struct nlattr *a, void *arg)
 		if (mnl_attr_get_payload_len(a) == sizeof(uint32_t))
 			s->mtu = mnl_attr_get_u32(a);
 		break;
+	case BYWAY_A_RESOLVER: take_resolver(s, a); break;
 	case BYWAY_A_UPTIME:
 		if (mnl_attr_get_payload_len(a) == sizeof(uint64_t))
 			s->uptime = mnl_attr_get_u64(a);
@@ -89,6 +103,10 @@ static void print_text(const struct status *s)
 	printf("  link       %s (%s, MTU %u bytes)\n", s->link_name, s->link_type, s->mtu);
 	for (unsigned i = 0; i < s->addresses; i++)
 		printf("  %-10s %s\n", i ? "" : "addresses", s->address[i]);
+	for (unsigned i = 0; i < s->resolvers; i++)
+		printf("  %-10s %s\n", i ? "" : "names by", s->resolver[i]);
+	if (!s->resolvers)
+		printf("  %-10s %s\n", "names by", "the host's resolv.conf");
 }
 
 static void json_member(const char *key, const char *text)
@@ -98,6 +116,17 @@ static void json_member(const char *key, const char *text)
 	puts(",");
 }
 
+/* `count` texts of `size` bytes each. */
+static void json_list(const char *key, const char *text, size_t size, unsigned count, const char *end)
+{
+	printf("      \"%s\": [", key);
+	for (unsigned i = 0; i < count; i++) {
+		fputs(i ? ", " : "", stdout);
+		format_json_string(stdout, text + i * size, strlen(text + i * size));
+	}
+	printf("]%s\n", end);
+}
+
 static void print_json(const struct status *s)
 {
 	puts("{\n   \"status\": {");
@@ -105,12 +134,10 @@ static void print_json(const struct status *s)
 	printf("      \"uptime\": %" PRIu64 ",\n", s->uptime);
 	json_member("link-name", s->link_name);
 	json_member("link-type", s->link_type);
-	printf("      \"link-mtu\": %u,\n      \"addresses\": [", s->mtu);
-	for (unsigned i = 0; i < s->addresses; i++) {
-		fputs(i ? ", " : "", stdout);
-		format_json_string(stdout, s->address[i], strlen(s->address[i]));
-	}
-	puts("]\n   }\n}");
+	printf("      \"link-mtu\": %u,\n", s->mtu);
+	json_list("addresses", s->address[0], sizeof(s->address[0]), s->addresses, ",");
+	json_list("resolvers", s->resolver[0], sizeof(s->resolver[0]), s->resolvers, "");
+	puts("   }\n}");
 }
 
 static int run(struct cli *cli, const struct command *self, int argc, char **argv)

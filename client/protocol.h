@@ -48,7 +48,7 @@ enum byway_type {
 	BYWAY_GET_STATS,       /* -> BYWAY_STATS, several messages with NLM_F_MULTI, then NLMSG_DONE */
 	BYWAY_STATS,           /* answer: nested COUNTER attributes */
 	BYWAY_GET_STATUS,      /* -> BYWAY_STATUS */
-	BYWAY_STATUS,          /* answer: VERSION, LINK_NAME, LINK_MTU, LINK_TYPE, UPTIME */
+	BYWAY_STATUS,          /* answer: VERSION, LINK_NAME, LINK_MTU, LINK_TYPE, UPTIME, RESOLVER */
 	BYWAY_SET_OPTION,      /* ID or INODE, OPTION_LEVEL, OPTION_NAME, [OPTION_VALUE] -> NLMSG_ERROR, 0: done */
 	BYWAY_GET_OPTION,      /* ID or INODE, OPTION_LEVEL, OPTION_NAME, [OPTION_LENGTH] -> BYWAY_OPTION */
 	BYWAY_OPTION,          /* answer: OPTION_VALUE */
@@ -145,6 +145,7 @@ enum byway_attr {
 	BYWAY_A_STATE,         /* u8: enum byway_sock_state */
 	BYWAY_A_ERROR,         /* u32: errno */
 	BYWAY_A_DATA,          /* bytes: a datagram's payload; what goes along with a connect, up to BYWAY_CONNECT_DATA_MAX */
+	BYWAY_A_RESOLVER,      /* struct byway_address: a name server of [Network] DNS=, repeated */
 	BYWAY_A_MAX
 };
 

@@ -204,7 +204,7 @@ const char *config_dns(struct config *c, const struct config_key *key, const cha
 	if (inet_pton(AF_INET, text, &v4) != 1)
 		return "is not an IPv4 address";
 	if (ntohl(v4.s_addr) >> 24 == 127)
-		return "is the host's loopback, which the stack does not reach";
+		return "is on the loopback, where the stack does not reach the host's name server";
 	if (c->resolvers == CONFIG_RESOLVERS)
 		return "is one name server too many";
 	c->resolver[c->resolvers++] = (struct stack_endpoint){.addr = stack_addr_v4(&v4), .port = DNS_PORT};

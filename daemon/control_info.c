@@ -345,6 +345,8 @@ int control_get_status(struct request *q)
 	reply_u32(&r, BYWAY_A_LINK_MTU, d->config.mtu);
 	reply_string(&r, BYWAY_A_LINK_TYPE, d->config.tun ? "tun" : "tap");
 	reply_u64(&r, BYWAY_A_UPTIME, daemon_now() - d->started);
+	for (unsigned i = 0; i < d->config.resolvers; i++)
+		reply_address(&r, BYWAY_A_RESOLVER, &d->config.resolver[i]);
 	reply_send(&r, -1);
 	return 0;
 }
