@@ -478,6 +478,11 @@ def config_seeds():
                  "[Stack]\nMemory=64M\nSocketsMax=100\nHalfOpenMax=10\nTimeWaitMax=10\nAddressProbe=strict\n"
                  "[TCP]\nSendBuffer=64K\nReceiveBuffer=1M\nPortRange=40000-50000\nMinRTO=200ms\nMaxRTO=60s\nTimeWait=1min\n"
                  "[ICMP]\nRate=10\nBurst=5\n",
+        "access": "[Network]\nDNS=198.18.0.1\nDNS=198.18.0.9\n[Access]\nSee=all\nOpen=root @0 7\nBindPrivileged=@7\nAdminister=root\n"
+                  "BindPorts=root @7: 80,443, 8000-8099\nBindPorts=9: 53\nBindAddresses=root: 198.18.0.3,198.18.0.4\n",
+        "L8-who": "[Access]\nOpen=root @no-such-group\n", "L8-rule": "[Access]\nBindPorts=80\n",
+        "L8-range": "[Access]\nBindPorts=root: 9-8\n", "L8-many-who": "[Access]\nSee=" + "7 " * 40 + "\n",
+        "L8-dns": "[Network]\nDNS=127.0.0.53\n",
         "tun": "[Link]\nType=tun\nMTU=65535\nHostAddress=\n",
         "overrides": "[Link]\nMTU=1400\n\0Link.MTU=900\0Network.Address=192.0.2.1/24\0Link.HostAddress=192.0.2.2/24",
         "L8-override": "\0Link", "L8-section": "[Nothing]\n", "L8-key": "[Link]\nNothing=1\n", "L8-no-section": "MTU=1\n",
