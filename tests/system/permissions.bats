@@ -175,7 +175,7 @@ denied() {
 	cat >"$T/bind.py" <<-END
 		import socket, sys
 		for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
-		    for address in ("198.18.0.2", 8000), ("198.18.0.3", 9000), ("0.0.0.0", 9000), ("0.0.0.0", 0), ("198.18.0.2", 9000), ("198.18.0.2", 80):
+		    for address in ("198.18.0.2", 8000), ("198.18.0.3", 9000), ("0.0.0.0", 9001), ("0.0.0.0", 0), ("198.18.0.2", 9002), ("198.18.0.2", 80):
 		        try:
 		            s = socket.socket(socket.AF_INET, kind)
 		            s.bind(address)
