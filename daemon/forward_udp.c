@@ -210,10 +210,20 @@ static void door_event(struct endpoint *e, const struct stack_event *event)
 		e->ops->close(e, true);
 }
 
+/* Somebody killed it: the sessions have no way back to their clients any more. */
+static void door_close(struct endpoint *e, bool abort)
+{
+	const struct sessions *all = ((struct forward *)(void *)e)->sessions;
+
+	forward_door_close(e, abort);
+	while (all->oldest)
+		session_free(all->oldest);
+}
+
 static const struct endpoint_ops door_ops = {
 	.event = door_event,
 	.datagram = on_client,
-	.close = forward_door_close,
+	.close = door_close,
 };
 
 static int open_door(struct forward *f)

@@ -157,6 +157,24 @@ start_forward() {
 	[ "$open" -le 1060 ]
 }
 
+@test "a UDP forward that is killed takes its sessions along: late answers go nowhere" {
+	start_daemon 'Forward "in".Listen=udp:5300' 'Forward "in".Connect=udp:127.0.0.1:5353'
+	python3 - "$STACK" "$BYWAY" <<-'P'
+		import json, socket, subprocess, sys
+		server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		server.settimeout(10)
+		server.bind(("127.0.0.1", 5353))
+		client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		client.sendto(b"x", (sys.argv[1], 5300))
+		session = server.recvfrom(100)[1]
+		door = json.loads(subprocess.check_output([sys.argv[2], "list", "--json"]))["sockets"][0]
+		subprocess.check_call([sys.argv[2], "kill", str(door["id"])])
+		server.sendto(b"late", session)
+	P
+	"$BYWAY" status >"$T/status"
+	sockets_are 0 true
+}
+
 @test "L8: forwards that make no sense are refused with file and line" {
 	local case
 	for case in "Listen=tcp:80|needs both" "Listen=tcp:80,Connect=udp:127.0.0.1:1|UDP goes to UDP" \
