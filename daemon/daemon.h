@@ -120,6 +120,7 @@ struct daemon {
 	struct account *accounts;   /* endpoints by user, owner.c */
 	struct owner_index *index;  /* endpoints by inode, owner_index.c; NULL: none yet */
 	struct owner_sources *sources; /* senders of datagrams as files, owner_source.c; NULL: none yet */
+	uint64_t files_given;       /* of those, what lies beside datagrams that no owner has read, at most */
 	sd_event_source *status_timer; /* a status line that waits for its second to pass */
 	stack_time status_sent;     /* when the last status line went out */
 	uint64_t status_connections; /* what it said */

@@ -13,14 +13,17 @@
 #include "daemon/owner.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define FILES_MAX 32 /* beside the messages that lie in one pair */
 #define DATAGRAM_MAX (sizeof(struct byway_datagram) + 65536)
 #define WATCHED (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 #define TURN 64 /* datagrams from one owner before others have their turn */
@@ -33,6 +36,7 @@ struct datagram {
 	bool beside;    /* unconnected: the sender is beside the message, not in it */
 	bool bound;     /* the owner bound it, so it stays bound without a peer */
 	bool full;      /* the pair takes no more: what comes waits in the stack, in order */
+	uint16_t files; /* that went beside messages since the pair was empty */
 	uint64_t given; /* bytes that the owner's end was given */
 };
 
@@ -52,10 +56,29 @@ static void datagram_free(struct datagram *u)
 	}
 	sd_event_source_disable_unref(u->source);
 	close(u->fd);
+	d->files_given -= u->files;
 	owner_free(&u->endpoint);
 }
 
 /* ---- to the owner ---- */
+
+/*
+ * The kernel lets a user have as many descriptors on their way in messages as RLIMIT_NOFILE says,
+ * whoever should take them, and then passes none: no connection could be handed over any more
+ * because somebody does not read. So what lies in one pair is bounded, and all of it to half.
+ */
+static bool files_left(struct datagram *u)
+{
+	struct daemon *d = u->endpoint.daemon;
+	struct rlimit limit;
+	int memory = 0;
+
+	if (u->files > 0 && ioctl(u->fd, SIOCOUTQ, &memory) == 0 && memory == 0) {
+		d->files_given -= u->files;
+		u->files = 0;
+	}
+	return u->files < FILES_MAX && getrlimit(RLIMIT_NOFILE, &limit) == 0 && d->files_given < limit.rlim_cur / 2;
+}
 
 /* The payload, and a file that tells who sent it. */
 static ssize_t give_beside(struct datagram *u, const struct stack_endpoint *from, const void *data, size_t len)
@@ -66,14 +89,23 @@ static ssize_t give_beside(struct datagram *u, const struct stack_endpoint *from
 	} control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
 	struct iovec iov = {(void *)(uintptr_t)data, len};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-	int file = source_file(u->endpoint.daemon, from);
+	int file = files_left(u) ? source_file(u->endpoint.daemon, from) : -1;
 
+	if (file < 0 && u->files > 0) { /* it waits until the owner has read what lies there */
+		errno = EAGAIN;
+		return -1;
+	}
 	if (file >= 0) {
 		memcpy(CMSG_DATA(&control.header), &file, sizeof(file));
 		m.msg_control = &control;
 		m.msg_controllen = sizeof(control.space);
 	}
-	return sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n = sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (file >= 0 && n >= 0) {
+		u->files++;
+		u->endpoint.daemon->files_given++;
+	}
+	return n;
 }
 
 /* The sender in front of the payload, when messages have that. */
@@ -110,10 +142,12 @@ static bool on_datagram(struct endpoint *e, const struct stack_endpoint *from, c
 }
 
 /* AF_UNIX is writable while a quarter of its buffer is in use at most: the largest datagram fits then. */
-static bool has_room(const struct datagram *u)
+static bool has_room(struct datagram *u)
 {
 	struct pollfd p = {.fd = u->fd, .events = POLLOUT};
 
+	if (u->beside && !u->connected && !files_left(u) && u->files > 0)
+		return false;
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
 }
 

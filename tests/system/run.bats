@@ -91,6 +91,28 @@ udp_bound() { sockets_are 1 ".proto == \"udp\" and (.local | endswith(\":$1\"))"
 	wait_for 5 grep -q "one datagram" "$T/got"
 }
 
+@test "L7: datagrams that nobody reads leave other sockets their descriptors" {
+	start_daemon
+	prlimit --pid "$DAEMON" --nofile=100
+	running python3 -c "import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 7001)); time.sleep(60)"
+	wait_for 5 udp_bound 7001
+	python3 - "$STACK" <<-'P'
+		import socket, sys, time
+		s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		for i in range(250):
+		    s.sendto(b"x", (sys.argv[1], 7001))
+		    if i % 50 == 0:
+		        time.sleep(0.05)
+	P
+	wait_for 5 counted udp.in 200
+	running nc -l 7000 </dev/null >"$T/got"
+	server=$JOB
+	wait_for 5 stack_listens 7000
+	timeout 10 nc -N "$STACK" 7000 <<<served
+	ended "$server" 5
+	[ "$(cat "$T/got")" = served ]
+}
+
 @test "curl and wget fetch from the host" {
 	need curl wget
 	start_daemon
