@@ -164,6 +164,22 @@ static bool connect_through(int fd)
 	return poll(&p, 1, 0) == 1;
 }
 
+/*
+ * Nobody says when a connect that did not wait is through. A descriptor that is writable is; one
+ * that is not may be connected and full, which only the daemon can tell apart.
+ */
+static bool is_connected(struct call *c)
+{
+	struct run_socket *s = c->sock;
+	struct sock_reply r = {0};
+
+	if (s->kind == RUN_CONNECTING && daemon_get(c->run, s->inode, &r) == 0 && r.state == BYWAY_SOCK_CONNECTED) {
+		s->kind = RUN_CONNECTED;
+		s->local = r.local;
+	}
+	return s->kind == RUN_CONNECTED;
+}
+
 static int64_t connect_wait(struct call *c)
 {
 	if (connect_through(c->fd))
@@ -310,7 +326,7 @@ int64_t on_shutdown(struct call *c)
 	case RUN_FOREIGN:
 		return RUN_CONTINUE;
 	case RUN_CONNECTING:
-		return connect_through(c->fd) ? RUN_CONTINUE : -ENOTCONN;
+		return is_connected(c) || connect_through(c->fd) ? RUN_CONTINUE : -ENOTCONN;
 	case RUN_NETLINK:
 		return -EOPNOTSUPP;
 	case RUN_TCP:
@@ -356,12 +372,7 @@ int64_t on_getpeername(struct call *c)
 
 	if (s->kind == RUN_NETLINK)
 		return netlink_name(c, true);
-	if (s->kind == RUN_CONNECTING && connect_through(c->fd)) {
-		struct sock_reply r = {0};
-		if (daemon_get(c->run, s->inode, &r) == 0 && r.state == BYWAY_SOCK_CONNECTED)
-			s->kind = RUN_CONNECTED;
-	}
-	if (s->kind != RUN_CONNECTED && s->kind != RUN_UDP_PEER)
+	if (!is_connected(c) && s->kind != RUN_UDP_PEER)
 		return -ENOTCONN;
 	if (s->kind == RUN_CONNECTED && hung_up(c->fd) && daemon_get(c->run, s->inode, NULL) == -ENOENT)
 		return -ENOTCONN;

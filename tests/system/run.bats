@@ -91,6 +91,42 @@ udp_bound() { sockets_are 1 ".proto == \"udp\" and (.local | endswith(\":$1\"))"
 	wait_for 5 grep -q "one datagram" "$T/got"
 }
 
+@test "a connect that did not wait, a full buffer: shutdown and getpeername know that it is connected" {
+	start_daemon
+	background python3 - "$HOST" >"$T/got" <<-'P'
+		import socket, sys, time
+		l = socket.create_server((sys.argv[1], 8002))
+		s = l.accept()[0]
+		time.sleep(2)
+		n = 0
+		while data := s.recv(65536):
+		    n += len(data)
+		print(n)
+	P
+	server=$JOB
+	wait_for 10 host_listens 8002
+	timeout 60 byway run python3 - "$HOST" >"$T/sent" <<-'P'
+		import select, socket, sys, time
+		s = socket.socket()
+		s.setblocking(False)
+		s.connect_ex((sys.argv[1], 8002))
+		select.select([], [s], [], 10)
+		n, idle = 0, 0
+		while idle < 5:
+		    try:
+		        n += s.send(bytes(65536))
+		        idle = 0
+		    except BlockingIOError:
+		        idle += 1
+		        time.sleep(0.05)
+		s.shutdown(socket.SHUT_WR)
+		s.getpeername()
+		print(n)
+	P
+	ended "$server" 20
+	same "$T/sent" "$T/got"
+}
+
 @test "L7: datagrams that nobody reads leave other sockets their descriptors" {
 	start_daemon
 	prlimit --pid "$DAEMON" --nofile=100
