@@ -23,12 +23,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #define CLIENTS 2
 #define HELD 32
 #define STEPS_MAX 64
 #define TURNS_MAX 2000 /* of the loop for one step: more means that it never rests */
 #define TOO_LONG 4095
+#define INODE_MARK "\xfeINODE\xfe"
 
 struct fake {
 	struct daemon daemon;
@@ -155,6 +157,7 @@ static void finish(struct fake *f)
 	endpoints_close_all(d, true);
 	FUZZ_CHECK(!d->endpoints && d->endpoint_count == 0 && d->connections == 0, "endpoints are left");
 	FUZZ_CHECK(!d->accounts, "an account is left");
+	FUZZ_CHECK(d->files_given == 0, "%u files are left", (unsigned)d->files_given);
 	index_free(d);
 	source_free(d);
 	stack_shutdown_all(d->stack, daemon_now(), true);
@@ -253,14 +256,32 @@ static void use_last(struct fake *f)
 		keep_descriptors(f, &msg);
 }
 
-static void send_packet(int client, struct input packet, bool too_long)
+/* Where a message has INODE_MARK and a number stands the inode of the descriptor that came as that, from 0. */
+static void fill_inodes(const struct fake *f, uint8_t *packet, size_t len)
+{
+	for (uint8_t *p = packet; (p = memmem(p, len - (size_t)(p - packet), INODE_MARK, sizeof(INODE_MARK) - 1)) != NULL; p++) {
+		size_t at = (size_t)(p - packet);
+		struct stat st;
+
+		if (at + sizeof(uint64_t) > len || p[7] >= f->held_count || fstat(f->held[p[7]], &st) != 0)
+			continue;
+		uint64_t inode = st.st_ino;
+		memcpy(p, &inode, sizeof(inode));
+	}
+}
+
+static void send_packet(const struct fake *f, int client, struct input packet, bool too_long)
 {
 	static const uint8_t zeros[BYWAY_MESSAGE_MAX + 1];
+	uint8_t data[TOO_LONG];
 
-	if (too_long)
+	if (too_long) {
 		send(client, zeros, sizeof(zeros), MSG_DONTWAIT | MSG_NOSIGNAL);
-	else if (packet.left > 0)
-		send(client, packet.p, packet.left, MSG_DONTWAIT | MSG_NOSIGNAL);
+	} else if (packet.left > 0) {
+		memcpy(data, packet.p, packet.left);
+		fill_inodes(f, data, packet.left);
+		send(client, data, packet.left, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
 }
 
 static void step(struct fake *f, struct input *in)
@@ -272,7 +293,7 @@ static void step(struct fake *f, struct input *in)
 		close_last(f);
 	if (head & 0x2000)
 		use_last(f);
-	send_packet(client, input_take(in, (head & 0xfff) == TOO_LONG ? 0 : head & 0xfff), (head & 0xfff) == TOO_LONG);
+	send_packet(f, client, input_take(in, (head & 0xfff) == TOO_LONG ? 0 : head & 0xfff), (head & 0xfff) == TOO_LONG);
 	run_loop(f);
 	if (head & 0x8000)
 		read_answers(f, client);

@@ -421,6 +421,45 @@ def diag_filters(request):
                    message(20, b"\1\0" + bytes(22), 0x301), message(20, bound), message(21, bound, 5))
 
 
+def inode(n):
+    """The inode of the n-th descriptor that came (fuzz_control.c puts it in)."""
+    return attribute(18, b"\xfeINODE\xfe" + bytes([n]))
+
+
+def option(kind, which, level, name, value=b""):
+    return message(kind, which + attribute(19, struct.pack("=I", level)) + attribute(20, struct.pack("=I", name)) + value)
+
+
+def control_socket_seeds(protocol, local, remote):
+    """Sockets opened step by step, and options."""
+    opened, bind, listen, connect, send, get, error, shutdown = range(0x140, 0x148)
+    setopt, getopt = 0x10a, 0x10b
+    tcp, udp = (message(opened, attribute(1, bytes([p])) + attribute(24, b"\2")) for p in (6, 17))
+    back = attribute(3, byway_address(US, 7777))
+    server = tcp, message(bind, inode(0) + local), message(listen, inode(0) + attribute(4, struct.pack("=I", 5)))
+    yield "step-listen", control(*server, message(listen, inode(0)), message(get, inode(0)), message(connect, inode(0) + back),
+                                 message(shutdown, inode(0)), message(get, inode(0)))
+    yield "step-connect", control(*server, tcp, message(connect, inode(1) + back), b"", b"", message(get, inode(1)),
+                                  message(connect, inode(1) + back), message(listen, inode(1)), message(shutdown, inode(1)))
+    yield "step-refused", control(tcp, message(connect, inode(0) + back), b"", message(error, inode(0)), message(get, inode(0)))
+    yield "step-datagram", control(udp, udp, message(bind, inode(0) + local), *[message(send, inode(1) + back + attribute(27, b"x" * 30))] * 40,
+                                   message(connect, inode(1) + back), message(connect, inode(1)), message(listen, inode(1)))
+    yield "step-lent", control(tcp, udp) + control(message(bind, inode(0) + local), message(send, inode(1) + back + attribute(27, b"x")),
+                                                   message(get, inode(0)), option(setopt, inode(0), 1, 9), flags=0x9000)[1:]
+    yield "L6-others-inode", control(tcp, udp, who=3) + control(
+        message(bind, inode(0) + local), message(listen, inode(0)), message(connect, inode(1) + back), message(error, inode(0)),
+        message(get, inode(0)), option(setopt, inode(0), 1, 9, attribute(21, b"\1\0\0\0")), option(getopt, inode(1), 1, 7), flags=0x9000)[1:]
+    yield "options", control(tcp, *(option(setopt, inode(0), level, name, attribute(21, b"\xff\xff\xff\x7f" * 4)) + option(
+        getopt, inode(0), level, name) for level in (0, 1, 6) for name in range(20)))
+    yield "options-queue", control(tcp, *(option(getopt, inode(0), 0x42570000, name) for name in (0x541b, 0x5411, 0x894b, 0)))
+    yield "L1-options", control(tcp, option(setopt, inode(0), 1, 9, attribute(21)), option(setopt, b"", 1, 9),
+                                option(setopt, inode(0) + attribute(8, bytes(8)), 1, 9), option(setopt, inode(0), 1, 9, attribute(21, bytes(513))),
+                                option(getopt, inode(0), 1, 9, attribute(22, bytes(4))))
+    for name, value in (("short", b"\1\0\0"), ("long", struct.pack("=iiII", 1, 9, 0xffffffff, 0)),
+                        ("good", struct.pack("=iiIIIxxxx", 1, 9, 4, 0, 1) * 2)):
+        yield "options-before-" + name, control(message(0x101, local + attribute(23, value)), message(0x100, protocol + remote + attribute(23, value)))
+
+
 def control_seeds():
     connect, listen, datagram, tcb, stats, status = 0x100, 0x101, 0x102, 0x104, 0x106, 0x108
     diag, destroy = 20, 21
@@ -462,6 +501,7 @@ def control_seeds():
     yield "L4-dies-connecting", control(message(connect, protocol + remote + attribute(6))) + control(*idle, flags=0xc000)[1:]
     yield "L4-accepted", control(message(listen, local), message(connect, protocol + attribute(3, byway_address(US, 7777)))) + control(
         *idle, flags=0xc000)[1:] + control(*idle, flags=0xa000)[1:]
+    yield from control_socket_seeds(protocol, local, remote)
     yield "L2-never-reads", control(*[message(stats, flags=0x301)] * 30, flags=0)
     yield "L1-too-long", b"\0\x8f\xff\x8f\xff"
     yield "L7-budget", control(*(message(datagram, seq=i) for i in range(25)))
