@@ -390,6 +390,8 @@ uint32_t tcp_pacing_rate(const struct tcb *t);
 /* What a paced connection may send at once, now; 0: it waits for pace_at. head: what the peer needs first, again. */
 uint32_t tcp_pace_room(const struct tcb *t, bool head);
 void tcp_pace_sent(struct tcb *t, uint32_t len);
+/* The rate may be another now: what went out at the old one is waited for a second at most. */
+void tcp_pace_again(struct tcb *t);
 
 /* ---- tcp_newreno.c: recovery without SACK ---- */
 /* An ACK of `acked` new bytes. True: the retransmission timer restarts. */

@@ -79,7 +79,7 @@ int tcp_cc_change(struct tcb *t, const char *name)
 void tcp_pacing_changed(struct tcb *t)
 {
 	decide_pacing(t);
-	tcb_dirty(t);
+	tcp_pace_again(t);
 }
 
 /* ---- delivery rate ---- */

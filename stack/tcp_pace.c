@@ -8,6 +8,7 @@
 #include "tcp.h"
 
 #define CATCH_UP MILLISECONDS(2) /* no more than that: a late loop must not become a burst */
+#define ORPHAN_SECONDS 60u       /* a limit whose owner is gone may make its data last about so long (row T14) */
 
 /* For algorithms that have no rate of their own: twice the window a round trip in slow start, then 1.2 times. */
 static uint32_t rate_of_window(const struct tcb *t)
@@ -19,11 +20,18 @@ static uint32_t rate_of_window(const struct tcb *t)
 	return (uint32_t)min_u64(t->cc.cwnd * percent * 10000 / (t->rtt.srtt / 8), PACING_UNLIMITED);
 }
 
+static uint64_t limit_of_owner(const struct tcb *t)
+{
+	uint64_t limit = sock_options(&t->sock)->pacing_limit;
+
+	return t->user_closed ? max_u64(limit, max_u32(t->sndq.len / ORPHAN_SECONDS, t->mss)) : limit;
+}
+
 uint32_t tcp_pacing_rate(const struct tcb *t)
 {
 	if (!t->paced)
 		return PACING_UNLIMITED;
-	return (uint32_t)min_u64(t->cc.pacing_rate ? t->cc.pacing_rate : rate_of_window(t), sock_options(&t->sock)->pacing_limit);
+	return (uint32_t)min_u64(t->cc.pacing_rate ? t->cc.pacing_rate : rate_of_window(t), limit_of_owner(t));
 }
 
 uint32_t tcp_pace_room(const struct tcb *t, bool head)
@@ -35,6 +43,12 @@ uint32_t tcp_pace_room(const struct tcb *t, bool head)
 	if (tcb_stack(t)->now < t->pace_at)
 		return head ? t->mss : 0;
 	return cc_send_quantum(rate, t->mss);
+}
+
+void tcp_pace_again(struct tcb *t)
+{
+	t->pace_at = min_u64(t->pace_at, tcb_stack(t)->now + SECONDS(1));
+	tcb_dirty(t);
 }
 
 void tcp_pace_sent(struct tcb *t, uint32_t len)

@@ -255,6 +255,7 @@ void tcp_close(struct tcb *t)
 	} else if (state == TCP_FIN_WAIT_2) {
 		tcb_fin_wait_2_start(t);
 	} else {
+		tcp_pace_again(t);
 		tcp_shutdown(t, CAUSE_CLOSE);
 	}
 }

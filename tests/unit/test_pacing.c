@@ -156,6 +156,31 @@ START_TEST(limit_taken_away_lets_go)
 END_TEST
 
 /* Twice the window a round trip in slow start: the initial one in 10 ms of 20. */
+/* Rows T14, L4: a byte a second must not keep what a process left behind for a day. */
+START_TEST(limit_of_an_owner_that_is_gone_holds_little)
+{
+	uint32_t sum = 0, iss;
+
+	connect_with(NULL, 1000);
+	iss = tcb_now(&f)->iss.v;
+	limit_to(1);
+	write_bytes(100000);
+	sum += taken(NULL);
+	stack_close(f.sock, f.now);
+	f.sock = NULL;
+	for (unsigned i = 0; i < 20000 && sum < 100000; i++) {
+		struct tcp_segment ack = {
+			.seq = seq_make(PEER_ISS + 1), .flags = TCP_ACK, .window = 60000, .ack = seq_make(iss + 1 + sum),
+		};
+
+		feed_segment(&f, &ack, 0);
+		pass(&f, MILLISECONDS(10));
+		sum += taken(NULL);
+	}
+	ck_assert_uint_ge(sum, 100000);
+}
+END_TEST
+
 START_TEST(configured_pacing_spreads_the_window_over_the_round_trip)
 {
 	connect_with(cubic_paced, 20000);
@@ -443,6 +468,7 @@ int main(void)
 	ADD(socket_limit_spreads_what_is_sent);
 	ADD(no_limit_is_no_pacing);
 	ADD(limit_taken_away_lets_go);
+	ADD(limit_of_an_owner_that_is_gone_holds_little);
 	ADD(configured_pacing_spreads_the_window_over_the_round_trip);
 	ADD(late_loop_makes_up_no_more_than_two_milliseconds);
 	ADD(lost_head_goes_at_once);
