@@ -70,9 +70,9 @@ static const struct form forms[] = {
 	{RTM_SETLINK, "RTM_SETLINK", sizeof(struct ifinfomsg), 0, 0, 1, rtnl_change, true},
 	{RTM_DELLINK, "RTM_DELLINK", sizeof(struct ifinfomsg), 0, 0, 1, rtnl_change, true},
 	{BYWAY_SET_OPTION, "BYWAY_SET_OPTION", 0, BIT(BYWAY_A_OPTION_LEVEL) | BIT(BYWAY_A_OPTION_NAME),
-	 BIT(BYWAY_A_ID) | BIT(BYWAY_A_INODE) | BIT(BYWAY_A_OPTION_VALUE), 1, control_set_option},
+	 BIT(BYWAY_A_ID) | BIT(BYWAY_A_INODE) | BIT(BYWAY_A_OPTION_VALUE), CONTROL_TURN, control_set_option},
 	{BYWAY_GET_OPTION, "BYWAY_GET_OPTION", 0, BIT(BYWAY_A_OPTION_LEVEL) | BIT(BYWAY_A_OPTION_NAME),
-	 BIT(BYWAY_A_ID) | BIT(BYWAY_A_INODE) | BIT(BYWAY_A_OPTION_LENGTH), 1, control_get_option},
+	 BIT(BYWAY_A_ID) | BIT(BYWAY_A_INODE) | BIT(BYWAY_A_OPTION_LENGTH), CONTROL_TURN, control_get_option},
 };
 
 /* Attributes that a request may carry: how they are called in an error text, and their size. */
