@@ -170,7 +170,8 @@ static void answer(struct call *c, int64_t result)
 		return;
 	}
 	int error = send_descriptor(c->run, c->id, c->result_fd, c->result_flags);
-	if (error == -ENOENT && c->data.nr != SYS_socket) {
+	/* ESRCH: the signal came while the caller was taking it. */
+	if ((error == -ENOENT || error == -ESRCH) && c->data.nr != SYS_socket) {
 		replay_keep(c, RUN_INSTALL, c->result_fd);
 		return;
 	}
