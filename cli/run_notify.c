@@ -339,18 +339,22 @@ static void on_notify(struct run *run)
 
 /* ---- processes ---- */
 
-/* Reaps what ended; the program's own status goes to the parent. */
-static void reap(int flags, int parent, pid_t child)
+/* Reaps what ended; the program's own status goes to the parent, and its number may be another's from then on. */
+static void reap(int flags, int parent, pid_t *child)
 {
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, flags)) > 0)
-		if (pid == child && write(parent, &status, sizeof(status)) < 0)
+	while ((pid = waitpid(-1, &status, flags)) > 0) {
+		if (pid != *child)
+			continue;
+		*child = 0;
+		if (write(parent, &status, sizeof(status)) < 0)
 			return;
+	}
 }
 
-static void on_child(int signals, int parent, pid_t child)
+static void on_child(int signals, int parent, pid_t *child)
 {
 	struct signalfd_siginfo info;
 
@@ -376,7 +380,7 @@ static struct wait *wait_alive(const struct run *run, const void *p)
 }
 
 /* False: the last process is gone. */
-static bool dispatch(struct run *run, const struct epoll_event *e, int signals, int *parent, pid_t child)
+static bool dispatch(struct run *run, const struct epoll_event *e, int signals, int *parent, pid_t *child)
 {
 	struct wait *w;
 
@@ -390,7 +394,8 @@ static bool dispatch(struct run *run, const struct epoll_event *e, int signals, 
 	} else if (e->data.ptr == &parent_mark) {
 		/* The parent stands for the program: killed, it takes the program along. */
 		epoll_ctl(run->epoll, EPOLL_CTL_DEL, *parent, NULL);
-		kill(child, SIGKILL);
+		if (*child > 0)
+			kill(*child, SIGKILL);
 	} else if ((w = wait_alive(run, e->data.ptr)) != NULL) {
 		wait_turn(run, w, false);
 	}
@@ -408,8 +413,8 @@ int notify_loop(struct run *run, int signals, int parent, pid_t child)
 	for (;;) {
 		int n = epoll_wait(run->epoll, events, EVENTS, next_timeout(run));
 		for (int i = 0; i < n; i++)
-			if (!dispatch(run, &events[i], signals, &parent, child)) {
-				reap(0, parent, child); /* all are dead, if not buried */
+			if (!dispatch(run, &events[i], signals, &parent, &child)) {
+				reap(0, parent, &child); /* all are dead, if not buried */
 				return 0;
 			}
 		wait_check(run);
