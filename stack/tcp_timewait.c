@@ -109,6 +109,7 @@ void time_wait_enter(struct tcb *t)
 	}
 	tcb_timers_stop(t);
 	tcb_clean(t);
+	tcp_ooo_clear(t); /* a duplicate that came with the last segment is reported by nobody any more */
 	t->ack_now = false;
 	if (!w)
 		table_remove(&s->table, &t->sock.pcb);

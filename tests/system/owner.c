@@ -214,8 +214,11 @@ int main(int argc, char **argv)
 	}
 	if (argc == 4 && strcmp(argv[1], "echo") == 0)
 		serve(open_listener(b, argv[2], argv[3]));
-	if (argc == 4 && strcmp(argv[1], "options") == 0)
-		return show_options(b, argv[2], argv[3]);
+	if (argc == 4 && strcmp(argv[1], "options") == 0) {
+		int status = show_options(b, argv[2], argv[3]);
+		byway_close(b);
+		return status;
+	}
 	if (argc == 5 && strcmp(argv[1], "ask") == 0)
 		return ask(b, argv[2], argv[3], argv[4]);
 	if (argc == 3 && strcmp(argv[1], "udp") == 0)
