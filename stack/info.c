@@ -181,6 +181,8 @@ static void tcb_control(const struct tcb *t, struct stack_tcb_info *out)
 	out->sacked = t->board.sacked;
 	out->lost = t->board.lost;
 	out->reordering = t->reordering;
+	out->reorder_degree = t->reorder_degree;
+	out->reorder_seen = t->reorder_seen;
 	out->dupacks = t->dupacks;
 	out->srtt = t->rtt.srtt / 8;
 	out->rttvar = t->rtt.rttvar / 4;
@@ -204,9 +206,9 @@ static void tcb_times(const struct tcb *t, stack_time now, struct stack_tcb_info
 	for (const struct sent *r = t->board.head; r; r = r->next)
 		out->sent_again += r->flags & SENT_AGAIN && !(r->flags & (SENT_SACKED | SENT_LOST)) ? r->end.v - r->seq.v : 0;
 	if (t->mss)
-		out->delivered = (uint32_t)((t->bytes_acked + t->board.sacked + t->mss - 1) / t->mss);
+		out->delivered = (uint32_t)((t->bytes_acked - t->syn_bytes + t->board.sacked + t->mss - 1) / t->mss);
 	if (t->syn_acked && !t->fastopen_pending)
-		out->delivered++; /* our SYN */
+		out->delivered++; /* our SYN, with what it carried */
 	out->probes = t->keepalive_sent;
 	if (tcb_timer_runs(t, TCB_PERSIST) && !t->override)
 		out->probes = t->retries;

@@ -125,6 +125,8 @@ static void delivered(struct delivery *d, const struct sent *r, seq32 end, uint6
 	d->fack = d->any || d->any_once ? seq_max(d->fack, end) : end;
 	if (!again && (!d->any_once || seq_lt(end, d->lowest_end)))
 		d->lowest_end = end;
+	if (!again && (!d->any_once || seq_lt(r->seq, d->lowest)))
+		d->lowest = r->seq;
 	if (!again && (!d->any_once || r->at < d->once_at))
 		d->once_at = r->at;
 	d->any_once = d->any_once || !again;

@@ -44,6 +44,7 @@ struct delivery {
 	seq32 end;
 	struct rate_mark mark; /* the same */
 	seq32 lowest_end; /* of what was sent once: smallest end, for reordering */
+	seq32 lowest;     /* and smallest start */
 	bool any_once;
 	uint64_t once_at; /* when the earliest of that went out */
 	seq32 fack;       /* highest end delivered */

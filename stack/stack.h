@@ -491,6 +491,7 @@ struct stack_tcb_info {
 	/* for tcp_info: times of the last ones, bytes in flight that were sent again, and counts of segments */
 	stack_time last_data_sent, last_data_received, last_ack_received;
 	uint32_t sent_again, data_segments_in, data_segments_out, delivered, delivered_ce, dsacks_in, reorder_seen;
+	uint32_t reorder_degree; /* most segments that data was overtaken by; 0: none was */
 	uint32_t probes;         /* keepalives or window probes that were not answered */
 	uint32_t window_clamp, ato; /* bytes; microseconds */
 	uint16_t mss_seen;       /* the largest segment that came */

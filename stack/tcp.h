@@ -158,6 +158,7 @@ struct tcb {
 	seq32 round_end; /* a round trip of the congestion control ends when this is acknowledged */
 	seq32 rtt_seq;  /* sample ends when this is acknowledged; valid while rtt_timing */
 	seq32 recover;  /* recovery ends when this is acknowledged */
+	uint16_t reorder_degree, reorder_seen; /* segments that data was overtaken by at most, and how often */
 	uint8_t recovery; /* enum tcp_recovery */
 	uint8_t retries;  /* timeouts or probes in a row */
 	uint16_t dupacks;
@@ -189,6 +190,7 @@ struct tcb {
 		uint32_t rcv_mark_at;  /* else: when the sample for rcv_rtt began, as rcv_began */
 	};
 	uint32_t ts_offset;  /* of our timestamps, so that they do not tell our uptime */
+	uint16_t syn_bytes;  /* of our SYN's data that the answer acknowledged */
 	int16_t soft_error; /* positive errno, reported when we give up (RFC 1122 4.2.3.9) */
 
 	bool held : 1;        /* somebody has the handle */

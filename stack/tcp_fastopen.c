@@ -308,6 +308,7 @@ void fastopen_syn_acked(struct tcb *t, const struct tcp_segment *seg)
 	t->snd_una = seg->ack;
 	t->snd_rtx = t->snd_nxt;
 	t->bytes_acked += acked;
+	t->syn_bytes = (uint16_t)acked;
 	t->syn_data = sent > 0 && acked == sent;
 	if (acked < sent)
 		send_rest_again(t);

@@ -53,6 +53,14 @@ static uint8_t host_ca_state(const struct stack_tcb_info *t)
 	return t->dupacks || t->sacked ? TCP_CA_Disorder : TCP_CA_Open;
 }
 
+/* What was lost and is on its way again counts as lost on the host until it has arrived; a loss probe does not. */
+static uint32_t lost_and_resent(const struct stack_tcb_info *t)
+{
+	uint8_t state = host_ca_state(t);
+
+	return state == TCP_CA_Recovery || state == TCP_CA_Loss ? t->sent_again : 0;
+}
+
 static uint8_t host_options(const struct stack_tcb_info *t)
 {
 	return (uint8_t)((t->opt_timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (t->opt_sack ? TCPI_OPT_SACK : 0) |
@@ -87,9 +95,9 @@ static void fill_flight(const struct stack_tcb_info *t, struct tcp_info *out)
 	out->tcpi_backoff = clamp8(t->backoff);
 	out->tcpi_unacked = segments(t, flight);
 	out->tcpi_sacked = segments(t, t->sacked);
-	out->tcpi_lost = segments(t, t->lost);
+	out->tcpi_lost = segments(t, t->lost + lost_and_resent(t));
 	out->tcpi_retrans = segments(t, t->sent_again);
-	out->tcpi_reordering = REORDERING_FIRST;
+	out->tcpi_reordering = max_u32(t->reorder_degree, REORDERING_FIRST);
 	out->tcpi_notsent_bytes = clamp32(t->sock.send_q > flight ? t->sock.send_q - flight : 0);
 }
 

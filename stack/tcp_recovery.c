@@ -104,13 +104,24 @@ static bool take_blocks(struct tcb *t, const struct tcp_segment *seg, struct del
 	return dsack;
 }
 
+/* What came after later data: how far it was overtaken is for those who look in, RACK asks only whether. */
+static void note_reordering(struct tcb *t, seq32 lowest)
+{
+	uint32_t segments = (t->fack.v - lowest.v + t->mss - 1) / t->mss;
+
+	t->reordering = true;
+	t->reorder_degree = (uint16_t)max_u32(t->reorder_degree, min_u32(segments, UINT16_MAX));
+	if (t->reorder_seen < UINT16_MAX)
+		t->reorder_seen++;
+}
+
 /* RFC 8985 6.2, steps 2 and 3. */
 static void rack_update(struct tcb *t, const struct delivery *d, bool dsack)
 {
 	bool newer = d->at > t->rack_at || (d->at == t->rack_at && seq_gt(d->end, t->rack_end));
 
 	if (d->any_once && t->fack.v != 0 && seq_lt(d->lowest_end, t->fack))
-		t->reordering = true;
+		note_reordering(t, d->lowest);
 	if (d->bytes > 0)
 		t->fack = t->rack_at ? seq_max(t->fack, d->fack) : d->fack;
 	if (d->any && newer) {
