@@ -33,12 +33,12 @@ static uint32_t window_step(const struct tcb *t, uint32_t space, uint32_t segmen
 	return min_u32((space + t->rcvq.len) / 2, segments * tcp_mss_announced(tcb_stack(t)));
 }
 
-/* The right edge moves only in steps worth a segment, and never left. */
+/* The right edge moves only in steps worth a segment, and never left; and not before the handshake is complete (RFC 7413). */
 uint16_t tcp_window_field(struct tcb *t)
 {
 	uint32_t offered = right_edge_room(t), space = tcp_receive_space(t);
 	uint32_t step = window_step(t, space, 1);
-	uint32_t window = space >= offered + step ? space : offered;
+	uint32_t window = space >= offered + step && !t->fastopen_pending ? space : offered;
 	uint32_t field = window >> t->rcv_scale;
 
 	if (field << t->rcv_scale < offered)

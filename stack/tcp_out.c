@@ -509,12 +509,12 @@ static void account(struct tcb *t, const struct plan *p)
 	}
 }
 
-/* RFC 9293 3.9.1.2: with all there is; also with a burst, which the peer need not hold back to add to. */
+/* RFC 9293 3.9.1.2: with all there is; also with a burst, new or again, which the peer need not hold back to add to. */
 static bool pushed(const struct tcb *t, const struct plan *p, seq32 end)
 {
 	seq32 last = seq_add(p->seq, p->len);
 
-	return seq_eq(last, end) || (t->records && record_ends(t, last)) || (p->len > t->mss && !p->again && !t->cork);
+	return seq_eq(last, end) || (t->records && record_ends(t, last)) || (p->len > t->mss && !t->cork);
 }
 
 static void send_plan(struct tcb *t, struct plan *p)
