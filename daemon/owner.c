@@ -195,7 +195,7 @@ uint64_t owner_unread(struct daemon *d, int fd, ino_t inode, uint64_t most)
 {
 	int memory = 0; /* what the kernel charges us for: 0 means that all was read, else more than the bytes */
 
-	if (ioctl(fd, SIOCOUTQ, &memory) != 0 || memory <= 0)
+	if (ioctl(fd, SIOCOUTQ, &memory) != 0 || memory <= 1)
 		return 0;
 	int64_t exact = d->endpoint_count <= EXACT_UP_TO ? ask_kernel(inode) : -1;
 	if (exact >= 0)

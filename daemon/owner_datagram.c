@@ -73,7 +73,7 @@ static bool files_left(struct datagram *u)
 	struct rlimit limit;
 	int memory = 0;
 
-	if (u->files > 0 && ioctl(u->fd, SIOCOUTQ, &memory) == 0 && memory == 0) {
+	if (u->files > 0 && ioctl(u->fd, SIOCOUTQ, &memory) == 0 && memory <= 1) {
 		d->files_given -= u->files;
 		u->files = 0;
 	}

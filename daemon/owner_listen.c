@@ -46,12 +46,15 @@ bool listener_unread(const struct listener *l)
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
 }
 
-/* A message lies in the pair. */
+/*
+ * A message lies in the pair. The kernel wakes us for its end while it still charges us one byte
+ * (sock_wfree), and does not wake us again for that byte: it counts as nothing.
+ */
 static bool message_waits(const struct listener *l)
 {
 	int memory = 0;
 
-	return ioctl(l->fd, SIOCOUTQ, &memory) == 0 && memory > 0;
+	return ioctl(l->fd, SIOCOUTQ, &memory) == 0 && memory > 1;
 }
 
 static void listener_free(struct listener *l)
