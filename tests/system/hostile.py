@@ -1,0 +1,145 @@
+"""What a local process may try on the control socket (rows L1 to L3). usage: hostile.py WHAT SOCKET [ARGUMENT]"""
+import array
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+STATUS, CONNECT, DIAG, ERROR = 0x108, 0x100, 20, 2
+REQUEST, DUMP = 1, 0x300
+
+
+def connect(path):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(path)
+    s.settimeout(10)
+    return s
+
+
+def message(kind, payload=b"", flags=REQUEST, seq=1, length=None):
+    return struct.pack("=IHHII", 16 + len(payload) if length is None else length, kind, flags, seq, 0) + payload
+
+
+def dump():
+    return message(DIAG, struct.pack("=BBBBI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + bytes(48), REQUEST | DUMP)
+
+
+def text_of(packet):
+    """errno and words of an NLMSG_ERROR."""
+    length, kind = struct.unpack_from("=IH", packet)
+    assert kind == ERROR, kind
+    at, words = 16 + 4 + 16, ""
+    while at + 4 <= length:
+        size, attr = struct.unpack_from("=HH", packet, at)
+        if attr == 1:
+            words = packet[at + 4 : at + size].rstrip(b"\0").decode()
+        at += (size + 3) & ~3
+    return struct.unpack_from("=i", packet, 16)[0], words
+
+
+def malformed(path):
+    """Each gets an error in words, or the end of the conversation."""
+    deep = b""
+    for _ in range(100):
+        deep = struct.pack("=HH", 4 + len(deep), 0x8001) + deep
+    cases = {
+        "unknown type": message(0x7FF),
+        "attribute too long": message(CONNECT, struct.pack("=HH", 400, 1)),
+        "attribute too short": message(CONNECT, struct.pack("=HH", 3, 1)),
+        "nested deep": message(CONNECT, deep),
+        "cut short": message(STATUS)[:10],
+        "longer than the packet": message(STATUS, length=4000),
+        "length of 2^31": message(STATUS, length=1 << 31),
+        "no length": message(STATUS, length=0),
+        "nothing": b"",
+        "noise": bytes(range(256)) * 16,
+    }
+    for name, packet in cases.items():
+        s = connect(path)
+        try:
+            s.send(packet)
+            s.send(message(STATUS, seq=2))
+            answer = s.recv(70000)
+            if answer and struct.unpack_from("=IH", answer)[1] == ERROR:
+                error, words = text_of(answer)
+                assert error < 0 and words, (name, error, words)
+                print(f"{name}: {words}")
+            else:
+                print(f"{name}: {'ended' if not answer else 'passed over'}")
+        except (BrokenPipeError, ConnectionResetError):
+            print(f"{name}: ended")
+        s.close()
+
+
+def storm(path, count):
+    """So many requests, a hundred in a packet, while another conversation is served: its worst wait in ms."""
+    many, other, worst, sent, got = connect(path), connect(path), 0.0, 0, 0
+    many.setblocking(False)
+    packet = message(0x7FF) * 100
+    while got < count:
+        readable, writable, _ = select.select([many], [many] if sent < count else [], [], 10)
+        if writable:
+            try:
+                sent += 100 * (many.send(packet) > 0)
+            except BlockingIOError:
+                pass
+        if readable:
+            answer = many.recv(70000)
+            at = 0
+            while at < len(answer):
+                at += (struct.unpack_from("=I", answer, at)[0] + 3) & ~3
+                got += 1
+        if sent % 10000 == 0:
+            began = time.monotonic()
+            other.send(message(STATUS))
+            assert other.recv(70000)
+            worst = max(worst, time.monotonic() - began)
+    print(got, round(worst * 1000))
+
+
+def silent(path, count):
+    """Says nothing on so many conversations, and stays."""
+    held = []
+    for _ in range(count):
+        try:
+            held.append(connect(path))
+        except OSError as e:
+            print(e)
+            break
+    print("ready", len(held), flush=True)
+    sys.stdin.read()
+
+
+def deaf(path, count):
+    """Asks for so many dumps on each of four conversations and reads nothing."""
+    held = [connect(path) for _ in range(4)]
+    for s in held:
+        s.setblocking(False)
+        for _ in range(count):
+            try:
+                s.send(dump())
+            except (BlockingIOError, BrokenPipeError):
+                break
+    print("ready", flush=True)
+    sys.stdin.read()
+
+
+def gifts(path, count):
+    """Sends descriptors that nobody asked for."""
+    s = connect(path)
+    r, w = os.pipe()
+    for _ in range(count):
+        s.sendmsg([message(STATUS)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [r, w] * 30))])
+        assert s.recv(70000)
+    print("done", flush=True)
+    sys.stdin.read()
+
+
+def main():
+    what, path, *rest = sys.argv[1:]
+    {"malformed": malformed, "storm": storm, "silent": silent, "deaf": deaf, "gifts": gifts}[what](path, *map(int, rest))
+
+
+main()
