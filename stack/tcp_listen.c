@@ -15,6 +15,8 @@
 
 #include <errno.h>
 
+#define DOUBLINGS_MAX 16u /* of the time between two SYN-ACKs: past any rto_max, and short of the clock's width */
+
 /* F(connection, secret): the same for all connections with these addresses and ports. */
 static uint64_t connection_hash(const struct stack *s, const struct pcb *p)
 {
@@ -241,7 +243,7 @@ static void half_open_reply(struct stack *s, const struct listener *l, const str
 
 static void half_open_arm(struct stack *s, struct half_open *h)
 {
-	stack_time wait = min_u64(s->cfg.rto_initial << h->retries, s->cfg.rto_max);
+	stack_time wait = min_u64(s->cfg.rto_initial << min_u32(h->retries, DOUBLINGS_MAX), s->cfg.rto_max);
 
 	timer_set(&s->wheel, &h->timer, s->now + wait);
 }

@@ -205,6 +205,24 @@ START_TEST(a_reset_in_syn_received_leaves_the_listener)
 }
 END_TEST
 
+/* As often as a listener may ask for: the pauses grow to their maximum and stay there. */
+START_TEST(a_syn_ack_sent_again_very_often_keeps_its_pauses)
+{
+	stack_time last = 0;
+
+	bring_to(&f, TCP_LISTEN);
+	set_int(&f, f.listener, IPPROTO_TCP, TCP_SYNCNT, 127);
+	feed(&f, TCP_SYN, 0, 0, 0);
+	for (int i = 0; i < 127; i++) {
+		stack_time pause = until_sent();
+
+		ck_assert_uint_ge(pause + MILLISECONDS(10), last);
+		last = pause;
+	}
+	ck_assert_uint_ge(last, SECONDS(100));
+}
+END_TEST
+
 START_TEST(ports_to_one_server_follow_each_other)
 {
 	const struct stack_endpoint remote = peer_at(4000), other = peer_at(4001);
@@ -751,6 +769,7 @@ static void add_connection_tests(Suite *s)
 	ADD_LOOP(connect_to_many_at_once_fails, 4);
 	ADD_LOOP(a_syn_to_many_at_once_is_ignored, 3);
 	ADD(a_reset_in_syn_received_leaves_the_listener);
+	ADD(a_syn_ack_sent_again_very_often_keeps_its_pauses);
 	ADD(ports_to_one_server_follow_each_other);
 	ADD(a_port_whose_connection_waits_in_time_wait_is_not_chosen);
 	ADD(without_being_asked_there_is_no_keepalive);
