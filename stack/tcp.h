@@ -53,6 +53,7 @@ enum tcp_cause {
 const char *tcp_cause_name(enum tcp_cause cause);
 
 /* A stretch of data that came out of order. Sorted by seq; never touching or overlapping. */
+#define OOO_LATEST 4u /* as many as one ACK has blocks */
 struct ooo_range {
 	struct ooo_range *next;
 	seq32 seq;
@@ -65,7 +66,8 @@ struct ooo_range {
 /* What came out of order or twice; allocated while there is something of it to keep or to report. */
 struct ooo {
 	struct ooo_range *head;
-	struct ooo_range *last; /* which took something in last: the next segment belongs to it most often; or NULL */
+	/* Which took something in last, the latest first: the next segment belongs to [0] most often; NULL: no more of them. */
+	struct ooo_range *latest[OOO_LATEST];
 	uint32_t bytes;
 	uint16_t ranges;
 	bool fin;     /* the peer's FIN has come before its data */

@@ -68,13 +68,33 @@ static seq32 range_end(const struct ooo_range *r)
 	return seq_add(r->seq, r->data.len);
 }
 
+/* Takes r out of those that took something in last, and NULL the place that nobody has. */
+static void latest_forget(struct ooo *o, const struct ooo_range *r)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < OOO_LATEST; i++)
+		if (o->latest[i] != r)
+			o->latest[kept++] = o->latest[i];
+	while (kept < OOO_LATEST)
+		o->latest[kept++] = NULL;
+}
+
+static void latest_note(struct ooo *o, struct ooo_range *r)
+{
+	if (o->latest[0] == r)
+		return;
+	latest_forget(o, r);
+	memmove(&o->latest[1], &o->latest[0], sizeof(o->latest) - sizeof(o->latest[0]));
+	o->latest[0] = r;
+}
+
 static void range_unlink(struct tcb *t, struct ooo_range **link)
 {
 	struct ooo_range *r = *link;
 
 	*link = r->next;
-	if (t->ooo->last == r)
-		t->ooo->last = NULL;
+	latest_forget(t->ooo, r);
 	t->ooo->ranges--;
 	t->ooo->bytes -= r->data.len;
 }
@@ -171,7 +191,7 @@ static void range_join(struct tcb *t, struct ooo_range *r)
 
 struct ooo_range *tcp_ooo_range(const struct tcb *t, seq32 seq)
 {
-	struct ooo_range *last = t->ooo ? t->ooo->last : NULL, *r = NULL;
+	struct ooo_range *last = t->ooo ? t->ooo->latest[0] : NULL, *r = NULL;
 
 	for (struct ooo_range *i = last && seq_leq(last->seq, seq) ? last : tcb_ranges(t); i && seq_leq(i->seq, seq); i = i->next)
 		r = i;
@@ -207,7 +227,7 @@ static uint32_t ooo_store_piece(struct tcb *t, seq32 seq, const uint8_t *data, u
 	}
 	if (stored == n)
 		range_join(t, r);
-	t->ooo->last = r;
+	latest_note(t->ooo, r);
 	return stored;
 }
 

@@ -35,7 +35,18 @@ static void add_range(struct tcp_options *o, const struct tcb *t, const struct o
 	add_block(o, r->seq, seq_add(r->seq, range_length(t, r)));
 }
 
-/* RFC 2018 4: the block with the latest segment comes first; RFC 2883 4: a duplicate before it. */
+static bool has_range(const struct tcp_options *o, const struct ooo_range *r)
+{
+	for (unsigned i = 0; i < o->sack_count; i++)
+		if (seq_eq(o->sack[i].left, r->seq))
+			return true;
+	return false;
+}
+
+/*
+ * RFC 2018 4: the block with the latest segment comes first, and then those that were told last, so that the
+ * loss of an ACK hides nothing; RFC 2883 4: a duplicate before it.
+ */
 void sack_fill(struct tcb *t, struct tcp_options *o)
 {
 	const struct ooo_range *recent, *end;
@@ -54,8 +65,11 @@ void sack_fill(struct tcb *t, struct tcp_options *o)
 		add_block(o, ooo->fin_seq, seq_add(ooo->fin_seq, 1));
 	if (recent)
 		add_range(o, t, recent);
+	for (unsigned i = 0; i < OOO_LATEST && ooo->latest[i]; i++)
+		if (!has_range(o, ooo->latest[i]))
+			add_range(o, t, ooo->latest[i]);
 	for (const struct ooo_range *r = ooo->head; r && o->sack_count < ARRAY_SIZE(o->sack); r = r->next)
-		if (r != recent)
+		if (!has_range(o, r))
 			add_range(o, t, r);
 	tcp_ooo_trim(t);
 }

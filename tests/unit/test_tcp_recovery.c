@@ -339,6 +339,42 @@ END_TEST
 START_TEST(without_timestamps_only_later_data_tells_what_a_probe_did)
 {
 	uint32_t cwnd;
+/* RFC 2018 4: each block is told three times, so that the loss of two ACKs hides nothing. */
+START_TEST(blocks_are_repeated_in_the_order_in_which_they_were_told)
+{
+	static const uint32_t came[] = {101, 901, 701, 301, 501}, next[] = {501, 301, 701, 901};
+	struct captured *e = NULL;
+
+	start(1);
+	f.sent_read = f.sent_count = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(came); i++) {
+		feed(&f, TCP_ACK, came[i], 1, 100);
+		e = take(&f);
+	}
+	ck_assert_uint_ge(e->seg.opt.sack_count, 3);
+	for (unsigned i = 0; i < e->seg.opt.sack_count; i++)
+		ck_assert_uint_eq(e->seg.opt.sack[i].left.v - PEER_ISS, next[i]);
+}
+END_TEST
+
+START_TEST(range_that_grows_is_told_first_and_the_rest_keeps_its_order)
+{
+	static const uint32_t came[] = {101, 901, 701, 301, 801}, next[] = {701, 301, 101};
+	struct captured *e = NULL;
+
+	start(1);
+	f.sent_read = f.sent_count = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(came); i++) {
+		feed(&f, TCP_ACK, came[i], 1, 100);
+		e = take(&f);
+	}
+	ck_assert_uint_eq(e->seg.opt.sack_count, 3); /* 701 to 1001: it has taken 901 in */
+	ck_assert_uint_eq(e->seg.opt.sack[0].right.v - PEER_ISS, 1001);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(e->seg.opt.sack[i].left.v - PEER_ISS, next[i]);
+}
+END_TEST
+
 
 	start(4);
 	tcb_now(&f)->ts_on = f.timestamps = false;
@@ -394,3 +430,5 @@ int main(void)
 	ADD(duplicates_widen_the_reordering_window_after_gigabytes_too);
 	return suite_run(s);
 }
+	ADD(blocks_are_repeated_in_the_order_in_which_they_were_told);
+	ADD(range_that_grows_is_told_first_and_the_rest_keeps_its_order);
