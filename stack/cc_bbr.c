@@ -18,7 +18,7 @@
 #include "types.h"
 
 #define UNIT 256u                 /* gains are multiples of 1/256 */
-#define STARTUP_PACING_GAIN 709u  /* 2.77: 4 ln 2 (draft 5.6.1.1) */
+#define STARTUP_PACING_GAIN 709u  /* 2.77: 4 ln 2 (draft 2.5) */
 #define DRAIN_PACING_GAIN 90u     /* 0.35 */
 #define CWND_GAIN 512u            /* 2 */
 #define UP_CWND_GAIN 576u         /* 2.25 */
@@ -31,7 +31,7 @@
 #define PACING_MARGIN_PERCENT 1u
 #define FULL_BW_ROUNDS 3u
 #define STARTUP_LOSSES 6u         /* StartupFullLossCnt */
-#define MIN_PIPE 4u               /* segments (2.7) */
+#define MIN_PIPE 4u               /* segments (2.8) */
 #define RENO_ROUNDS_MAX 63u
 #define EXTRA_ACKED_ROUNDS 10u
 #define MIN_RTT_FILTER 10000000u  /* microseconds */
@@ -42,7 +42,7 @@
 enum mode { STARTUP, DRAIN, PROBE_DOWN, PROBE_CRUISE, PROBE_REFILL, PROBE_UP, PROBE_RTT };
 enum ack_phase { ACKS_INIT, ACKS_REFILLING, ACKS_STARTING, ACKS_FEEDBACK, ACKS_STOPPING };
 
-/* Names as in the draft (2.3 to 2.11). Rates in bytes a second, marks of `delivered` wrap. */
+/* Names as in the draft (2.3 to 2.16). Rates in bytes a second, marks of `delivered` wrap. */
 struct bbr {
 	uint64_t probe_rtt_min_stamp, min_rtt_stamp, cycle_stamp, probe_rtt_done_stamp; /* 0: not set */
 	uint64_t extra_acked_start;
@@ -299,7 +299,7 @@ static void handle_inflight_too_high(struct cc *c, const struct rate_sample *r)
 		start_down(c, r->now, r->delivered);
 }
 
-/* 5.3.3.6: faster from round to round, as long as the bound is what holds the flow back. */
+/* 5.3.3.5: faster from round to round, as long as the bound is what holds the flow back. */
 static void probe_upward(struct cc *c, const struct rate_sample *r)
 {
 	struct bbr *b = c->bbr;

@@ -254,7 +254,9 @@ static void reduce(struct tcb *t, uint32_t delivered, bool safe)
 
 static void leave(struct tcb *t)
 {
-	if (t->recovery == RECOVERY_FAST)
+	if (t->cc_ops->rate) /* it owns cwnd: no less than before (RestoreCwnd, draft-ietf-ccwg-bbr 5.6.4.4) */
+		t->cc.cwnd = max_u32(t->cc.cwnd, t->cc.ssthresh);
+	else if (t->recovery == RECOVERY_FAST)
 		t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
 	if (t->recovery == RECOVERY_FAST && t->rec && t->rec->twice) {
 		t->cc_ops->lost(&t->cc, t->cc.cwnd, t->mss, tcb_stack(t)->now);

@@ -306,6 +306,53 @@ START_TEST(bbr_after_a_loss_goes_back_to_its_window)
 }
 END_TEST
 
+/* The window that STARTUP has come to while a loss was repaired is not taken back with the last of it. */
+START_TEST(bbr_that_grows_while_it_repairs_keeps_what_it_has)
+{
+	uint32_t grown, una, mss, more;
+
+	connect_with(bbr, 20000);
+	write_bytes(60000);
+	pass(&f, 19000);
+	una = tcb_now(&f)->snd_una.v - tcb_now(&f)->iss.v;
+	mss = tcb_now(&f)->mss;
+	feed_sack(una, una + mss, una + 5 * mss);
+	pass(&f, 19000);
+	more = snd_nxt_rel(&f);
+	feed_sack(una, una + mss, more - mss);
+	pass(&f, 19000);
+	ck_assert_uint_eq(tcb_now(&f)->recovery, RECOVERY_FAST);
+	ck_assert_str_eq(tcb_now(&f)->cc_ops->name, "bbr");
+	grown = tcb_now(&f)->cc.cwnd;
+	ck_assert_uint_gt(grown, tcb_now(&f)->cc.ssthresh);
+	feed(&f, TCP_ACK, 1, more, 0);
+	ck_assert_uint_eq(tcb_now(&f)->recovery, RECOVERY_OPEN);
+	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, grown);
+}
+END_TEST
+
+/* Draft 5.6.4.4, RestoreCwnd: and so it is after a timeout. */
+START_TEST(bbr_after_a_timeout_goes_back_to_its_window)
+{
+	uint32_t cwnd;
+
+	connect_with(bbr, 20000);
+	rounds(12, 20000);
+	while (tcb_now(&f)->sndq.len > 0) {
+		pass(&f, 20000);
+		ack_all();
+	}
+	write_bytes(1000); /* less than the window is, and all of it goes again */
+	cwnd = tcb_now(&f)->cc.cwnd;
+	pass(&f, SECONDS(1));
+	ck_assert_uint_eq(tcb_now(&f)->recovery, RECOVERY_LOSS);
+	ck_assert_uint_lt(tcb_now(&f)->cc.cwnd, cwnd);
+	ack_all();
+	ck_assert_uint_eq(tcb_now(&f)->recovery, RECOVERY_OPEN);
+	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, cwnd);
+}
+END_TEST
+
 START_TEST(bbr_without_memory_is_cubic)
 {
 	connect_with(bbr, 1000);
@@ -476,6 +523,8 @@ int main(void)
 	ADD(bbr_learns_from_acks_with_sack);
 	ADD(bbr_learns_without_sack_too);
 	ADD(bbr_after_a_loss_goes_back_to_its_window);
+	ADD(bbr_that_grows_while_it_repairs_keeps_what_it_has);
+	ADD(bbr_after_a_timeout_goes_back_to_its_window);
 	ADD(bbr_without_memory_is_cubic);
 	ADD(algorithm_changes_on_a_living_connection);
 	ADD(algorithm_chosen_before_the_connection_is);
