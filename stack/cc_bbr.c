@@ -677,7 +677,7 @@ static void bbr_lost(struct cc *c, uint32_t flight, uint32_t mss, uint64_t now)
 	c->ssthresh = c->bbr->prior_cwnd;
 }
 
-/* 5.6.4.4: one segment until something is acknowledged. */
+/* 5.6.4.4: one segment, and the caller adds what is still on its way. */
 static void bbr_timed_out(struct cc *c, uint32_t flight, uint32_t mss, bool first, uint64_t now)
 {
 	(void)flight, (void)now;

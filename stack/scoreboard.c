@@ -216,16 +216,29 @@ uint32_t scoreboard_detect(struct scoreboard *b, uint64_t at, seq32 end, uint64_
 	return b->lost - before;
 }
 
-void scoreboard_all_lost(struct scoreboard *b)
+/* The first record is lost, and what was sent by `until`. */
+static void mark_lost(struct scoreboard *b, uint64_t until)
 {
 	bool reneged = b->head && (b->head->flags & SENT_SACKED);
 
 	for (struct sent *r = b->head; r; r = r->next) {
 		if (reneged)
 			set_flags(b, r, 0, SENT_SACKED);
-		if (!(r->flags & SENT_SACKED))
+		if (!(r->flags & SENT_SACKED) && (r == b->head || r->at <= until))
 			set_flags(b, r, SENT_LOST, 0);
 	}
+}
+
+void scoreboard_all_lost(struct scoreboard *b)
+{
+	mark_lost(b, UINT64_MAX);
+}
+
+void scoreboard_timed_out(struct scoreboard *b, struct mem *m, uint32_t first, uint64_t until)
+{
+	if (b->head && b->head->at > until && length(b->head) > first)
+		split(b, m, b->head, seq_add(b->head->seq, first));
+	mark_lost(b, until);
 }
 
 void scoreboard_none_lost(struct scoreboard *b)

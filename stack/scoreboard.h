@@ -66,8 +66,10 @@ void scoreboard_sacked(struct scoreboard *b, struct mem *m, seq32 left, seq32 ri
  */
 uint32_t scoreboard_detect(struct scoreboard *b, uint64_t at, seq32 end, uint64_t wait, uint64_t now,
 			   uint64_t *next, bool *again);
-/* After a timeout: everything not SACKED is lost. When the first record is SACKED the receiver has reneged: forget SACKs. */
+/* Everything not SACKED is lost. When the first record is SACKED the receiver has reneged: forget SACKs. */
 void scoreboard_all_lost(struct scoreboard *b);
+/* After a timeout (RFC 8985 6.3): of that the `first` bytes are lost, and what went out by `until`. */
+void scoreboard_timed_out(struct scoreboard *b, struct mem *m, uint32_t first, uint64_t until);
 /* A recovery was spurious: nothing is lost. */
 void scoreboard_none_lost(struct scoreboard *b);
 /* The byte at seq is taken for lost, and has not gone again. */

@@ -380,6 +380,8 @@ void tcp_cc_idle(struct tcb *t);
  * batch, which output has not answered yet, and without limited transmit's part (RFC 5681 3.2, step 2).
  */
 uint32_t tcp_cc_flight(const struct tcb *t);
+/* The retransmission timer has fired, and the scoreboard says what is lost. */
+void tcp_cc_timeout(struct tcb *t);
 /* After output. full: the window is in full use; nothing_left: the application has nothing more. */
 void tcp_cwnd_used(struct tcb *t, bool full, bool nothing_left);
 /* RFC 7661 4.1: may the window grow? In slow start half of it in use is enough, for it will be twice as large. */

@@ -116,6 +116,20 @@ uint32_t tcp_cc_flight(const struct tcb *t)
 	return t->cwnd_limited ? t->cc.cwnd : min_u32(t->cc.cwnd, max_u32(tcb_flight(t), t->max_flight));
 }
 
+/*
+ * RFC 5681 3.1. What fast recovery has reduced is reduced again only if it has seen a retransmission lost (4.3). The
+ * loss window is one segment beside what is on its way, which with SACK is known.
+ */
+void tcp_cc_timeout(struct tcb *t)
+{
+	bool repairing = t->recovery != RECOVERY_OPEN;
+	bool first = !repairing || (t->recovery == RECOVERY_FAST && t->rec && t->rec->twice);
+
+	t->cc_ops->timed_out(&t->cc, repairing ? t->cc.ssthresh : tcp_cc_flight(t), t->mss, first, tcb_stack(t)->now);
+	if (t->sack_on)
+		t->cc.cwnd += tcb_pipe(t);
+}
+
 /* RFC 2861 3.1: half for each RTO of silence, down to the initial window (RFC 5681 4.1). */
 void tcp_cc_idle(struct tcb *t)
 {

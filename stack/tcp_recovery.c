@@ -355,11 +355,14 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 
 /* ---- timers ---- */
 
-/* All that is in flight counts as lost: more than RFC 8985 6.3 has, as without SACK (RFC 5681 3.1). */
+/* RFC 8985 6.3: what went out a moment ago is still on its way. */
 void sack_timeout(struct tcb *t)
 {
+	struct stack *s = tcb_stack(t);
+	uint64_t wait = t->rack_rtt + reorder_window(t);
+
 	t->rate.lost -= t->board.lost;
-	scoreboard_all_lost(&t->board);
+	scoreboard_timed_out(&t->board, &s->mem, t->mss, s->now - min_u64(wait, s->now));
 	t->rate.lost += t->board.lost;
 	t->rtx_one = t->board.head == NULL; /* there was no memory to note what is in flight */
 	t->probe_out = false;

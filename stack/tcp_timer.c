@@ -180,7 +180,7 @@ static void rexmt_timeout(struct tcb *t)
 	else
 		newreno_timeout(t);
 	frto_start(t);
-	t->cc_ops->timed_out(&t->cc, tcb_flight(t), t->mss, t->recovery != RECOVERY_LOSS, s->now);
+	tcp_cc_timeout(t);
 	ecn_reduced(t);
 	if (t->recovery != RECOVERY_LOSS || seq_gt(t->snd_nxt, t->recover))
 		t->recover = t->snd_nxt;

@@ -129,6 +129,18 @@ START_TEST(reneging_forgets_sacks)
 }
 END_TEST
 
+START_TEST(timeout_takes_what_has_waited_and_the_first_segment)
+{
+	sent(0, 3000, 300);
+	sent(3000, 5000, 100);
+	sent(5000, 9000, 400);
+	scoreboard_timed_out(&b, &mem, 1000, 200);
+	ck_assert_uint_eq(b.lost, 1000 + 2000);
+	ck_assert_uint_eq(scoreboard_first_lost(&b)->end.v, 1000);
+	check(0, 9000);
+}
+END_TEST
+
 START_TEST(row_T7_thousands_of_blocks_are_bounded)
 {
 	sent(0, 1000000, 1);
@@ -241,6 +253,7 @@ int main(void)
 	ADD(resent_is_in_the_network_again, 1);
 	ADD(early_ack_of_a_retransmission_says_nothing_of_its_time, 1);
 	ADD(reneging_forgets_sacks, 1);
+	ADD(timeout_takes_what_has_waited_and_the_first_segment, 1);
 	ADD(row_T7_thousands_of_blocks_are_bounded, 1);
 	ADD(long_fat_path_leaves_room_for_sack, 1);
 	ADD(random_operations_agree_with_a_model, 50);

@@ -203,6 +203,49 @@ START_TEST(timeout_sends_again_only_what_was_not_sacked)
 }
 END_TEST
 
+/* In fast recovery; the head's retransmission gets no answer, while new data behind it is SACKed. */
+static void start_without_an_answer_to_the_retransmission(uint32_t rounds)
+{
+	static const uint8_t more[30 * MSS];
+
+	start(10);
+	stack_send(f.sock, f.now, more, sizeof(more));
+	run(&f);
+	for (uint32_t end = 4; end < 4 + rounds; end++)
+		feed_sack(0, 1, end);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_FAST);
+}
+
+/* RFC 8985 6.3; and the loss window is beside what is on its way. */
+START_TEST(timeout_leaves_alone_what_went_out_a_moment_ago)
+{
+	uint32_t nxt;
+
+	start_without_an_answer_to_the_retransmission(6);
+	pass(&f, rtt_timeout(&tcb_now(&f)->rtt, SECONDS(60)) - 2000);
+	nxt = snd_nxt_rel(&f);
+	feed_sack(0, 1, 10);
+	ck_assert_uint_gt(snd_nxt_rel(&f), nxt);
+	f.sent_read = f.sent_count = 0;
+	pass(&f, 4000);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_LOSS);
+	expect(&f, TCP_ACK, 1, 1, MSS);
+	expect_nothing(&f);
+	ck_assert_uint_ge(scoreboard_pipe(&tcb_now(&f)->board, tcb_flight(tcb_now(&f))), 2 * MSS);
+}
+END_TEST
+
+/* What the peer has SACKed is no flight: a window that was reduced does not become larger by a timeout. */
+START_TEST(timeout_in_fast_recovery_raises_no_ssthresh)
+{
+	start_without_an_answer_to_the_retransmission(12);
+	ck_assert_uint_gt(tcb_flight(tcb_now(&f)), 14 * MSS);
+	pass(&f, SECONDS(2));
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_LOSS);
+	ck_assert_uint_eq(tcb_now(&f)->cc.ssthresh, 5 * MSS);
+}
+END_TEST
+
 START_TEST(spurious_timeout_is_undone_by_timestamps)
 {
 	struct tcp_segment seg = {.flags = TCP_ACK, .window = PEER_WINDOW};
@@ -296,6 +339,42 @@ START_TEST(our_blocks_begin_with_the_latest_segment)
 }
 END_TEST
 
+/* RFC 2018 4: each block is told three times, so that the loss of two ACKs hides nothing. */
+START_TEST(blocks_are_repeated_in_the_order_in_which_they_were_told)
+{
+	static const uint32_t came[] = {101, 901, 701, 301, 501}, next[] = {501, 301, 701, 901};
+	struct captured *e = NULL;
+
+	start(1);
+	f.sent_read = f.sent_count = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(came); i++) {
+		feed(&f, TCP_ACK, came[i], 1, 100);
+		e = take(&f);
+	}
+	ck_assert_uint_ge(e->seg.opt.sack_count, 3);
+	for (unsigned i = 0; i < e->seg.opt.sack_count; i++)
+		ck_assert_uint_eq(e->seg.opt.sack[i].left.v - PEER_ISS, next[i]);
+}
+END_TEST
+
+START_TEST(range_that_grows_is_told_first_and_the_rest_keeps_its_order)
+{
+	static const uint32_t came[] = {101, 901, 701, 301, 801}, next[] = {701, 301, 101};
+	struct captured *e = NULL;
+
+	start(1);
+	f.sent_read = f.sent_count = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(came); i++) {
+		feed(&f, TCP_ACK, came[i], 1, 100);
+		e = take(&f);
+	}
+	ck_assert_uint_eq(e->seg.opt.sack_count, 3); /* 701 to 1001: it has taken 901 in */
+	ck_assert_uint_eq(e->seg.opt.sack[0].right.v - PEER_ISS, 1001);
+	for (unsigned i = 0; i < 3; i++)
+		ck_assert_uint_eq(e->seg.opt.sack[i].left.v - PEER_ISS, next[i]);
+}
+END_TEST
+
 START_TEST(duplicate_is_reported_once)
 {
 	struct captured *e;
@@ -339,42 +418,6 @@ END_TEST
 START_TEST(without_timestamps_only_later_data_tells_what_a_probe_did)
 {
 	uint32_t cwnd;
-/* RFC 2018 4: each block is told three times, so that the loss of two ACKs hides nothing. */
-START_TEST(blocks_are_repeated_in_the_order_in_which_they_were_told)
-{
-	static const uint32_t came[] = {101, 901, 701, 301, 501}, next[] = {501, 301, 701, 901};
-	struct captured *e = NULL;
-
-	start(1);
-	f.sent_read = f.sent_count = 0;
-	for (unsigned i = 0; i < ARRAY_SIZE(came); i++) {
-		feed(&f, TCP_ACK, came[i], 1, 100);
-		e = take(&f);
-	}
-	ck_assert_uint_ge(e->seg.opt.sack_count, 3);
-	for (unsigned i = 0; i < e->seg.opt.sack_count; i++)
-		ck_assert_uint_eq(e->seg.opt.sack[i].left.v - PEER_ISS, next[i]);
-}
-END_TEST
-
-START_TEST(range_that_grows_is_told_first_and_the_rest_keeps_its_order)
-{
-	static const uint32_t came[] = {101, 901, 701, 301, 801}, next[] = {701, 301, 101};
-	struct captured *e = NULL;
-
-	start(1);
-	f.sent_read = f.sent_count = 0;
-	for (unsigned i = 0; i < ARRAY_SIZE(came); i++) {
-		feed(&f, TCP_ACK, came[i], 1, 100);
-		e = take(&f);
-	}
-	ck_assert_uint_eq(e->seg.opt.sack_count, 3); /* 701 to 1001: it has taken 901 in */
-	ck_assert_uint_eq(e->seg.opt.sack[0].right.v - PEER_ISS, 1001);
-	for (unsigned i = 0; i < 3; i++)
-		ck_assert_uint_eq(e->seg.opt.sack[i].left.v - PEER_ISS, next[i]);
-}
-END_TEST
-
 
 	start(4);
 	tcb_now(&f)->ts_on = f.timestamps = false;
@@ -420,15 +463,17 @@ int main(void)
 	ADD(probe_that_repaired_a_loss_halves_the_window_and_no_more);
 	ADD(duplicates_widen_the_reordering_window_at_any_sequence_number);
 	ADD(timeout_sends_again_only_what_was_not_sacked);
+	ADD(timeout_leaves_alone_what_went_out_a_moment_ago);
+	ADD(timeout_in_fast_recovery_raises_no_ssthresh);
 	ADD(spurious_timeout_is_undone_by_timestamps);
 	ADD(timestamp_of_a_retransmission_ends_the_backoff);
 	ADD(row_T7_bad_blocks_are_ignored);
 	ADD(our_blocks_begin_with_the_latest_segment);
+	ADD(blocks_are_repeated_in_the_order_in_which_they_were_told);
+	ADD(range_that_grows_is_told_first_and_the_rest_keeps_its_order);
 	ADD(duplicate_is_reported_once);
 	ADD(probe_that_repaired_a_loss_halves_the_window_once);
 	ADD(without_timestamps_only_later_data_tells_what_a_probe_did);
 	ADD(duplicates_widen_the_reordering_window_after_gigabytes_too);
 	return suite_run(s);
 }
-	ADD(blocks_are_repeated_in_the_order_in_which_they_were_told);
-	ADD(range_that_grows_is_told_first_and_the_rest_keeps_its_order);
