@@ -220,6 +220,40 @@ double measure_repair(const struct loss_pattern *pattern, uint64_t delay, const 
 
 /* ---- fairness ---- */
 
+#define LATE 3      /* seconds: when the latecomer begins, */
+#define LOOKED_AT 5 /* over how many its share is taken, */
+#define SETTLED 40  /* from when on both count for Jain's index, */
+#define OVER 100    /* and until when */
+
+static double jain_of_two(double a, double b)
+{
+	return a + b > 0 ? (a + b) * (a + b) / (2 * (a * a + b * b)) : 0;
+}
+
+struct latecomer measure_latecomer(const char *cc)
+{
+	struct cell cell = {.delay = 10000, .bandwidth = 12500000, .quarters = 4, .cc = cc};
+	struct sim_link link = cell_link(&cell, MTU);
+	struct latecomer late = {.seconds = OVER};
+	double got[2][OVER + 1] = {{0}};
+	uint64_t start;
+
+	bed_up(&link, cc, 1);
+	start = bed.sim.now;
+	bed_conn(UNLIMITED, start);
+	bed_conn(UNLIMITED, start + LATE * SIM_SECOND);
+	for (unsigned s = 1; s <= OVER; s++) {
+		run_until(start + s * SIM_SECOND);
+		for (unsigned i = 0; i < 2; i++)
+			got[i][s] = (double)bed.app.conn[i].end[1].received;
+		if (late.seconds == OVER && s >= LATE + LOOKED_AT &&
+		    got[1][s] - got[1][s - LOOKED_AT] >= (got[0][s] - got[0][s - LOOKED_AT]) * 4 / 5)
+			late.seconds = s - LATE;
+	}
+	late.jain = jain_of_two(got[0][OVER] - got[0][SETTLED], got[1][OVER] - got[1][SETTLED]);
+	return bed_down(cc) ? late : (struct latecomer){0};
+}
+
 double measure_fairness(unsigned flows, const char *cc)
 {
 	struct cell cell = {.delay = 10000, .bandwidth = 2500000, .quarters = 4, .cc = cc};

@@ -30,4 +30,14 @@ double measure_repair(const struct loss_pattern *pattern, uint64_t delay, const 
  */
 double measure_fairness(unsigned flows, const char *cc);
 
+/*
+ * A connection that begins 3 s after another, over 100 Mbit/s, 20 ms and a queue of one round trip: how many
+ * seconds it takes until it has, over five of them, four fifths of what the other has; and Jain's index of
+ * seconds 40 to 100.
+ */
+struct latecomer {
+	double seconds, jain;
+};
+struct latecomer measure_latecomer(const char *cc);
+
 #endif

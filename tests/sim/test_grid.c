@@ -7,11 +7,12 @@
  *
  * A figure is worse by a tenth. Where a path loses or reorders at random the least change of the
  * stack changes which packets are lost, and one figure moves by a third for no reason: there it is
- * the mean over all such paths that may not be worse by a tenth, and one alone not by a half.
+ * the mean over all such paths that may not be worse by a tenth, and one alone not by a half. So it is
+ * with the time that a latecomer takes.
  *
  * A line of the table: NAME VALUE ALLOWED SHARE. Names begin with the kind of the figure:
- * goodput (kbit/s; what the path allows), repair (microseconds; the round trip) or fairness
- * (Jain's index; 1). Share is VALUE / ALLOWED, for the reader.
+ * goodput (kbit/s; what the path allows), repair (microseconds; the round trip), fairness
+ * (Jain's index; 1) or latecomer (seconds; 1). Share is VALUE / ALLOWED, for the reader.
  */
 #include "measure.h"
 
@@ -119,6 +120,26 @@ static void fairness(const char *cc)
 	}
 }
 
+static void latecomer(const char *cc)
+{
+	struct figure *seconds = next_figure(), *jain = next_figure();
+	struct latecomer late;
+
+	if (!seconds && !jain)
+		return;
+	late = measure_latecomer(cc);
+	if (seconds) {
+		snprintf(seconds->name, sizeof(seconds->name), "latecomer:%s", cc);
+		seconds->value = late.seconds;
+		seconds->allowed = 1;
+	}
+	if (jain) {
+		snprintf(jain->name, sizeof(jain->name), "fairness:%s,latecomer", cc);
+		jain->value = late.jain;
+		jain->allowed = 1;
+	}
+}
+
 /* ---- the table ---- */
 
 static int write_table(const char *path)
@@ -157,9 +178,15 @@ static const struct figure *find(const struct figure *in, unsigned count, const 
 	return NULL;
 }
 
-static bool is_random(const struct figure *f)
+static bool is_random_path(const struct figure *f)
 {
 	return strncmp(f->name, "goodput:", 8) == 0 && (!strstr(f->name, "loss=0%") || strstr(f->name, "reorder"));
+}
+
+/* A figure that chance moves. */
+static bool is_random(const struct figure *f)
+{
+	return strncmp(f->name, "latecomer:", 10) == 0 || is_random_path(f);
 }
 
 /* The new figure over the old one, or its inverse, so that less than 1 is worse; 0: none. */
@@ -193,7 +220,7 @@ static bool compare_random(const char *cc)
 	for (unsigned i = 0; i < measured_count; i++) {
 		const struct figure *f = &measured[i], *was = find(table, table_count, f->name);
 
-		if (!was || !is_random(f) || strncmp(f->name + 8, cc, strlen(cc)) != 0 || progress(f, was, false) == 0)
+		if (!was || !is_random_path(f) || strncmp(f->name + 8, cc, strlen(cc)) != 0 || progress(f, was, false) == 0)
 			continue;
 		sum += log(progress(f, was, false));
 		n++;
@@ -262,15 +289,17 @@ int main(int argc, char **argv)
 		goodput(cell_congestion_control(i));
 		repair(cell_congestion_control(i));
 		fairness(cell_congestion_control(i));
+		latecomer(cell_congestion_control(i));
 	}
 	if (renew)
 		return write_table(argv[2]);
 	if (!read_table(argv[argc - 1]))
 		return 2;
-	printf("1..4\n");
+	printf("1..5\n");
 	failed = tell(1, judge_figures("goodput:", false, 0), "no path gives less than it did");
 	failed += tell(2, judge_random(), "paths with random loss together give no less than they did");
 	failed += tell(3, judge_figures("repair:", true, 0), "no loss takes longer to repair than it did");
 	failed += tell(4, judge_figures("fairness:", false, FAIR), "flows share a bottleneck");
+	failed += tell(5, judge_figures("latecomer:", true, 0), "a connection that begins late gets its share as soon as it did");
 	return failed > 0;
 }
