@@ -77,6 +77,7 @@ static const struct config_key keys[] = {
 	 .expects = "write off, optimistic or strict"},
 	SIZE("TCP", "SendBuffer", stack.send_buffer, KIB(4), GIB(1)),
 	SIZE("TCP", "SendBufferMax", stack.send_buffer_max, KIB(4), GIB(1)),
+	SIZE("TCP", "NotSentLowat", stack.notsent_lowat, 0, GIB(1)),
 	SIZE("TCP", "ReceiveBuffer", stack.recv_buffer, KIB(4), GIB(1)),
 	SIZE("TCP", "ReceiveBufferMax", stack.recv_buffer_max, KIB(4), GIB(1)),
 	{.section = "TCP", .name = "PortRange", .parse = config_ports,

@@ -135,7 +135,7 @@ struct stack_config {
 
 	/* memory budgets, bytes */
 	size_t mem_total;      /* everything of this stack */
-	uint32_t send_buffer;  /* one socket's send queue, at first */
+	uint32_t send_buffer;  /* one socket's send queue with its bookkeeping, at first */
 	uint32_t recv_buffer;  /* one socket's receive queue, at first: the largest window offered */
 	uint32_t send_buffer_max; /* as far as they grow by themselves; below the first size: they do not */
 	uint32_t recv_buffer_max; /* it decides the window scale */
@@ -164,6 +164,7 @@ struct stack_config {
 	enum stack_mtu_probing mtu_probing;
 	char congestion_control[16]; /* "cubic", "newreno", "bbr" */
 	bool pacing; /* of algorithms that do not ask for it too */
+	uint32_t notsent_lowat; /* bytes that may wait to be sent, unless TCP_NOTSENT_LOWAT says otherwise; 0: as the send buffer has room */
 	unsigned fastopen;         /* STACK_FASTOPEN_* */
 	struct stack_fastopen_keys fastopen_keys; /* count 0: made from the seed, and changed twice a day */
 	stack_time fastopen_pause; /* no Fast Open to a server where it failed; doubles with each failure. 0: never */
@@ -340,6 +341,8 @@ enum stack_fastopen_failure {
  */
 size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsigned *iov_count);
 void stack_send_commit(struct sock *sock, stack_time now, size_t len);
+/* So much room that poll(2) would say so; STACK_EVENT_WRITABLE comes no sooner. */
+bool stack_send_ready(const struct sock *sock);
 /* Copies; returns the bytes taken, -EPIPE after shutdown, -ENOTCONN, or the socket's error. */
 ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t len);
 

@@ -532,6 +532,10 @@ static inline bool tcp_receive_tune_due(const struct tcb *t)
 void tcp_receive_tune(struct tcb *t);
 /* The writer found too little room. */
 void tcp_send_tune(struct tcb *t);
+/* Bytes that a write may add to the send queue. */
+size_t tcp_send_room(const struct tcb *t);
+/* Is there so much room that a writer who waits should be told? */
+bool tcp_send_ready(const struct tcb *t);
 
 /* ---- tcp_mtu.c: path MTU without ICMP (RFC 4821); those marked * only with mtu_search ---- */
 /* The connection is being established; the MSS may change. */

@@ -75,15 +75,11 @@ uint32_t tcp_unsent(const struct tcb *t)
 
 void tcp_wake_writer(struct tcb *t)
 {
-	uint32_t lowat = sock_options(&t->sock)->notsent_lowat;
-
 	if (!t->want_write)
 		return;
-	if (t->sndq.len > t->send_limit / 4 * 3)
+	if (!tcp_send_ready(t))
 		tcp_send_tune(t);
-	if (t->sndq.len > t->send_limit / 4 * 3)
-		return;
-	if (lowat && tcp_unsent(t) >= lowat)
+	if (!tcp_send_ready(t))
 		return;
 	t->want_write = false;
 	tcb_event(t, STACK_EVENT_WRITABLE);

@@ -13,11 +13,18 @@
  *
  * Sending: the queue holds what is in flight and as much again, to be sent when it is
  * acknowledged: twice cwnd.
+ *
+ * The send buffer is memory, which is what SO_SNDBUF means on the host: the queue counts as pieces,
+ * each of what one large segment to this peer would be, and each with a head. A piece may be begun
+ * while the memory of the others is below the limit, and one that is begun may be filled. So a
+ * write takes as much as it takes there, which may be more than the limit by a part of a piece.
+ * TCP_NOTSENT_LOWAT holds back whole pieces in the same way.
  */
 #include "tcp.h"
 
 #define LIMIT_MAX (1u << 30)
 #define LIMIT_MIN 2048u
+#define PIECE_HEAD 1024u /* bytes that a piece counts for beside its data; the host's heads have about that */
 #define SLACK_SEGMENTS 16u /* what a round trip may bring more than the one before, in slow start's beginning */
 
 uint32_t tcp_send_limit_max(const struct stack *s)
@@ -141,10 +148,57 @@ void tcp_receive_tune(struct tcb *t)
 	t->rcv_began = now;
 }
 
+/* ---- sending ---- */
+
+/* Half of the widest window that the peer has had: while one half is on its way, the other is filled. */
+static uint32_t piece_size(const struct tcb *t)
+{
+	uint32_t window = t->max_snd_wnd > TCP_MSS_DEFAULT ? t->max_snd_wnd / 2 : t->max_snd_wnd;
+	uint32_t size = t->syn_acked ? min_u32(window, STACK_TCP_PAYLOAD_MAX) : STACK_TCP_PAYLOAD_MAX;
+
+	return size > t->mss ? size - size % t->mss : t->mss;
+}
+
+/* What `len` bytes of the queue count for. */
+static uint64_t queue_memory(uint32_t piece, uint64_t len)
+{
+	return len + (len + piece - 1) / piece * PIECE_HEAD;
+}
+
+static uint32_t unsent_limit(const struct tcb *t)
+{
+	uint32_t lowat = sock_options(&t->sock)->notsent_lowat;
+
+	return lowat ? lowat : tcb_stack(t)->cfg.notsent_lowat;
+}
+
+size_t tcp_send_room(const struct tcb *t)
+{
+	uint32_t piece = piece_size(t), unsent = tcp_unsent(t), begun = unsent % piece, lowat = unsent_limit(t);
+	uint32_t fill = begun ? piece - begun : 0;
+	uint64_t memory = queue_memory(piece, (uint64_t)t->sndq.len + fill), pieces = 0;
+
+	if (memory < t->send_limit)
+		pieces = (t->send_limit - memory + piece + PIECE_HEAD - 1) / (piece + PIECE_HEAD);
+	unsent += fill;
+	if (lowat)
+		pieces = min_u64(pieces, unsent < lowat ? ((uint64_t)lowat - unsent + piece - 1) / piece : 0);
+	return fill + (size_t)pieces * piece;
+}
+
+/* A third of the memory is free, and what is unsent is less than half of what may be. */
+bool tcp_send_ready(const struct tcb *t)
+{
+	uint32_t lowat = unsent_limit(t);
+	uint64_t memory = queue_memory(piece_size(t), t->sndq.len);
+
+	return memory + memory / 2 <= t->send_limit && (lowat == 0 || 2 * (uint64_t)tcp_unsent(t) < lowat);
+}
+
 void tcp_send_tune(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
-	uint64_t limit = 2 * (uint64_t)t->cc.cwnd;
+	uint64_t limit = queue_memory(piece_size(t), 2 * (uint64_t)t->cc.cwnd);
 
 	if (t->send_fixed || limit <= t->send_limit)
 		return;

@@ -376,10 +376,12 @@ static uint32_t new_room(const struct tcb *t)
 	return min_u32(congestion_room(t), t->snd_wnd > flight ? t->snd_wnd - flight : 0);
 }
 
-/* One frame takes half of the window at most, so that ACKs come while the rest is on its way; CWR is on one segment only. */
+/* One frame takes half of either window at most, so that ACKs come while the rest is on its way; CWR is on one segment only. */
 static uint32_t frame_limit(const struct tcb *t)
 {
-	return t->ecn_cwr ? t->mss : min_u32(max_u32(t->cc.cwnd / 2, t->mss), STACK_TCP_PAYLOAD_MAX);
+	uint32_t half = min_u32(t->cc.cwnd, t->max_snd_wnd) / 2;
+
+	return t->ecn_cwr ? t->mss : min_u32(max_u32(half, t->mss), STACK_TCP_PAYLOAD_MAX);
 }
 
 static void plan_new(const struct tcb *t, struct plan *p)

@@ -80,16 +80,6 @@ static bool may_send(const struct tcb *t)
 				  state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT);
 }
 
-/* TCP_NOTSENT_LOWAT: up to it, and then to the end of a segment. */
-static size_t unsent_room(const struct tcb *t)
-{
-	uint32_t lowat = sock_options(&t->sock)->notsent_lowat, unsent = tcp_unsent(t);
-
-	if (lowat == 0)
-		return SIZE_MAX;
-	return unsent < lowat ? max_u32(lowat - unsent, t->mss) : 0;
-}
-
 size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsigned *iov_count)
 {
 	struct tcb *t = tcb_of(sock);
@@ -99,9 +89,11 @@ size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsig
 		*iov_count = 0;
 		return 0;
 	}
-	if (want > t->send_limit - min_u32(t->send_limit, t->sndq.len))
+	room = tcp_send_room(t);
+	if (want > room) {
 		tcp_send_tune(t);
-	room = min_size(t->send_limit > t->sndq.len ? t->send_limit - t->sndq.len : 0, unsent_room(t));
+		room = tcp_send_room(t);
+	}
 	share = mem_share(&sock->stack->mem, t->sndq.len);
 	lent = byteq_lend(&t->sndq, &sock->stack->mem, MEM_SEND, min_size(want, min_size(room, share)), iov, iov_count);
 	if (lent < want)
@@ -122,6 +114,11 @@ void stack_send_commit(struct sock *sock, stack_time now, size_t len)
 	byteq_commit(&t->sndq, &sock->stack->mem, MEM_SEND, len);
 	if (len > 0)
 		tcb_dirty(t);
+}
+
+bool stack_send_ready(const struct sock *sock)
+{
+	return sock->pcb.kind == PCB_TCB && may_send(tcb_of_const(sock)) && tcp_send_ready(tcb_of_const(sock));
 }
 
 ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t len)

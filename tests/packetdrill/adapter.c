@@ -314,6 +314,7 @@ struct io {
 	const struct sockaddr *to; /* MSG_FASTOPEN: where to */
 	socklen_t to_len;
 	bool opening; /* this call has sent the SYN */
+	bool waiting; /* for room in the send buffer */
 };
 
 static size_t io_total(const struct io *io)
@@ -475,8 +476,29 @@ static ptrdiff_t send_opening(struct world *w, struct file *f, struct io *io)
 	return taken;
 }
 
+/* What there is room for. As on a host, what is sent meanwhile leaves room behind it. */
+static ptrdiff_t send_queued(struct world *w, struct file *f, struct io *io)
+{
+	bool again = false;
+
+	while (io->done < io_total(io)) {
+		struct iovec from = io_at(io, io->done);
+		ptrdiff_t n = stack_send(f->sock, w->now, from.iov_base, from.iov_len);
+
+		if (n < 0 || (n == 0 && again))
+			return n == 0 ? -EAGAIN : n;
+		io->done += (size_t)n;
+		again = n == 0;
+		if (again)
+			world_output(w);
+	}
+	return (ptrdiff_t)io->done;
+}
+
 static ptrdiff_t send_some(struct world *w, struct file *f, struct io *io)
 {
+	ptrdiff_t result;
+
 	if (f->error) {
 		if (!f->connected)
 			io->done = 0; /* what was queued for a connection that never was */
@@ -488,15 +510,11 @@ static ptrdiff_t send_some(struct world *w, struct file *f, struct io *io)
 		return -EAGAIN;
 	if (!f->connected || f->dead)
 		return -EPIPE;
-	while (io->done < io_total(io)) {
-		struct iovec from = io_at(io, io->done);
-		ptrdiff_t n = stack_send(f->sock, w->now, from.iov_base, from.iov_len);
-
-		if (n <= 0)
-			return n == 0 ? -EAGAIN : n;
-		io->done += (size_t)n;
-	}
-	return (ptrdiff_t)io->done;
+	if (io->waiting && !stack_send_ready(f->sock))
+		return -EAGAIN;
+	result = send_queued(w, f, io);
+	io->waiting = result == -EAGAIN;
+	return result;
 }
 
 /* MSG_MORE is TCP_CORK for one call. */

@@ -41,18 +41,6 @@ static bool fin_came(const struct world *w, const struct file *f)
 	return t.fin_received;
 }
 
-/* As on the host: writable when a third of the send buffer is free, and half of TCP_NOTSENT_LOWAT. */
-static bool has_room(struct world *w, struct file *f)
-{
-	uint32_t lowat = (uint32_t)option_number(w, f, IPPROTO_TCP, TCP_NOTSENT_LOWAT);
-	struct stack_tcb_info t;
-
-	stack_tcb_held(f->sock, w->now, &t);
-	if (lowat && (t.sock.send_q - (t.snd_nxt - t.snd_una)) * 2 >= lowat)
-		return false;
-	return t.sock.send_q + t.sock.send_q / 2 <= t.send_buffer;
-}
-
 static bool write_ended(struct world *w, const struct file *f)
 {
 	return stack_send(f->sock, w->now, NULL, 0) == -EPIPE;
@@ -85,7 +73,7 @@ short file_ready(struct world *w, struct file *f)
 	end = at_end(w, f);
 	if (enough_data(w, f) || end)
 		bits |= POLLIN | POLLRDNORM;
-	if (has_room(w, f) || write_ended(w, f))
+	if (stack_send_ready(f->sock) || write_ended(w, f))
 		bits |= POLLOUT | POLLWRNORM;
 	if (end || fin_came(w, f))
 		bits |= POLLRDHUP;

@@ -40,6 +40,7 @@ static void set_ka_time(struct stack_config *c, const char *v) { c->keepalive_id
 static void set_ka_interval(struct stack_config *c, const char *v) { c->keepalive_interval = number(v) * SECOND; }
 static void set_ka_probes(struct stack_config *c, const char *v) { c->keepalive_probes = (uint8_t)number(v); }
 static void set_quick(struct stack_config *c, const char *v) { c->quick_acks = (uint8_t)number(v); }
+static void set_notsent_lowat(struct stack_config *c, const char *v) { c->notsent_lowat = (uint32_t)number(v); }
 static void set_mtu(struct stack_config *c, const char *v) { c->mtu = (uint16_t)number(v); }
 
 static void set_mtu_probing(struct stack_config *c, const char *v)
@@ -107,6 +108,7 @@ static const struct {
 	{"tcp_mtu_probing", set_mtu_probing},
 	{"tcp_congestion_control", set_congestion},
 	{"quick_acks", set_quick},
+	{"tcp_notsent_lowat", set_notsent_lowat},
 	{"tcp_fastopen", set_fastopen},
 	{"tcp_fastopen_key", set_fastopen_key},
 	{"tcp_fastopen_blackhole_timeout_sec", set_fastopen_pause},

@@ -170,12 +170,17 @@ static void counters_write(struct world *w)
 	w->icmp_ignored = ignored;
 }
 
+void world_output(struct world *w)
+{
+	while (stack_run(w->stack, w->now))
+		continue;
+}
+
 void world_step(struct world *w)
 {
 	struct stack_event event;
 
-	while (stack_run(w->stack, w->now))
-		continue;
+	world_output(w);
 	while (stack_next_event(w->stack, &event))
 		if (event.user)
 			note_event(event.user, &event);

@@ -110,6 +110,8 @@ void world_free(struct world *w);
 void world_lock(struct world *w);
 void world_unlock(struct world *w);
 
+/* Sends what may be sent now. */
+void world_output(struct world *w);
 /* Runs the stack at the present time and lets a waiting call see what came of it. */
 void world_step(struct world *w);
 /* Moves time on to `to`, stopping at each deadline. */
