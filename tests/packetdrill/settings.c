@@ -124,6 +124,10 @@ static bool apply(struct world *w, const char *name, const char *value)
 		w->address = stack_addr_v4(&address);
 		return true;
 	}
+	if (strcmp(name, "gso_size") == 0) {
+		w->gso_size = (uint16_t)number(value);
+		return true;
+	}
 	if (strcmp(name, "tcp_metrics") == 0) {
 		if (w->stack)
 			stack_fastopen_forget(w->stack);

@@ -52,7 +52,7 @@ static bool transmit(void *context, const struct stack_output *out)
 
 void world_input(struct world *w, const void *data, size_t len)
 {
-	struct stack_frame frame = {.data = data, .len = len};
+	struct stack_frame frame = {.data = data, .len = len, .gso_size = w->gso_size};
 
 	stack_input(w->stack, w->now, &frame);
 	world_step(w);
@@ -148,28 +148,6 @@ static void note_event(struct file *f, const struct stack_event *event)
 	}
 }
 
-/* For a stand-in of nstat: what the host would have counted under its name. */
-static void counters_write(struct world *w)
-{
-	const char *path = getenv("BYWAY_SYSCTL");
-	char name[4096];
-	uint64_t ignored = 0;
-	FILE *file;
-
-	for (size_t i = 0; i < stack_counter_count(); i++)
-		if (strcmp(stack_counter_name(i), "icmp.in_ignored") == 0)
-			ignored = stack_counter(w->stack, i);
-	if (!path || ignored == w->icmp_ignored)
-		return;
-	snprintf(name, sizeof(name), "%s.counters", path);
-	file = fopen(name, "we");
-	if (!file)
-		return;
-	fprintf(file, "TcpExtOutOfWindowIcmps %llu\n", (unsigned long long)(ignored - w->icmp_ignored));
-	fclose(file);
-	w->icmp_ignored = ignored;
-}
-
 void world_output(struct world *w)
 {
 	while (stack_run(w->stack, w->now))
@@ -184,7 +162,7 @@ void world_step(struct world *w)
 	while (stack_next_event(w->stack, &event))
 		if (event.user)
 			note_event(event.user, &event);
-	counters_write(w);
+	proc_write(w);
 	for (size_t i = 0; i < FILES_MAX; i++)
 		if (w->file[i] && w->file[i]->stamping)
 			timestamping_look(w, w->file[i]);

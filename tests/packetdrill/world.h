@@ -96,6 +96,8 @@ struct world {
 	struct stack_config config;
 	struct stack_addr address;
 	uint64_t icmp_ignored;       /* as counted when it was written down last */
+	char sockets[2048];          /* the table of them, likewise */
+	uint16_t gso_size;           /* of what comes in: longer ones are merged from segments of this size; 0: none is */
 	long settings_read;          /* bytes of the file of settings */
 	struct packet *head, **tail; /* sent, not yet looked at */
 	struct file *file[FILES_MAX];
@@ -132,6 +134,10 @@ void file_free(struct world *w, struct file *f);
 
 /* POLL* bits that hold now. */
 short file_ready(struct world *w, struct file *f);
+
+/* ---- proc.c ---- */
+/* Writes down what a host would show of itself now. */
+void proc_write(struct world *w);
 
 /* ---- zerocopy.c ---- */
 /* Sends that are acknowledged and not reported yet. */

@@ -5,6 +5,7 @@ waited for and then compared, its time included; so a packet that nobody expects
 one that somebody does, or at the script's end.
 """
 import os
+import pathlib
 import re
 import struct
 import subprocess
@@ -44,7 +45,8 @@ class Player:
         # Where a stand-in for sysctl writes what it was asked for (settings.c).
         self.sysctl = tempfile.NamedTemporaryFile(prefix="sysctl-")
         self.environment = {**os.environ, "BYWAY_SYSCTL": self.sysctl.name}
-        self.host = Host(program, f"address={self.local},{wishes}", self.environment)
+        merged = f",gso_size={options['mss']}" if "mss" in options else ""
+        self.host = Host(program, f"address={self.local},{wishes}{merged}", self.environment)
         self.begin = self.host.now
         self.files = {}          # descriptors: the script's to the host's
         self.connections = []
@@ -148,6 +150,8 @@ class Player:
     def end(self):
         """Closes everything; what the host had to complain about."""
         self.command(self.script.clean_up, self.last.line if self.last else 1, False)
+        for shown in ("sockets", "counters"):
+            pathlib.Path(f"{self.sysctl.name}.{shown}").unlink(missing_ok=True)
         self.sysctl.close()
         return self.host.end()
 
