@@ -155,18 +155,18 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 
 /* ---- 3.10.7.4: the synchronized states ---- */
 
-/* RFC 7323 5.3 R1. */
+/*
+ * RFC 7323 5.3 R1. A segment without a timestamp "SHOULD" be dropped (3.2); it is not, as the host does
+ * not: a middlebox that strips the option would end the connection without a word, and whoever forges
+ * a segment hits a timestamp that passes every other time anyway.
+ */
 static enum verdict check_timestamp(struct tcb *t, const struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
 	bool fresh;
 
-	if (!t->ts_on || (seg->flags & TCP_RST))
+	if (!t->ts_on || !seg->opt.has_timestamp || (seg->flags & TCP_RST))
 		return GO_ON;
-	if (!seg->opt.has_timestamp) {
-		COUNT(s, tcp_in_paws);
-		return DROPPED; /* RFC 7323 3.2: "SHOULD silently drop" */
-	}
 	fresh = (int32_t)(seg->opt.ts_value - t->ts_recent) >= 0;
 	if (!fresh && to_ms(s->now) - t->ts_recent_ms < PAWS_IDLE_MS) {
 		COUNT(s, tcp_in_paws);
@@ -188,7 +188,7 @@ static bool ack_in_range(const struct tcb *t, const struct tcp_segment *seg)
  */
 static void take_timestamp(struct tcb *t, const struct tcp_segment *seg)
 {
-	if (!t->ts_on || (seg->flags & TCP_RST) || seq_gt(seg->seq, t->last_ack_sent))
+	if (!t->ts_on || !seg->opt.has_timestamp || (seg->flags & TCP_RST) || seq_gt(seg->seq, t->last_ack_sent))
 		return;
 	if (!(seg->flags & TCP_ACK) || !ack_in_range(t, seg))
 		return;
