@@ -48,6 +48,12 @@ uint16_t tcp_window_field(struct tcb *t)
 	return (uint16_t)field;
 }
 
+/* Two doublings of the best round trip so far: no sender in slow start is held up before the next ACK tells it of more. */
+static bool plenty(const struct tcb *t, uint32_t offered)
+{
+	return offered > t->recv_limit / 2 || (!t->recv_fixed && offered >= 4 * (uint64_t)t->rcv_space);
+}
+
 /* What the window field cannot say is no news: without scaling a large buffer has always more than it. */
 void tcp_window_update(struct tcb *t)
 {
@@ -55,7 +61,7 @@ void tcp_window_update(struct tcb *t)
 	uint32_t space = min_u32(tcp_receive_space(t), TCP_WINDOW_UNSCALED << t->rcv_scale);
 	uint32_t step = window_step(t, space, 2);
 
-	if (!tcp_state_receives(tcb_state(t)) || offered > t->recv_limit / 2 || space < offered + step)
+	if (!tcp_state_receives(tcb_state(t)) || plenty(t, offered) || space < offered + step)
 		return;
 	t->ack_now = true;
 	tcb_dirty(t);
