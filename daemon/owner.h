@@ -78,6 +78,7 @@ struct stream {
 	bool finished;            /* all that the owner sent is in the stack, and its FIN */
 	bool eof;                 /* the peer's FIN came */
 	bool eof_told;            /* and the owner sees it */
+	bool urgent;              /* the owner has written an urgent byte that was not found yet */
 	bool closed;              /* the stack is through with both directions */
 	uint64_t given;           /* bytes that the owner's end was given */
 	connect_done *done;       /* who waits for the handshake, or NULL */

@@ -78,7 +78,7 @@ struct stream *stream_new(struct daemon *d, const struct owner *who, bool nonblo
 	s->owner_fd = fd[1];
 	s->endpoint.ops = &stream_ops;
 	s->endpoint.connection = true;
-	/* Urgent data is data (RFC 6093), and must not stick in the queue. */
+	/* So that an urgent byte is found where it is written, and does not stick in the queue. */
 	setsockopt(s->fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
 	*error = park(s, parking);
 	if (*error) {
@@ -189,6 +189,21 @@ static size_t on_receive(struct endpoint *e, const void *data, size_t len)
 	return (size_t)n;
 }
 
+/* An urgent byte whose turn it is: a socket pair has a mark of its own for it. False: not now. */
+static bool push_urgent(struct stream *s)
+{
+	struct sock *sock = s->endpoint.sock;
+	uint8_t byte;
+
+	if (!stack_at_mark(sock) || stack_recv_urgent(sock, &byte, true) != 1)
+		return true;
+	if (send(s->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) != 1 && !unwanted(s))
+		return false;
+	stack_recv_urgent(sock, &byte, false);
+	s->given++;
+	return true;
+}
+
 /* Gives the owner what the stack has stored, then the end of file if it is time. */
 static void push(struct stream *s)
 {
@@ -198,7 +213,11 @@ static void push(struct stream *s)
 
 	if (!s->connected)
 		return;
-	while (stack_recv_peek(sock, iov, &pieces) > 0) {
+	for (;;) {
+		if (!push_urgent(s))
+			return;
+		if (stack_recv_peek(sock, iov, &pieces) == 0)
+			break;
 		struct msghdr m = {.msg_iov = iov, .msg_iovlen = pieces};
 		ssize_t n = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && unwanted(s))
@@ -243,6 +262,14 @@ static void *shorten(struct iovec *iov, unsigned *pieces, size_t len)
 	return end;
 }
 
+/* The next byte that the owner's end would give us is an urgent one. */
+static bool urgent_next(struct stream *s)
+{
+	int at = 0;
+
+	return s->urgent && ioctl(s->fd, SIOCATMARK, &at) == 0 && at;
+}
+
 /*
  * Reads one loan of send-queue space full, as far as the owner has written. When that takes
  * all there is, the last byte of a pair is only looked at. False: nothing more to be had now.
@@ -257,6 +284,9 @@ static bool pull_once(struct stream *s)
 
 	if (fresh == 0)
 		return false;
+	bool urgent = s->seen == 0 && urgent_next(s);
+	if (urgent)
+		fresh = 1;
 	space = stack_send_space(sock, fresh, iov + 1, &pieces);
 	if (space == 0)
 		return false;
@@ -276,6 +306,10 @@ static bool pull_once(struct stream *s)
 		s->seen = 1;
 	}
 	stack_send_commit(sock, daemon_now(), taken);
+	if (taken > 0 && (urgent || (s->seen == 1 && urgent_next(s)))) {
+		stack_send_urgent(sock);
+		s->urgent = false;
+	}
 	daemon_kick(s->endpoint.daemon);
 	return n > 0 || taken > 0;
 }
@@ -287,6 +321,7 @@ static bool pull(struct stream *s)
 		return true;
 	while (pull_once(s))
 		;
+	s->urgent = s->urgent && fresh_bytes(s) > 0;
 	if (!s->half_closed || fresh_bytes(s) > 0)
 		return true;
 	if (s->gone) {
@@ -339,7 +374,9 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
 		s->half_closed = true;
 	if (owner_gone(s, events))
 		return 0;
-	if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP)) && !pull(s))
+	if (events & EPOLLPRI)
+		s->urgent = true;
+	if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP)) && !pull(s))
 		return 0;
 	if ((events & EPOLLOUT) && s->connected) {
 		push(s);
@@ -352,7 +389,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
 int stream_watch(struct stream *s)
 {
 	return sd_event_add_io(s->endpoint.daemon->loop, &s->source, s->fd,
-			       EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, s);
+			       EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, s);
 }
 
 bool stream_connected(struct stream *s)
@@ -441,7 +478,7 @@ static void on_event(struct endpoint *e, const struct stack_event *event)
 	}
 	if (event->events & STACK_EVENT_EOF)
 		s->eof = true;
-	if (event->events & (STACK_EVENT_READABLE | STACK_EVENT_EOF))
+	if (event->events & (STACK_EVENT_READABLE | STACK_EVENT_URGENT | STACK_EVENT_EOF))
 		push(s);
 	if ((event->events & STACK_EVENT_WRITABLE) && !pull(s))
 		return;

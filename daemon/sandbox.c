@@ -50,7 +50,7 @@ static const int calls[] = {
 
 /* What an ioctl may ask for. */
 static const unsigned long requests[] = {
-	FIONREAD, SIOCOUTQ, TCGETS, TUNSETIFF, TUNSETVNETHDRSZ, TUNSETOFFLOAD, TUNSETSTEERINGEBPF, SIOCGIFINDEX, SIOCGIFNAME,
+	FIONREAD, SIOCATMARK, SIOCOUTQ, TCGETS, TUNSETIFF, TUNSETVNETHDRSZ, TUNSETOFFLOAD, TUNSETSTEERINGEBPF, SIOCGIFINDEX, SIOCGIFNAME,
 };
 
 /* Pairs for owners, netlink, and the name services' sockets. */

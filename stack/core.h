@@ -49,7 +49,7 @@ struct sock_options {
 	uint8_t priority;                 /* remembered only: the link has one queue */
 	bool nodelay, cork, keepalive, inq, reuse_addr, reuse_port, linger, broadcast, recv_tos, freebind;
 	bool fastopen_connect, fastopen_no_cookie;
-	bool oob_inline;                  /* remembered only: urgent data is always read in line (RFC 6093 6) */
+	bool oob_inline;                  /* the urgent byte is read with the others */
 };
 
 /* A socket that somebody holds: the head of struct tcb, listener and udp_sock; by itself PCB_BOUND. */

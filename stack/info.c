@@ -153,7 +153,7 @@ static void tcb_sequences(const struct tcb *t, struct stack_tcb_info *out)
 	out->snd_una = t->snd_una.v;
 	out->snd_nxt = t->snd_nxt.v;
 	out->snd_wnd = t->snd_wnd;
-	out->snd_up = t->iss.v + 1; /* we send no urgent data */
+	out->snd_up = t->urgent_out ? t->snd_up.v : t->iss.v + 1;
 	out->snd_wl1 = t->snd_wl1.v;
 	out->snd_wl2 = t->snd_wl2.v;
 	out->max_snd_wnd = t->max_snd_wnd;
@@ -540,6 +540,8 @@ static const char *check_tcb(const struct tcb *t)
 		return scoreboard_check(&t->board, t->snd_una, t->snd_nxt);
 	if (seq_gt(t->rcv_nxt, t->rcv_adv))
 		return "RCV.NXT is beyond the window";
+	if (t->urgent != URGENT_NONE && seq_leq(t->rcv_up, seq_sub(t->rcv_nxt, t->rcvq.len + t->fin_received)))
+		return "the mark is behind the reader";
 	if (t->syn_acked && t->cc.cwnd < t->mss / 2)
 		return "cwnd is too small to send";
 	if (tcb_flight(t) > 0 && !tcb_timer_runs(t, TCB_REXMT))

@@ -865,14 +865,16 @@ int stack_ioctl(const struct sock *sock, unsigned long request, int *value)
 	const struct tcb *t = sock->pcb.kind == PCB_TCB ? tcb_of_const(sock) : NULL;
 	struct stack_sock_info info;
 
-	if (request != SIOCINQ && request != SIOCOUTQ && request != SIOCOUTQNSD)
+	if (request != SIOCINQ && request != SIOCATMARK && request != SIOCOUTQ && request != SIOCOUTQNSD)
 		return -ENOTTY;
 	if (sock->pcb.kind == PCB_LISTEN)
 		return -EINVAL;
 	stack_info(sock, &info);
 	*value = 0;
-	if (request == SIOCINQ)
-		*value = (int)info.recv_q;
+	if (request == SIOCATMARK)
+		*value = stack_at_mark(sock);
+	else if (request == SIOCINQ)
+		*value = (int)(t ? urgent_in_front(t) : info.recv_q);
 	else if (t && t->syn_acked && request == SIOCOUTQ)
 		*value = (int)written(t);
 	else if (t && t->syn_acked && !t->detached)

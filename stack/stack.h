@@ -355,6 +355,20 @@ void stack_recv_consume(struct sock *sock, stack_time now, size_t len);
 /* Copies; 0: end of stream, -EAGAIN: nothing yet, or the socket's error. */
 ptrdiff_t stack_recv(struct sock *sock, stack_time now, void *data, size_t len);
 
+/*
+ * Urgent data. What is read in order ends at the mark, where the last urgent byte is. Without
+ * SO_OOBINLINE that byte is not read in order; it is read with stack_recv_urgent once, until the
+ * reader has passed the mark.
+ */
+/* 1; -EAGAIN: it has not come yet; -EINVAL: there is none, it was read, or SO_OOBINLINE. */
+int stack_recv_urgent(struct sock *sock, uint8_t *byte, bool peek);
+/* It has come, and nobody has read it (POLLPRI). */
+bool stack_urgent_waits(const struct sock *sock);
+/* What is read next is behind the mark (SIOCATMARK). */
+bool stack_at_mark(const struct sock *sock);
+/* What is queued so far ends with an urgent byte (MSG_OOB). */
+void stack_send_urgent(struct sock *sock);
+
 /* UDP. `to` NULL: the connected peer. -EMSGSIZE, -ENETUNREACH, -EDESTADDRREQ, -ENOBUFS, or a pending error. */
 ptrdiff_t stack_sendto(struct sock *sock, stack_time now, const struct stack_endpoint *to,
 		       const void *data, size_t len);
@@ -380,7 +394,7 @@ int stack_destroy(struct stack *s, stack_time now, uint64_t id);
 int stack_setsockopt(struct sock *sock, stack_time now, int level, int name, const void *value, size_t len);
 /* *len: the bytes there is room for, then those filled in. */
 int stack_getsockopt(struct sock *sock, stack_time now, int level, int name, void *value, size_t *len);
-/* ioctl(2) for SIOCINQ, SIOCOUTQ and SIOCOUTQNSD. -EINVAL: listening; -ENOTTY: another request. */
+/* ioctl(2) for SIOCINQ, SIOCATMARK, SIOCOUTQ and SIOCOUTQNSD. -EINVAL: listening; -ENOTTY: another request. */
 int stack_ioctl(const struct sock *sock, unsigned long request, int *value);
 
 /* ---- events ---- */
@@ -392,6 +406,7 @@ int stack_ioctl(const struct sock *sock, unsigned long request, int *value);
 #define STACK_EVENT_ERROR     (1u << 4) /* see `error`: the connection is gone */
 #define STACK_EVENT_ACCEPT    (1u << 5) /* the accept queue is not empty */
 #define STACK_EVENT_CLOSED    (1u << 6) /* both directions ended in order */
+#define STACK_EVENT_URGENT    (1u << 8) /* stack_urgent_waits */
 #define STACK_EVENT_CONFLICT  (1u << 7) /* no socket: another host claims one of our addresses */
 
 struct stack_event {

@@ -105,6 +105,9 @@ struct recovery {
 	bool twice;          /* a retransmission was lost too */
 };
 
+/* The byte at RCV.UP - 1. */
+enum urgent { URGENT_NONE, URGENT_UNREAD, URGENT_READ };
+
 /* What the sender is held up by. */
 enum tcp_limit { LIMIT_IDLE, LIMIT_NONE, LIMIT_WINDOW, LIMIT_BUFFER };
 
@@ -123,7 +126,8 @@ struct tcb {
 	seq32 iss, snd_una, snd_nxt, snd_rtx, snd_wl1, snd_wl2;
 	uint32_t snd_wnd, max_snd_wnd; /* bytes, scaled */
 	/* receive sequence space */
-	seq32 irs, rcv_nxt, rcv_up;
+	seq32 irs, rcv_nxt;
+	seq32 rcv_up;  /* behind the last urgent byte; valid while `urgent` */
 	seq32 rcv_adv; /* right edge of the window as advertised; never moves left */
 
 	struct byteq sndq, rcvq;
@@ -218,6 +222,8 @@ struct tcb {
 	bool override : 1;    /* the persist timer is the sender's SWS override, not for a probe */
 	bool push_all : 1;    /* the override has fired: send what there is */
 	uint8_t limit : 2;    /* enum tcp_limit: since limit_ms */
+	uint8_t urgent : 2;   /* enum urgent */
+	bool urgent_out : 1;  /* we have sent urgent data that is not acknowledged */
 	bool stalled : 1;     /* stalled_ms is valid: timeouts or probes since, and nothing acknowledged */
 	bool paced : 1;
 	bool pace_waits : 1;  /* there is something that waits for pace_at */
@@ -236,6 +242,7 @@ struct tcb {
 	uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
 	uint32_t segments_in, segments_out, retransmissions, dupacks_in, ooo_in, data_in, data_out;
 
+	seq32 snd_up; /* behind the last urgent byte that we have written; valid while urgent_out */
 	uint32_t limit_ms, limited_ms[4]; /* by enum tcp_limit, milliseconds */
 
 	uint32_t history_ms[STACK_HISTORY];       /* ring: when */
@@ -622,6 +629,24 @@ bool record_ends(const struct tcb *t, seq32 seq);
 /* SND.UNA has moved. */
 void records_acked(struct tcb *t);
 void records_clear(struct tcb *t);
+
+/* ---- tcp_urgent.c ---- */
+/* A segment with URG, cut to the window. */
+void urgent_input(struct tcb *t, const struct tcp_segment *seg);
+/* While there is a mark, RCV.NXT has moved on from `from`. */
+void urgent_arrived(struct tcb *t, seq32 from);
+/* `old` bytes are cut off the segment's beginning. */
+void urgent_cut(struct tcp_segment *seg, uint32_t old);
+/* How much of the receive queue a read may take now, and how many bytes in front of it are left out. */
+uint32_t urgent_readable(const struct tcb *t, uint32_t *skip);
+/* What nobody has read. */
+uint32_t urgent_unread(const struct tcb *t);
+/* As SIOCINQ has it. */
+uint32_t urgent_in_front(const struct tcb *t);
+/* n bytes of what is readable are read: returns the bytes of the queue that are behind the reader. */
+uint32_t urgent_passed(struct tcb *t, uint32_t n);
+/* While urgent_out, before a segment goes. */
+void urgent_output(struct tcb *t, struct tcp_segment *seg);
 
 /* ---- fastopen_cache.c ---- */
 struct fastopen_memory {

@@ -294,7 +294,7 @@ static uint32_t deliver(struct tcb *t, const uint8_t *data, uint32_t len)
 	struct stack *s = tcb_stack(t);
 	uint32_t taken = 0, stored;
 
-	if (t->held && t->rcvq.len == 0 && s->ops.receive && t->sock.user)
+	if (t->held && t->rcvq.len == 0 && t->urgent == URGENT_NONE && s->ops.receive && t->sock.user)
 		taken = (uint32_t)s->ops.receive(s->context, &t->sock, t->sock.user, data, len);
 	if (taken == len)
 		return taken;
@@ -311,6 +311,7 @@ void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
 	bool hole = tcb_ranges(t) != NULL;
+	seq32 from = t->rcv_nxt;
 	uint32_t kept, size = seg->gso_size && seg->len > seg->gso_size ? seg->gso_size : min_u32(seg->len, UINT16_MAX);
 
 	t->data_in += (seg->len + size - 1) / size;
@@ -328,6 +329,8 @@ void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
 	t->bytes_received += kept;
 	COUNT_ADD(s, tcp_in_bytes, kept);
 	ooo_deliver(t);
+	if (t->urgent != URGENT_NONE)
+		urgent_arrived(t, from);
 	if (tcp_receive_sample_due(t, seg))
 		tcp_receive_sample(t, seg);
 	if (tcp_receive_tune_due(t))

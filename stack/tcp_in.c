@@ -228,6 +228,8 @@ static void cut_to_window(struct tcb *t, struct tcp_segment *seg)
 		old = min_u32(old, seg->len);
 		if (old > 0)
 			duplicate_came(t, seg->seq, t->rcv_nxt);
+		if (seg->flags & TCP_URG)
+			urgent_cut(seg, old);
 		seg->data += old;
 		seg->len -= old;
 		seg->seq = t->rcv_nxt;
@@ -380,15 +382,6 @@ static enum verdict check_ack(struct tcb *t, const struct tcp_segment *seg)
 	return after_fin_acked(t);
 }
 
-/* Sixth: URG. Kept for the eye only: urgent data is read in line (RFC 6093 section 6). */
-static void check_urg(struct tcb *t, const struct tcp_segment *seg)
-{
-	seq32 up = seq_add(seg->seq, min_u32(seg->urgent, seg->len));
-
-	if ((seg->flags & TCP_URG) && seq_gt(up, t->rcv_up))
-		t->rcv_up = up;
-}
-
 /* Seventh: the segment's text. "Data after close" resets (RFC 9293 3.6.1, RFC 1122 4.2.2.13). */
 static enum verdict take_text(struct tcb *t, struct tcp_segment *seg)
 {
@@ -460,7 +453,8 @@ void tcp_segment_arrives(struct tcb *t, const struct ip_info *ip, struct tcp_seg
 	cut_to_window(t, seg);
 	if (check_ack(t, seg) == DROPPED)
 		return;
-	check_urg(t, seg);
+	if (seg->flags & TCP_URG) /* sixth */
+		urgent_input(t, seg);
 	if (take_text(t, seg) == DROPPED)
 		return;
 	take_fin(t, seg);

@@ -113,6 +113,8 @@ static int send_segment(struct tcb *t, struct tx *tx, struct tcp_segment *seg, b
 {
 	uint8_t tos = ecn_output(t, seg, new_data);
 
+	if (t->urgent_out)
+		urgent_output(t, seg);
 	fill_ack(t, seg);
 	if (t->sack_on && tx->data_len + TCP_OPTIONS_MAX <= t->mss) /* where it does not make the segment too long */
 		sack_fill(t, &seg->opt);
@@ -301,7 +303,7 @@ static bool small_allowed(const struct tcb *t, uint32_t len, uint32_t queued, bo
 	if (len == queued && t->cork && !fin)
 		return false;
 	if (len == queued) /* all there is: Nagle's question */
-		return t->nodelay || fin || !tcb_awaited(t, t->snd_small);
+		return t->nodelay || fin || t->urgent_out || !tcb_awaited(t, t->snd_small);
 	return len >= t->max_snd_wnd / 2 && len > 0;
 }
 
@@ -325,6 +327,8 @@ static uint32_t congestion_room(const struct tcb *t)
 /* How much of `len` bytes from `seq` one segment may hold. */
 static uint32_t of_record(const struct tcb *t, seq32 seq, uint32_t len)
 {
+	if (t->urgent_out) /* the pointer counts from the segment that has it: no frame that is cut later */
+		len = min_u32(len, t->mss);
 	return t->records ? records_limit(t, seq, len) : len;
 }
 

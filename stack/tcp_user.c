@@ -151,11 +151,15 @@ ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t
 
 size_t stack_recv_peek(struct sock *sock, struct iovec *iov, unsigned *iov_count)
 {
+	const struct tcb *t = tcb_of(sock);
+	uint32_t skip, n;
+
 	if (sock->pcb.kind != PCB_TCB) {
 		*iov_count = 0;
 		return 0;
 	}
-	return byteq_gather(&tcb_of(sock)->rcvq, 0, SIZE_MAX, iov, iov_count);
+	n = urgent_readable(t, &skip);
+	return byteq_gather(&t->rcvq, skip, n, iov, iov_count);
 }
 
 void stack_recv_consume(struct sock *sock, stack_time now, size_t len)
@@ -165,6 +169,7 @@ void stack_recv_consume(struct sock *sock, stack_time now, size_t len)
 	if (sock->pcb.kind != PCB_TCB)
 		return;
 	sock->stack->now = now;
+	len = urgent_passed(t, (uint32_t)min_size(len, t->rcvq.len));
 	byteq_consume(&t->rcvq, &sock->stack->mem, MEM_RECV, min_size(len, t->rcvq.len));
 	if (t->detached)
 		return;
@@ -176,11 +181,13 @@ void stack_recv_consume(struct sock *sock, stack_time now, size_t len)
 ptrdiff_t stack_recv(struct sock *sock, stack_time now, void *data, size_t len)
 {
 	struct tcb *t = tcb_of(sock);
+	uint32_t skip;
 	size_t n;
 
 	if (sock->pcb.kind != PCB_TCB)
 		return -ENOTCONN;
-	n = byteq_copy(&t->rcvq, 0, data, len);
+	n = min_size(len, urgent_readable(t, &skip));
+	n = byteq_copy(&t->rcvq, skip, data, n);
 	if (n > 0) {
 		stack_recv_consume(sock, now, n);
 		return (ptrdiff_t)n;
@@ -245,7 +252,7 @@ void tcp_close(struct tcb *t)
 		tcb_end(t, 0, CAUSE_CLOSE);
 	} else if (linger->linger && linger->linger_s == 0) { /* socket(7): what is queued is thrown away */
 		tcp_abort(t, CAUSE_CLOSE, 0);
-	} else if (t->rcvq.len > 0) { /* RFC 9293 3.6.1: the peer must learn that its data was lost */
+	} else if (urgent_unread(t) > 0) { /* RFC 9293 3.6.1: the peer must learn that its data was lost */
 		COUNT(tcb_stack(t), tcp_aborts_unread);
 		tcp_send_rst(t);
 		tcb_end(t, 0, CAUSE_CLOSE);

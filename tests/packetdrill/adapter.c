@@ -378,6 +378,8 @@ static ptrdiff_t peek(struct file *f, const struct io *io)
 static ptrdiff_t take(struct world *w, struct file *f, struct io *io)
 {
 	while (io->done < io_total(io)) {
+		if (io->done && stack_at_mark(f->sock))
+			return 0;
 		struct iovec to = io_at(io, io->done);
 		ptrdiff_t n = stack_recv(f->sock, w->now, to.iov_base, to.iov_len);
 
@@ -414,15 +416,33 @@ static ptrdiff_t receive_once(struct world *w, struct file *f, void *argument)
 	return f->read_shut ? 0 : result;
 }
 
+/* MSG_OOB never waits. */
+static ptrdiff_t receive_urgent_once(struct world *w, struct file *f, void *argument)
+{
+	struct io *io = argument;
+	uint8_t byte;
+	int result;
+
+	(void)w;
+	if (!f->connected)
+		return -ENOTCONN;
+	result = stack_recv_urgent(f->sock, &byte, io->flags & MSG_PEEK);
+	if (result == 1 && io_total(io) > 0)
+		memcpy(io_at(io, 0).iov_base, &byte, 1);
+	return result;
+}
+
 static ptrdiff_t call_receive(void *context, int fd, const struct iovec *iov, int count, int flags)
 {
 	struct io io = {.iov = iov, .count = count, .flags = flags};
 	ptrdiff_t result;
 
-	if (flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL))
+	if (flags & ~(MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL | MSG_OOB))
 		return call_result(-EOPNOTSUPP);
 	if (io_bad(&io))
 		return call_result(-EFAULT);
+	if (flags & MSG_OOB)
+		return call_once(context, fd, receive_urgent_once, &io);
 	result = call_maybe_blocking(context, fd, receive_once, &io, flags & MSG_DONTWAIT, true);
 	return call_result(result < 0 && io.done ? (ptrdiff_t)io.done : result);
 }
@@ -539,6 +559,8 @@ static ptrdiff_t send_once(struct world *w, struct file *f, void *argument)
 	ptrdiff_t result = send_some(w, f, io);
 
 	f->queued += io->done - before;
+	if ((io->flags & MSG_OOB) && io->done == io_total(io) && result > 0)
+		stack_send_urgent(f->sock);
 	if ((io->flags & MSG_EOR) && io->done == io_total(io) && result > 0)
 		stack_send_record_end(f->sock);
 	if (io->done && (result > 0 || !io_waits(f, io)))
@@ -554,7 +576,7 @@ static ptrdiff_t call_transmit(void *context, int fd, const struct iovec *iov, i
 	struct io io = {.iov = iov, .count = count, .flags = flags, .to = to, .to_len = to_len};
 	ptrdiff_t result;
 
-	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_FASTOPEN | MSG_ZEROCOPY | MSG_EOR))
+	if (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE | MSG_FASTOPEN | MSG_ZEROCOPY | MSG_EOR | MSG_OOB))
 		return call_result(-EOPNOTSUPP);
 	if (io_bad(&io))
 		return call_result(-EFAULT);
@@ -876,6 +898,18 @@ static int call_pipe(void *context, int fds[2])
 	return pipe(fds);
 }
 
+static bool at_mark(struct world *w, int fd)
+{
+	struct file *f;
+	bool at;
+
+	world_lock(w);
+	f = file_get(w, fd);
+	at = f && !f->epoll && stack_at_mark(f->sock);
+	world_unlock(w);
+	return at;
+}
+
 static int call_splice(void *context, int in, loff_t *in_at, int out, loff_t *out_at, size_t len, unsigned flags)
 {
 	char data[65536];
@@ -886,6 +920,8 @@ static int call_splice(void *context, int in, loff_t *in_at, int out, loff_t *ou
 	(void)out_at;
 	if (len > sizeof(data))
 		len = sizeof(data);
+	if (from_stack && at_mark(context, in))
+		return 0; /* urgent data is no stream's: it stops here */
 	n = from_stack ? call_recv(context, in, data, len, flags & SPLICE_F_NONBLOCK ? MSG_DONTWAIT : 0)
 		       : read(in, data, len);
 	if (n <= 0)

@@ -24,6 +24,8 @@ static bool enough_data(struct world *w, struct file *f)
 {
 	int left = 0;
 
+	if (stack_at_mark(f->sock))
+		return has_data(f);
 	return stack_ioctl(f->sock, SIOCINQ, &left) == 0 && left >= option_number(w, f, SOL_SOCKET, SO_RCVLOWAT);
 }
 
@@ -73,6 +75,8 @@ short file_ready(struct world *w, struct file *f)
 	end = at_end(w, f);
 	if (enough_data(w, f) || end)
 		bits |= POLLIN | POLLRDNORM;
+	if (stack_urgent_waits(f->sock))
+		bits |= POLLPRI;
 	if (stack_send_ready(f->sock) || write_ended(w, f))
 		bits |= POLLOUT | POLLWRNORM;
 	if (end || fin_came(w, f))

@@ -5,6 +5,7 @@
 #include "tcp_fixture.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 
 static struct fixture f;
 
@@ -459,19 +460,109 @@ END_TEST
 
 /* ---- sixth: URG ---- */
 
-START_TEST(row_T12_urgent_pointer_is_clamped_and_data_stays_in_line)
+/* The peer's next 10 bytes, with this urgent pointer. */
+static void feed_urgent(uint16_t pointer)
 {
-	struct tcp_segment seg = {.seq = {PEER_ISS + 1}, .flags = TCP_ACK | TCP_URG, .urgent = 60000, .window = 1000};
+	struct tcp_segment seg = {.flags = TCP_ACK | TCP_URG, .urgent = pointer, .window = 1000};
 
-	bring_to(&f, TCP_ESTABLISHED);
+	seg.seq = tcb_now(&f)->rcv_nxt;
 	seg.ack = tcb_now(&f)->snd_nxt;
 	feed_segment(&f, &seg, 10);
-	ck_assert_uint_eq(tcb_now(&f)->rcv_up.v - PEER_ISS, 11);
-	ck_assert_uint_eq(tcb_now(&f)->rcvq.len, 10);
+	f.sent_read = f.sent_count;
+}
+
+static int at_mark(void)
+{
+	int value = -1;
+
+	ck_assert_int_eq(stack_ioctl(f.sock, SIOCATMARK, &value), 0);
+	return value;
+}
+
+static ptrdiff_t read_all(void)
+{
+	char data[100];
+
+	return stack_recv(f.sock, f.now, data, sizeof(data));
+}
+
+START_TEST(row_T12_urgent_pointer_past_the_segment_or_zero_holds_nothing_up)
+{
+	uint8_t byte;
+
+	bring_to(&f, TCP_ESTABLISHED);
+	feed_urgent(60000);
+	ck_assert_int_eq(stack_recv_urgent(f.sock, &byte, false), -EAGAIN);
+	ck_assert(!stack_urgent_waits(f.sock));
+	ck_assert_int_eq(read_all(), 10);
+	feed_urgent(0); /* older than that */
+	ck_assert_int_eq(read_all(), 10);
+	ck_assert_int_eq(at_mark(), 0);
+}
+END_TEST
+
+START_TEST(urgent_byte_is_left_out_and_its_mark_ends_a_read)
+{
+	uint8_t byte;
+
+	bring_to(&f, TCP_ESTABLISHED);
+	feed_urgent(4);
+	ck_assert_uint_eq(events_now(&f, NULL) & STACK_EVENT_URGENT, STACK_EVENT_URGENT);
+	ck_assert_int_eq(at_mark(), 0);
+	ck_assert_int_eq(read_all(), 3);
+	ck_assert_int_eq(at_mark(), 1);
+	ck_assert(stack_urgent_waits(f.sock));
+	ck_assert_int_eq(stack_recv_urgent(f.sock, &byte, false), 1);
+	ck_assert_int_eq(stack_recv_urgent(f.sock, &byte, false), -EINVAL);
+	ck_assert_int_eq(read_all(), 6);
+	ck_assert_int_eq(at_mark(), 0);
+	ck_assert_int_eq(read_all(), -EAGAIN);
+}
+END_TEST
+
+/* One that was not read is a byte like the others then, unless the reader stands before it. */
+START_TEST(of_two_urgent_bytes_the_newer_counts)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	feed_urgent(2);
+	feed_urgent(6);
+	ck_assert_int_eq(read_all(), 15);
+	ck_assert_int_eq(at_mark(), 1);
+	feed_urgent(8);
+	ck_assert_int_eq(read_all(), 11);
+	ck_assert_int_eq(read_all(), 2);
+}
+END_TEST
+
+START_TEST(urgent_byte_that_comes_twice_is_urgent_once)
+{
+	struct tcp_segment seg = {.flags = TCP_ACK | TCP_URG, .urgent = 4, .window = 1000};
+
+	bring_to(&f, TCP_ESTABLISHED);
 	seg.seq = tcb_now(&f)->rcv_nxt;
-	seg.urgent = 0;
+	seg.ack = tcb_now(&f)->snd_nxt;
 	feed_segment(&f, &seg, 10);
-	ck_assert_uint_eq(tcb_now(&f)->rcvq.len, 20);
+	ck_assert_int_eq(read_all(), 3);
+	ck_assert_int_eq(read_all(), 6);
+	feed_segment(&f, &seg, 20); /* again, and as much behind it */
+	ck_assert(!stack_urgent_waits(f.sock));
+	ck_assert_int_eq(read_all(), 10);
+	f.sent_read = f.sent_count;
+}
+END_TEST
+
+START_TEST(urgent_byte_that_was_read_is_not_unread_data)
+{
+	uint8_t byte;
+
+	bring_to(&f, TCP_ESTABLISHED);
+	feed_urgent(10);
+	ck_assert_int_eq(read_all(), 9);
+	ck_assert_int_eq(stack_recv_urgent(f.sock, &byte, false), 1);
+	stack_close(f.sock, f.now);
+	f.sock = NULL;
+	run(&f);
+	expect(&f, TCP_FIN | TCP_ACK, 1, 11, 0);
 }
 END_TEST
 
@@ -667,7 +758,11 @@ int main(void)
 	ADD(time_wait_ends_after_2_msl);
 	ADD(time_wait_newer_syn_is_a_new_connection);
 	ADD(time_wait_older_syn_gets_ack);
-	ADD(row_T12_urgent_pointer_is_clamped_and_data_stays_in_line);
+	ADD(row_T12_urgent_pointer_past_the_segment_or_zero_holds_nothing_up);
+	ADD(urgent_byte_is_left_out_and_its_mark_ends_a_read);
+	ADD(of_two_urgent_bytes_the_newer_counts);
+	ADD(urgent_byte_that_comes_twice_is_urgent_once);
+	ADD(urgent_byte_that_was_read_is_not_unread_data);
 	ADD_LOOP(text_is_delivered_where_data_may_come, 3);
 	ADD_LOOP(text_after_the_peers_fin_is_ignored, 3);
 	ADD(text_goes_to_the_reader_before_it_is_stored);
