@@ -1,20 +1,23 @@
 /*
  * A load tool for both ends of a measurement.
  *
- *   load serve                     discard on 9, chargen on 19, echo on 7 (the kernel's TCP);
+ *   load serve [SECONDS [BASE]]    discard on 9, chargen on 19, echo on 7, each port BASE higher;
  *                                  CONGESTION_CONTROL in the environment names its algorithm
  *   load out ADDRESS SECONDS       writes to discard: bytes a second
  *   load in ADDRESS SECONDS        reads from chargen
  *   load rr ADDRESS SECONDS        one byte to echo and back, TCP_NODELAY: p50 and p99
  *   load crr ADDRESS SECONDS N     connect to echo, one byte each way, close, N at once
+ *   load hold ADDRESS SECONDS N    N connections to discard that stay idle; prints when all are there
  *
- * out, in and rr go through the Byway stack when BYWAY_SOCKET names its control socket.
+ * ADDRESS is IPv4, or IPv4+BASE. The calls are the kernel's, and those of the Byway stack when
+ * BYWAY_SOCKET names its control socket (serve, out, in and rr): then this is an owner.
  * Prints one line: NAME VALUE UNIT [NAME VALUE UNIT]. Every run ends by itself.
  */
 #include "client/byway.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -31,6 +34,7 @@
 #define BLOCK 131072
 #define SAMPLES_MAX 2000000
 #define SERVE_SECONDS 300
+#define SERVE_BACKLOG 1024
 
 static char block[BLOCK];
 
@@ -50,9 +54,12 @@ static double now(void)
 
 static struct sockaddr_in address(const char *text, uint16_t port)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
+	const char *base = strchr(text, '+');
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(port + (base ? atoi(base) : 0)))};
+	char ip[INET_ADDRSTRLEN];
 
-	if (inet_pton(AF_INET, text, &a.sin_addr) != 1)
+	snprintf(ip, sizeof(ip), "%.*s", (int)strcspn(text, "+"), text);
+	if (inet_pton(AF_INET, ip, &a.sin_addr) != 1)
 		die(text);
 	return a;
 }
@@ -100,7 +107,7 @@ static void bulk(const char *to, double seconds, bool out)
 		last = now();
 	}
 	close(fd);
-	printf("bulk %.3f Gbit/s\n", (double)bytes * 8 / (last - start) / 1e9);
+	printf("bulk %.3f Gbit/s bytes %llu B\n", (double)bytes * 8 / (last - start) / 1e9, (unsigned long long)bytes);
 }
 
 static int compare(const void *a, const void *b)
@@ -127,7 +134,7 @@ static void round_trips(const char *to, double seconds)
 		sample[n++] = (now() - start) * 1e6;
 	} while (start < end && n < SAMPLES_MAX);
 	qsort(sample, n, sizeof(*sample), compare);
-	printf("p50 %.1f us p99 %.1f us\n", sample[n / 2], sample[n * 99 / 100]);
+	printf("p50 %.1f us p99 %.1f us count %zu trips\n", sample[n / 2], sample[n * 99 / 100], n);
 	free(sample);
 	close(fd);
 }
@@ -196,31 +203,72 @@ static void connections(const char *to, double seconds, int jobs)
 			}
 		}
 	}
-	printf("crr %.0f /s\n", (double)done / (now() - start));
+	printf("crr %.0f /s count %llu connections\n", (double)done / (now() - start), (unsigned long long)done);
 	free(job);
 }
 
-/* ---- the reference's side: the same services over the kernel's TCP ---- */
+/* What an idle connection takes is looked at from outside, after the line is printed. */
+static void hold(const char *to, double seconds, int count)
+{
+	struct sockaddr_in a = address(to, 9);
+
+	for (int i = 0; i < count; i++)
+		dial(&a);
+	printf("held %d connections\n", count);
+	fflush(stdout);
+	for (double end = now() + seconds; now() < end;)
+		sleep(1);
+}
+
+/* ---- the server's side: the same services over the kernel's TCP, or as an owner ---- */
+
+static int listen_owner(const struct sockaddr_in *a)
+{
+	struct byway *b = byway_open(NULL);
+	int fd = b ? byway_listen(b, (const struct sockaddr *)a, sizeof(*a), SERVE_BACKLOG) : -1;
+
+	if (fd < 0)
+		die("byway_listen");
+	byway_close(b);
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	return fd;
+}
 
 static int listen_on(uint16_t port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
 	const char *algorithm = getenv("CONGESTION_CONTROL");
+	int fd, one = 1;
 
+	if (getenv("BYWAY_SOCKET"))
+		return listen_owner(&a);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	if (algorithm && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, algorithm, (socklen_t)strlen(algorithm)) < 0)
 		die(algorithm);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 1024) < 0)
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, SERVE_BACKLOG) < 0)
 		die("listen");
 	return fd;
 }
 
+static int accept_on(int listener)
+{
+	int fd, one = 1;
+
+	if (getenv("BYWAY_SOCKET"))
+		return byway_accept(listener, NULL, NULL, BYWAY_NODELAY | BYWAY_NONBLOCK);
+	fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+	if (fd >= 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return fd;
+}
+
+/* A listener, or a connection to be served: port tells the service. */
 struct peer { int fd; uint16_t port; bool listening; };
 
 static void accept_peer(int poller, const struct peer *listener)
 {
-	int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK), one = 1;
+	int fd = accept_on(listener->fd);
 	struct peer *p;
 	struct epoll_event e = {.events = listener->port == 19 ? EPOLLOUT : EPOLLIN};
 
@@ -230,7 +278,6 @@ static void accept_peer(int poller, const struct peer *listener)
 	if (!p)
 		die("calloc");
 	*p = (struct peer){.fd = fd, .port = listener->port};
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	e.data.ptr = p;
 	epoll_ctl(poller, EPOLL_CTL_ADD, fd, &e);
 }
@@ -247,16 +294,16 @@ static void serve_peer(struct peer *p)
 	free(p);
 }
 
-static void serve(void)
+static void serve(double seconds, int base)
 {
 	struct peer listener[3] = {{.port = 7}, {.port = 9}, {.port = 19}};
 	int poller = epoll_create1(0);
-	double end = now() + SERVE_SECONDS;
+	double end = now() + seconds;
 
 	for (int i = 0; i < 3; i++) {
 		struct epoll_event e = {.events = EPOLLIN, .data.ptr = &listener[i]};
 
-		listener[i].fd = listen_on(listener[i].port);
+		listener[i].fd = listen_on((uint16_t)(listener[i].port + base));
 		listener[i].listening = true;
 		epoll_ctl(poller, EPOLL_CTL_ADD, listener[i].fd, &e);
 	}
@@ -277,21 +324,24 @@ static void serve(void)
 
 int main(int argc, char **argv)
 {
-	const char *what = argc > 1 ? argv[1] : "";
+	const char *what = argc > 1 ? argv[1] : "", *to = argc > 2 ? argv[2] : NULL;
 	double seconds = argc > 3 ? atof(argv[3]) : 3;
+	int count = argc > 4 ? atoi(argv[4]) : 1;
 
 	signal(SIGPIPE, SIG_IGN);
 	if (strcmp(what, "serve") == 0)
-		serve();
-	else if (argc > 2 && strcmp(what, "out") == 0)
-		bulk(argv[2], seconds, true);
-	else if (argc > 2 && strcmp(what, "in") == 0)
-		bulk(argv[2], seconds, false);
-	else if (argc > 2 && strcmp(what, "rr") == 0)
-		round_trips(argv[2], seconds);
-	else if (argc > 2 && strcmp(what, "crr") == 0)
-		connections(argv[2], seconds, argc > 4 ? atoi(argv[4]) : 1);
+		serve(to ? atof(to) : SERVE_SECONDS, argc > 3 ? atoi(argv[3]) : 0);
+	else if (to && strcmp(what, "out") == 0)
+		bulk(to, seconds, true);
+	else if (to && strcmp(what, "in") == 0)
+		bulk(to, seconds, false);
+	else if (to && strcmp(what, "rr") == 0)
+		round_trips(to, seconds);
+	else if (to && strcmp(what, "crr") == 0)
+		connections(to, seconds, count);
+	else if (to && strcmp(what, "hold") == 0)
+		hold(to, seconds, count);
 	else
-		return fprintf(stderr, "usage: load serve | out|in|rr|crr ADDRESS [SECONDS [JOBS]]\n"), 2;
+		return fprintf(stderr, "usage: load serve [SECONDS [BASE]] | out|in|rr|crr|hold ADDRESS [SECONDS [N]]\n"), 2;
 	return 0;
 }
