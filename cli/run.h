@@ -33,6 +33,9 @@ enum run_kind {
 	RUN_NETLINK
 };
 
+/* Bits: control messages that the program has asked for, and errors to be kept. */
+enum run_tells { RUN_TELLS_PKTINFO = 1, RUN_TELLS_TTL = 2, RUN_TELLS_TOS = 4, RUN_TELLS_ERRORS = 8 };
+
 #define RUN_OPTIONS 4 /* options of one socket that are remembered: those of IPv6, which the stack has not */
 
 struct run_option {
@@ -59,6 +62,10 @@ struct run_socket {
 	uint8_t family;    /* AF_INET or AF_INET6, as the program asked for it */
 	bool v6_only;      /* IPV6_V6ONLY: bound to ::, it hears nothing */
 	bool mute;         /* bound that way */
+	bool ping;         /* RUN_UDP and RUN_UDP_PEER: a ping socket */
+	bool on_device;    /* SO_BINDTODEVICE */
+	bool tells_known;
+	uint8_t tells;     /* enum run_tells: what of a datagram recvmsg shows; valid if tells_known */
 	uint8_t netlink;   /* its protocol, RUN_NETLINK */
 	uint32_t port_id;  /* RUN_NETLINK */
 	uint32_t groups;   /* RUN_NETLINK: multicast groups that it listens to */
@@ -123,6 +130,12 @@ struct call {
 
 typedef int64_t run_handler(struct call *c);
 
+/* UDP and ping sockets. */
+static inline bool run_is_datagram(const struct run_socket *s)
+{
+	return s->kind == RUN_UDP || s->kind == RUN_UDP_PEER;
+}
+
 static inline int call_int(const struct call *c, unsigned i)
 {
 	return (int)c->data.args[i];
@@ -171,8 +184,9 @@ struct sock_reply {
 	struct byway_address local, remote;
 	uint8_t protocol, family, state;
 	uint32_t error;
-	void *value;        /* where an option's value goes, or NULL */
+	void *value;        /* where an option's value or what is quoted goes, or NULL */
 	uint32_t value_len; /* the room there, then its bytes */
+	struct byway_failure failure;
 };
 /* Each 0 or -errno; `out` may be NULL. */
 int daemon_open(struct run *run, uint8_t protocol, uint8_t family, int *fd);
@@ -180,7 +194,10 @@ int daemon_bind(struct run *run, uint64_t inode, const struct byway_address *loc
 int daemon_listen(struct run *run, uint64_t inode, uint32_t backlog, struct sock_reply *out);
 int daemon_connect(struct run *run, uint64_t inode, const struct byway_address *remote, struct sock_reply *out);
 int daemon_shutdown(struct run *run, uint64_t inode);
-int daemon_send(struct run *run, uint64_t inode, const struct byway_address *remote, const void *data, size_t len);
+int daemon_send(struct run *run, uint64_t inode, const struct byway_address *remote, const struct byway_departure *how,
+		const void *data, size_t len);
+/* The oldest error that IP_RECVERR keeps; *len: the room for what is quoted, then its bytes. */
+int daemon_recverr(struct run *run, uint64_t inode, struct byway_failure *out, void *data, uint32_t *len);
 int daemon_get(struct run *run, uint64_t inode, struct sock_reply *out);
 int daemon_set_option(struct run *run, uint64_t inode, int level, int name, const void *value, uint32_t len);
 /* *len: the room, then the bytes. */
@@ -229,7 +246,39 @@ run_handler on_accept, on_accept4;                                              
 run_handler on_sendto, on_sendmsg, on_sendmmsg, on_recvfrom, on_recvmsg, on_recvmmsg; /* run_datagram.c */
 run_handler on_getsockopt, on_setsockopt, on_ioctl;                             /* run_option.c */
 
-/* run_interface.c: SIOCGIF* */
+/* A message of the caller: its header, and its pieces. */
+#define RUN_PIECES 64 /* of one message's gather list that are looked at together */
+struct message {
+	struct msghdr head;
+	struct iovec piece[RUN_PIECES];
+	size_t pieces;
+};
+
+/* run_control.c: what travels beside datagrams */
+#define RUN_CONTROL 256 /* bytes of control messages that are looked at */
+/* What came with a datagram; an error's message is none. */
+struct arrival {
+	struct byway_source source;
+	bool known;            /* the source is */
+	_Alignas(8) char stamp[128]; /* a control message of the kernel's about the time, as it is */
+	size_t stamp_len;
+};
+/* A datagram without waiting, or the error that is pending. The bytes of all of it, or -errno. */
+ssize_t datagram_receive(struct call *c, void *data, size_t len, int flags, struct arrival *a);
+/* The error that is pending and was not taken yet, 0 or -errno. */
+int datagram_error(struct call *c);
+/* Control messages of a datagram, into the caller's message. 0 or -EFAULT. */
+int control_write(struct call *c, struct msghdr *m, const struct arrival *a);
+/* Those that go along with one to be sent: 0, or -errno as the host has it. `any`: there is something in `out`. */
+int control_read(struct call *c, const struct msghdr *m, struct byway_departure *out, bool *any);
+/* recvmsg(MSG_ERRQUEUE). The bytes of what is quoted, or -errno. */
+int64_t failure_receive(struct call *c, struct message *m, int flags);
+/* An option of level IPPROTO_IP was set: perhaps one of these. */
+void control_option_set(struct run_socket *s, int name, int value);
+
+/* run_interface.c: SIOCGIF*, SO_BINDTODEVICE */
+int64_t device_set(struct call *c);
+int64_t device_get(struct call *c);
 int64_t interface_ioctl(struct call *c, unsigned request);
 
 /* run_proc.c */

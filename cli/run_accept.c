@@ -74,7 +74,7 @@ static int64_t accept_one(struct call *c, int flags)
 
 	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
 		return -EINVAL;
-	if (c->sock->kind == RUN_UDP || c->sock->kind == RUN_UDP_PEER || c->sock->kind == RUN_NETLINK)
+	if (run_is_datagram(c->sock) || c->sock->kind == RUN_NETLINK)
 		return -EOPNOTSUPP;
 	if (c->sock->kind != RUN_LISTENER)
 		return -EINVAL;

@@ -27,7 +27,11 @@ static int take_attr(const struct nlattr *a, void *arg)
 	case BYWAY_A_STATE:
 		r->state = mnl_attr_get_u8(a);
 		break;
+	case BYWAY_A_FAILURE:
+		memcpy(&r->failure, p, len < sizeof(r->failure) ? len : sizeof(r->failure));
+		break;
 	case BYWAY_A_OPTION_VALUE:
+	case BYWAY_A_DATA:
 		r->value_len = len < r->value_len ? (uint32_t)len : r->value_len;
 		if (r->value)
 			memcpy(r->value, p, r->value_len);
@@ -128,12 +132,15 @@ int daemon_connect(struct run *run, uint64_t inode, const struct byway_address *
 	return exchange(run, m, out, NULL);
 }
 
-int daemon_send(struct run *run, uint64_t inode, const struct byway_address *remote, const void *data, size_t len)
+int daemon_send(struct run *run, uint64_t inode, const struct byway_address *remote, const struct byway_departure *how,
+		const void *data, size_t len)
 {
 	_Alignas(8) static uint8_t buffer[BYWAY_MESSAGE_MAX];
 	struct nlmsghdr *m = begin(run, buffer, BYWAY_SOCK_SEND, inode);
 
 	mnl_attr_put(m, BYWAY_A_REMOTE, sizeof(*remote), remote);
+	if (how)
+		mnl_attr_put(m, BYWAY_A_DEPARTURE, sizeof(*how), how);
 	if (!mnl_attr_put_check(m, sizeof(buffer), BYWAY_A_DATA, len, data))
 		return -EMSGSIZE;
 	return exchange(run, m, NULL, NULL);
@@ -190,6 +197,16 @@ int daemon_get(struct run *run, uint64_t inode, struct sock_reply *out)
 int daemon_last_error(struct run *run, uint64_t inode, struct sock_reply *out)
 {
 	return ask(run, BYWAY_SOCK_ERROR, inode, out);
+}
+
+int daemon_recverr(struct run *run, uint64_t inode, struct byway_failure *out, void *data, uint32_t *len)
+{
+	struct sock_reply r = {.value = data, .value_len = *len};
+	int error = ask(run, BYWAY_SOCK_RECVERR, inode, &r);
+
+	*out = r.failure;
+	*len = r.value_len;
+	return error;
 }
 
 int daemon_netlink(struct run *run, uint8_t protocol, uint32_t port_id)

@@ -18,14 +18,6 @@
 
 #define DATA_MAX 65536 /* bytes of one datagram */
 #define MESSAGES_MAX 1024 /* of sendmmsg and recvmmsg, as the host has it */
-#define PIECES 64 /* of one message's gather list that are looked at together */
-
-/* A message of the caller: its header, and its pieces. */
-struct message {
-	struct msghdr head;
-	struct iovec piece[PIECES];
-	size_t pieces;
-};
 
 static int message_read(const struct call *c, uint64_t at, struct message *m)
 {
@@ -33,9 +25,9 @@ static int message_read(const struct call *c, uint64_t at, struct message *m)
 		return -EFAULT;
 	if (m->head.msg_iovlen > IOV_MAX)
 		return -EMSGSIZE;
-	m->pieces = m->head.msg_iovlen < PIECES ? m->head.msg_iovlen : PIECES;
-	if (m->head.msg_iovlen > PIECES)
-		run_note(c->run, 5, "of a message to an address in more than %d pieces the rest is left out", PIECES);
+	m->pieces = m->head.msg_iovlen < RUN_PIECES ? m->head.msg_iovlen : RUN_PIECES;
+	if (m->head.msg_iovlen > RUN_PIECES)
+		run_note(c->run, 5, "of a message to an address in more than %d pieces the rest is left out", RUN_PIECES);
 	if (m->pieces && !tracee_read(c, (uintptr_t)m->head.msg_iov, m->piece, m->pieces * sizeof(m->piece[0])))
 		return -EFAULT;
 	return 0;
@@ -65,9 +57,28 @@ static int64_t send_stream(struct call *c, const void *data, size_t len, int fla
 	return RUN_WAIT;
 }
 
-/* Gathered bytes with an address, by the kind of the socket. */
-static int64_t send_bytes(struct call *c, const struct iovec *piece, size_t pieces, size_t len, int flags,
-			  uint64_t name, uint32_t name_len)
+/* Where a datagram goes: the address given, or the peer. 0 or -errno. */
+static int destination(struct call *c, uint64_t name, uint32_t name_len, struct byway_address *to)
+{
+	struct run_socket *s = c->sock;
+
+	*to = s->remote;
+	if (name && name_len) {
+		int error = address_read(c, name, name_len, s->family, -ENETUNREACH, to);
+		if (error)
+			return error > 0 ? -EAFNOSUPPORT : error;
+	} else if (s->kind != RUN_UDP_PEER) {
+		return -EDESTADDRREQ;
+	}
+	if (to->port == 0 && !s->ping)
+		return -EINVAL;
+	names_there(c->run, s, to);
+	return 0;
+}
+
+/* Gathered bytes with an address, or with control messages, by the kind of the socket. */
+static int64_t send_bytes(struct call *c, const struct message *m, size_t len, int flags,
+			  const struct byway_departure *how)
 {
 	static uint8_t data[DATA_MAX];
 	struct run_socket *s = c->sock;
@@ -75,48 +86,50 @@ static int64_t send_bytes(struct call *c, const struct iovec *piece, size_t piec
 
 	if (s->kind == RUN_TCP || s->kind == RUN_LISTENER || s->kind == RUN_FAILED)
 		return flags & MSG_FASTOPEN ? -EOPNOTSUPP : -EPIPE;
-	bool udp = s->kind == RUN_UDP || s->kind == RUN_UDP_PEER;
+	bool udp = run_is_datagram(s);
 	if (udp && (flags & MSG_OOB))
 		return -EOPNOTSUPP;
 	if (udp && len >= DATA_MAX)
 		return -EMSGSIZE;
-	ssize_t n = tracee_gather(c, piece, pieces, data, len < DATA_MAX ? len : DATA_MAX);
+	ssize_t n = tracee_gather(c, m->piece, m->pieces, data, len < DATA_MAX ? len : DATA_MAX);
 	if (n < 0)
 		return n;
 	if (!udp)
 		return send_stream(c, data, (size_t)n, flags);
-	int error = address_read(c, name, name_len, s->family, -ENETUNREACH, &to);
-	if (error)
-		return error > 0 ? -EAFNOSUPPORT : error;
-	if (to.port == 0)
-		return -EINVAL;
-	names_there(c->run, s, &to);
-	error = daemon_send(c->run, s->inode, &to, data, (size_t)n);
+	int error = destination(c, (uintptr_t)m->head.msg_name, m->head.msg_namelen, &to);
+	if (!error)
+		error = daemon_send(c->run, s->inode, &to, how, data, (size_t)n);
 	return error ? error : n;
 }
 
 int64_t on_sendto(struct call *c)
 {
-	struct iovec piece = {(void *)(uintptr_t)c->data.args[1], c->data.args[2]};
+	struct message m = {
+		.head = {.msg_name = (void *)(uintptr_t)c->data.args[4], .msg_namelen = (uint32_t)c->data.args[5]},
+		.piece = {{(void *)(uintptr_t)c->data.args[1], c->data.args[2]}}, .pieces = 1,
+	};
 
-	return send_bytes(c, &piece, 1, c->data.args[2], call_int(c, 3), c->data.args[4], (uint32_t)c->data.args[5]);
+	return send_bytes(c, &m, c->data.args[2], call_int(c, 3), NULL);
 }
 
 /* A message without an address goes as it is, if the descriptor has somebody at its other end. */
 static bool sends_plain(const struct run_socket *s, const struct msghdr *m)
 {
-	if (s->kind == RUN_UDP)
+	if (s->kind == RUN_UDP || (s->kind == RUN_UDP_PEER && m->msg_controllen > 0))
 		return false;
 	return !m->msg_name || m->msg_namelen == 0;
 }
 
 static int64_t send_message(struct call *c, const struct message *m, int flags)
 {
-	if (c->sock->kind == RUN_UDP && (!m->head.msg_name || m->head.msg_namelen == 0))
-		return -EDESTADDRREQ;
+	if (run_is_datagram(c->sock)) {
+		struct byway_departure how = {0};
+		bool any = false;
+		int error = control_read(c, &m->head, &how, &any);
+		return error ? error : send_bytes(c, m, message_size(m), flags, any ? &how : NULL);
+	}
 	if (m->head.msg_name && m->head.msg_namelen)
-		return send_bytes(c, m->piece, m->pieces, message_size(m), flags, (uintptr_t)m->head.msg_name,
-				  m->head.msg_namelen);
+		return send_bytes(c, m, message_size(m), flags, NULL);
 	/* Among others with addresses: by hand. */
 	static uint8_t data[DATA_MAX];
 	ssize_t n = tracee_gather(c, m->piece, m->pieces, data, message_size(m) < DATA_MAX ? message_size(m) : DATA_MAX);
@@ -130,7 +143,10 @@ int64_t on_sendmsg(struct call *c)
 
 	if (error)
 		return error;
-	return sends_plain(c->sock, &m.head) ? RUN_CONTINUE : send_message(c, &m, call_int(c, 2));
+	if (!sends_plain(c->sock, &m.head))
+		return send_message(c, &m, call_int(c, 2));
+	error = run_is_datagram(c->sock) ? datagram_error(c) : 0;
+	return error ? error : RUN_CONTINUE;
 }
 
 static uint64_t nth_message(const struct call *c, unsigned i)
@@ -163,8 +179,10 @@ int64_t on_sendmmsg(struct call *c)
 
 	if (count > MESSAGES_MAX)
 		count = MESSAGES_MAX;
-	if (all_plain(c, count))
-		return RUN_CONTINUE;
+	if (all_plain(c, count)) {
+		int error = run_is_datagram(c->sock) ? datagram_error(c) : 0;
+		return error ? error : RUN_CONTINUE;
+	}
 	for (; sent < count; sent++) {
 		int64_t n = message_read(c, nth_message(c, sent), &m);
 		if (n == 0)
@@ -185,26 +203,21 @@ struct received {
 	ssize_t len;
 	struct sockaddr_in6 from;
 	uint32_t from_len;
-	int flags; /* MSG_TRUNC of the message as a whole is the caller's to find out */
+	struct arrival how;
 };
 
 /* 0, -EAGAIN and other errors. */
 static int receive(struct call *c, int flags, struct received *r)
 {
 	struct byway_address from = c->sock->remote;
-	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
-	bool known = c->sock->kind == RUN_UDP_PEER;
-	int file;
 
-	r->len = receive_beside(c->fd, r->data, sizeof(r->data), (flags & (MSG_PEEK | MSG_OOB)) | MSG_TRUNC, &file);
+	r->len = datagram_receive(c, r->data, sizeof(r->data), flags & (MSG_PEEK | MSG_OOB), &r->how);
 	if (r->len < 0)
 		return (int)r->len;
-	if (file >= 0) {
-		known |= pread(file, &from, sizeof(from), 0) == (ssize_t)sizeof(from);
-		close(file);
-	}
-	if (r->len == 0 && !known && poll(&p, 1, 0) == 1 && (p.revents & POLLRDHUP))
-		return -ENETDOWN; /* the daemon is gone */
+	if (r->how.known)
+		from = r->how.source.from;
+	if (c->sock->ping)
+		from.port = 0;
 	names_back(c->run, c->sock, &from);
 	r->from_len = c->sock->kind == RUN_NETLINK ? netlink_sender(&r->from)
 						   : address_make(&r->from, c->sock->family, &from);
@@ -213,7 +226,7 @@ static int receive(struct call *c, int flags, struct received *r)
 
 static int64_t receive_wait(struct call *c, int flags, int error)
 {
-	if (error != -EAGAIN || (flags & MSG_DONTWAIT) || c->expired || !descriptor_blocks(c->fd))
+	if (error != -EAGAIN || (flags & (MSG_DONTWAIT | MSG_ERRQUEUE)) || c->expired || !descriptor_blocks(c->fd))
 		return error;
 	c->wait_events = EPOLLIN;
 	c->wait_limit = descriptor_patience(c->fd, SO_RCVTIMEO);
@@ -222,7 +235,7 @@ static int64_t receive_wait(struct call *c, int flags, int error)
 
 static bool is_stream(const struct run_socket *s)
 {
-	return s->kind != RUN_UDP && s->kind != RUN_UDP_PEER && s->kind != RUN_NETLINK;
+	return !run_is_datagram(s) && s->kind != RUN_NETLINK;
 }
 
 int64_t on_recvfrom(struct call *c)
@@ -254,6 +267,10 @@ static int64_t receive_message(struct call *c, uint64_t at, int flags)
 	int error = message_read(c, at, &m);
 	size_t room;
 
+	if (!error && (flags & MSG_ERRQUEUE)) {
+		int64_t n = failure_receive(c, &m, flags);
+		return n >= 0 && !tracee_write(c, at, &m.head, sizeof(m.head)) ? -EFAULT : n;
+	}
 	if (!error)
 		error = receive(c, flags, &r);
 	if (error)
@@ -263,7 +280,9 @@ static int64_t receive_message(struct call *c, uint64_t at, int flags)
 	if (n < 0)
 		return n;
 	m.head.msg_flags = (size_t)r.len > room ? MSG_TRUNC : 0;
-	m.head.msg_controllen = 0;
+	error = control_write(c, &m.head, &r.how);
+	if (error)
+		return error;
 	if (m.head.msg_name) {
 		uint32_t len = m.head.msg_namelen < r.from_len ? m.head.msg_namelen : r.from_len;
 		if (!tracee_write(c, (uintptr_t)m.head.msg_name, &r.from, len))
@@ -279,10 +298,8 @@ int64_t on_recvmsg(struct call *c)
 {
 	int flags = call_int(c, 2);
 
-	if (flags & MSG_ERRQUEUE)
-		return -EAGAIN;
 	if (is_stream(c->sock))
-		return RUN_CONTINUE;
+		return flags & MSG_ERRQUEUE ? -EAGAIN : RUN_CONTINUE;
 	return receive_wait(c, flags, (int)receive_message(c, c->data.args[1], flags));
 }
 
@@ -293,8 +310,6 @@ int64_t on_recvmmsg(struct call *c)
 
 	if (is_stream(c->sock))
 		return RUN_CONTINUE;
-	if (flags & MSG_ERRQUEUE)
-		return -EAGAIN;
 	if (count > MESSAGES_MAX)
 		count = MESSAGES_MAX;
 	for (; got < count; got++) {

@@ -191,3 +191,38 @@ int64_t interface_ioctl(struct call *c, unsigned request)
 		return error;
 	return tracee_write(c, c->data.args[2], &r, sizeof(r)) ? 0 : -EFAULT;
 }
+
+/* ---- SO_BINDTODEVICE: there is one device to the outside, so a socket that is bound to it is as before ---- */
+
+int64_t device_set(struct call *c)
+{
+	char name[IFNAMSIZ] = "";
+	uint32_t len = (uint32_t)c->data.args[4];
+	struct interface i;
+
+	if (!tracee_read(c, c->data.args[3], name, len < sizeof(name) - 1 ? len : sizeof(name) - 1))
+		return -EFAULT;
+	if (name[0] && (interface_get(c->run, &i) != 0 || strncmp(name, i.name, IFNAMSIZ) != 0)) {
+		run_note(c->run, 10, "there is no device %s to bind to", name);
+		return -ENODEV;
+	}
+	c->sock->on_device = name[0] != 0;
+	return 0;
+}
+
+int64_t device_get(struct call *c)
+{
+	struct interface i = {0};
+	uint32_t len, size;
+
+	if (!tracee_read(c, c->data.args[4], &len, sizeof(len)))
+		return -EFAULT;
+	if (c->sock->on_device && interface_get(c->run, &i) != 0)
+		return -ENODEV;
+	size = c->sock->on_device ? (uint32_t)strnlen(i.name, IFNAMSIZ - 1) + 1 : 0;
+	if (size && len < IFNAMSIZ)
+		return -EINVAL;
+	if (!tracee_write(c, c->data.args[3], i.name, size) || !tracee_write(c, c->data.args[4], &size, sizeof(size)))
+		return -EFAULT;
+	return 0;
+}

@@ -11,11 +11,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-static bool is_udp(const struct run_socket *s)
-{
-	return s->kind == RUN_UDP || s->kind == RUN_UDP_PEER;
-}
-
 /* ---- remembered options ---- */
 
 static struct run_option *option_find(struct run_socket *s, int level, int name)
@@ -43,7 +38,7 @@ static const struct {
 } plain[] = {
 	{IPPROTO_IPV6, IPV6_TCLASS, 0}, {IPPROTO_IPV6, IPV6_RECVERR, 0}, {IPPROTO_IPV6, IPV6_MTU_DISCOVER, 1},
 	{IPPROTO_IPV6, IPV6_UNICAST_HOPS, 64}, {SOL_SOCKET, SO_DONTROUTE, 0},
-	{IPPROTO_IP, IP_RECVERR, 0}, {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0},
+	{IPPROTO_IP, IP_RETOPTS, 0}, {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 0},
 };
 
 static const int *plain_initial(int level, int name)
@@ -55,8 +50,12 @@ static const int *plain_initial(int level, int name)
 }
 
 /* The kernel's own answer is right on our descriptor, too. */
-static bool is_native(int level, int name)
+static bool is_native(const struct run_socket *s, int level, int name)
 {
+	/* Of a datagram's way through the descriptor; that through the stack takes no time to speak of. */
+	if (level == SOL_SOCKET && run_is_datagram(s) &&
+	    (name == SO_TIMESTAMP_OLD || name == SO_TIMESTAMPNS_OLD || name == SO_TIMESTAMP_NEW || name == SO_TIMESTAMPNS_NEW))
+		return true;
 	return level == SOL_SOCKET &&
 	       (name == SO_RCVTIMEO_OLD || name == SO_SNDTIMEO_OLD || name == SO_RCVTIMEO_NEW ||
 		name == SO_SNDTIMEO_NEW || name == SO_RCVLOWAT || name == SO_COOKIE || name == SO_SNDLOWAT);
@@ -71,6 +70,8 @@ static int pending_error(struct call *c)
 	int native = 0;
 	socklen_t len = sizeof(native);
 
+	if (run_is_datagram(s))
+		return -datagram_error(c);
 	struct pollfd p = {.fd = c->fd};
 	if (poll(&p, 1, 0) == 0)
 		return 0; /* no error and no hangup: the usual case needs no question */
@@ -90,9 +91,9 @@ static bool identity(struct call *c, int name, int *value)
 
 	switch (name) {
 	case SO_ERROR: *value = pending_error(c); return true;
-	case SO_TYPE: *value = is_udp(s) ? SOCK_DGRAM : SOCK_STREAM; return true;
+	case SO_TYPE: *value = run_is_datagram(s) ? SOCK_DGRAM : SOCK_STREAM; return true;
 	case SO_DOMAIN: *value = s->family; return true;
-	case SO_PROTOCOL: *value = is_udp(s) ? IPPROTO_UDP : IPPROTO_TCP; return true;
+	case SO_PROTOCOL: *value = s->ping ? IPPROTO_ICMP : run_is_datagram(s) ? IPPROTO_UDP : IPPROTO_TCP; return true;
 	case SO_ACCEPTCONN: *value = s->kind == RUN_LISTENER; return true;
 	default: return false;
 	}
@@ -100,7 +101,7 @@ static bool identity(struct call *c, int name, int *value)
 
 static bool level_known(const struct run_socket *s, int level)
 {
-	return level == SOL_SOCKET || level == IPPROTO_IP || level == (is_udp(s) ? IPPROTO_UDP : IPPROTO_TCP);
+	return level == SOL_SOCKET || level == IPPROTO_IP || level == (run_is_datagram(s) ? IPPROTO_UDP : IPPROTO_TCP);
 }
 
 /* From the stack. */
@@ -147,10 +148,12 @@ int64_t on_getsockopt(struct call *c)
 
 	if (c->sock->kind == RUN_NETLINK)
 		return netlink_getsockopt(c);
-	if (is_native(level, name))
+	if (is_native(c->sock, level, name))
 		return RUN_CONTINUE;
 	if (level == SOL_SOCKET && identity(c, name, &value))
 		return give_int(c, value);
+	if (level == SOL_SOCKET && name == SO_BINDTODEVICE)
+		return device_get(c);
 	bool v6 = level == IPPROTO_IPV6 && c->sock->family == AF_INET6;
 	const int *initial = plain_initial(level, name);
 	const struct run_option *o = option_find(c->sock, level, name);
@@ -177,6 +180,8 @@ static int64_t set_in_stack(struct call *c, int level, int name, int len)
 	if (!tracee_read(c, c->data.args[3], value, (size_t)len))
 		return -EFAULT;
 	int error = daemon_set_option(c->run, c->sock->inode, level, name, value, (uint32_t)len);
+	if (!error && level == IPPROTO_IP && len > 0)
+		control_option_set(c->sock, name, value[0]);
 	if (error == -ENOPROTOOPT)
 		run_note(c->run, 8, "setsockopt level %d option %d is not to be had", level, name);
 	/* ENOENT: of an unknown algorithm, or the connection is gone and takes any option. */
@@ -208,10 +213,12 @@ int64_t on_setsockopt(struct call *c)
 
 	if (c->sock->kind == RUN_NETLINK)
 		return netlink_setsockopt(c);
-	if (is_native(level, name))
+	if (is_native(c->sock, level, name))
 		return RUN_CONTINUE;
 	if (len < 0)
 		return -EINVAL;
+	if (level == SOL_SOCKET && name == SO_BINDTODEVICE)
+		return device_set(c);
 	bool v6 = level == IPPROTO_IPV6;
 	if (v6 ? c->sock->family == AF_INET6 : plain_initial(level, name) != NULL)
 		return set_here(c, level, name, len);
@@ -227,7 +234,7 @@ int64_t on_ioctl(struct call *c)
 	switch ((unsigned)c->data.args[1]) {
 	case FIONREAD: {
 		char byte;
-		if (!is_udp(c->sock))
+		if (!run_is_datagram(c->sock))
 			return RUN_CONTINUE;
 		ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
 		value = n > 0 ? (int)n : 0;
@@ -242,7 +249,7 @@ int64_t on_ioctl(struct call *c)
 		return tracee_write(c, c->data.args[2], &value, sizeof(value)) ? 0 : -EFAULT;
 	}
 	case SIOCATMARK:
-		if (is_udp(c->sock))
+		if (run_is_datagram(c->sock))
 			return -EINVAL;
 		return tracee_write(c, c->data.args[2], &value, sizeof(value)) ? 0 : -EFAULT;
 	default:

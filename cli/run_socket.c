@@ -35,12 +35,14 @@ int64_t descriptor_patience(int fd, int option)
 /* ---- socket ---- */
 
 /* The transport that socket(2) asks for, or -errno as the host has it. */
-static int transport_of(struct call *c, int type, int protocol)
+static int transport_of(struct call *c, int domain, int type, int protocol)
 {
 	if (type == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP))
 		return IPPROTO_TCP;
 	if (type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP))
 		return IPPROTO_UDP;
+	if (domain == AF_INET && type == SOCK_DGRAM && protocol == IPPROTO_ICMP)
+		return IPPROTO_ICMP;
 	if (type == SOCK_RAW) {
 		run_note(c->run, 1, "raw sockets are not to be had");
 		return -EPERM;
@@ -63,7 +65,7 @@ int64_t on_socket(struct call *c)
 		return netlink_socket(c, flags, protocol);
 	if (domain != AF_INET && domain != AF_INET6)
 		return RUN_CONTINUE;
-	int transport = transport_of(c, type, protocol);
+	int transport = transport_of(c, domain, type, protocol);
 	if (transport < 0)
 		return transport;
 	int error = daemon_open(c->run, (uint8_t)transport, (uint8_t)domain, &fd);
@@ -74,6 +76,8 @@ int64_t on_socket(struct call *c)
 	struct run_socket *s = table_add(c->run, fd);
 	s->family = (uint8_t)domain;
 	s->kind = transport == IPPROTO_TCP ? RUN_TCP : RUN_UDP;
+	s->ping = transport == IPPROTO_ICMP;
+	s->tells_known = true;
 	c->result_fd = fd;
 	return RUN_INSTALL;
 }
@@ -120,7 +124,7 @@ int64_t on_listen(struct call *c)
 	int backlog = call_int(c, 1);
 	struct sock_reply r = {0};
 
-	if (s->kind == RUN_UDP || s->kind == RUN_UDP_PEER || s->kind == RUN_NETLINK)
+	if (run_is_datagram(s) || s->kind == RUN_NETLINK)
 		return -EOPNOTSUPP;
 	if (s->kind != RUN_TCP && s->kind != RUN_LISTENER)
 		return -EINVAL;
@@ -285,6 +289,8 @@ static int64_t connect_datagram(struct call *c, struct byway_address *to)
 	s->kind = to ? RUN_UDP_PEER : RUN_UDP;
 	s->local = r.local;
 	s->remote = r.remote;
+	if (s->ping && to)
+		s->remote = *to; /* with a port that means nothing, if there is one */
 	names_back(c->run, s, &s->remote);
 	return 0;
 }
@@ -301,7 +307,7 @@ int64_t on_connect(struct call *c)
 	int error = address_read(c, c->data.args[1], (uint32_t)c->data.args[2], s->family, -ENETUNREACH, &to);
 	if (error < 0)
 		return error;
-	if (s->kind == RUN_UDP || s->kind == RUN_UDP_PEER)
+	if (run_is_datagram(s))
 		return connect_datagram(c, error ? NULL : &to);
 	if (error)
 		return s->kind == RUN_TCP ? 0 : renew(c);
@@ -372,7 +378,7 @@ int64_t on_getpeername(struct call *c)
 
 	if (s->kind == RUN_NETLINK)
 		return netlink_name(c, true);
-	if (!is_connected(c) && s->kind != RUN_UDP_PEER)
+	if (!is_connected(c) && (s->kind != RUN_UDP_PEER || s->remote.port == 0))
 		return -ENOTCONN;
 	if (s->kind == RUN_CONNECTED && hung_up(c->fd) && daemon_get(c->run, s->inode, NULL) == -ENOENT)
 		return -ENOTCONN;

@@ -70,7 +70,7 @@ struct run_socket *table_add(struct run *run, int fd)
 
 static uint8_t kind_from(const struct sock_reply *r)
 {
-	bool udp = r->protocol == IPPROTO_UDP;
+	bool udp = r->protocol != IPPROTO_TCP;
 
 	switch ((enum byway_sock_state)r->state) {
 	case BYWAY_SOCK_NEW: return udp ? RUN_UDP : RUN_TCP;
@@ -91,6 +91,7 @@ static struct run_socket *learn(struct run *run, int fd)
 	if (daemon_get(run, s->inode, &r) == 0) {
 		s->kind = kind_from(&r);
 		s->family = r.family;
+		s->ping = r.protocol == IPPROTO_ICMP;
 		s->local = r.local;
 		s->remote = r.remote;
 	}

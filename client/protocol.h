@@ -59,16 +59,17 @@ enum byway_type {
 	 * descriptor can name it. Each is answered at once by BYWAY_SOCKET (no descriptor but with
 	 * SOCK_OPEN) with ID, LOCAL, [REMOTE], PROTOCOL, FAMILY, STATE.
 	 */
-	BYWAY_SOCK_OPEN = 0x140, /* PROTOCOL, FAMILY -> and a descriptor (SOCK_STREAM for TCP, SOCK_SEQPACKET for UDP) */
+	BYWAY_SOCK_OPEN = 0x140, /* PROTOCOL, FAMILY -> and a descriptor (SOCK_STREAM for TCP, else SOCK_SEQPACKET) */
 	BYWAY_SOCK_BIND,         /* INODE, LOCAL */
 	BYWAY_SOCK_LISTEN,       /* INODE, [BACKLOG]; struct byway_accepted follow on the descriptor */
 	BYWAY_SOCK_CONNECT,      /* INODE, [REMOTE]; does not wait. Without REMOTE: a UDP socket loses its peer */
-	BYWAY_SOCK_SEND,         /* INODE, REMOTE, DATA: one datagram of a UDP socket */
+	BYWAY_SOCK_SEND,         /* INODE, REMOTE, DATA, [DEPARTURE]: one datagram of a UDP or ping socket */
 	BYWAY_SOCK_GET,          /* INODE */
 	BYWAY_SOCK_ERROR,        /* INODE -> ERROR alone: what SO_ERROR says, which is cleared by it */
 	BYWAY_SOCK_SHUTDOWN,     /* INODE: it listens no more, its descriptor ends -> NLMSG_ERROR 0 */
 	BYWAY_NETLINK,           /* PROTOCOL: NETLINK_ROUTE or NETLINK_SOCK_DIAG, VALUE: port id -> NLMSG_ERROR 0 */
-	BYWAY_NETLINK_GROUPS     /* VALUE: multicast groups to listen to, group n is bit n - 1 -> no answer */
+	BYWAY_NETLINK_GROUPS,    /* VALUE: multicast groups to listen to, group n is bit n - 1 -> no answer */
+	BYWAY_SOCK_RECVERR       /* INODE -> FAILURE, DATA (what is quoted): takes the oldest error that IP_RECVERR keeps */
 };
 
 /*
@@ -118,7 +119,7 @@ static_assert(sizeof(struct byway_option) == 16, "byway_option is part of the pr
 
 enum byway_attr {
 	BYWAY_A_UNSPEC,
-	BYWAY_A_PROTOCOL,  /* u8: IPPROTO_TCP or IPPROTO_UDP */
+	BYWAY_A_PROTOCOL,  /* u8: IPPROTO_TCP or IPPROTO_UDP; with SOCK_OPEN IPPROTO_ICMP too: a ping socket */
 	BYWAY_A_LOCAL,     /* struct byway_address */
 	BYWAY_A_REMOTE,    /* struct byway_address */
 	BYWAY_A_BACKLOG,   /* u32, connections */
@@ -146,6 +147,8 @@ enum byway_attr {
 	BYWAY_A_ERROR,         /* u32: errno */
 	BYWAY_A_DATA,          /* bytes: a datagram's payload; what goes along with a connect, up to BYWAY_CONNECT_DATA_MAX */
 	BYWAY_A_RESOLVER,      /* struct byway_address: a name server of [Network] DNS=, repeated */
+	BYWAY_A_FAILURE,       /* struct byway_failure */
+	BYWAY_A_DEPARTURE,     /* struct byway_departure */
 	BYWAY_A_MAX
 };
 
@@ -177,10 +180,42 @@ struct byway_datagram {
 
 /*
  * On a datagram descriptor made by BYWAY_SOCK_OPEN messages are payload alone. While it has no
- * peer, a descriptor comes with each of them: a file that holds the sender as a struct
- * byway_address. Who does not ask for the sender does not see it. What is written there goes
- * to the peer; to any other address it goes by BYWAY_SOCK_SEND.
+ * peer, or an option that asks how datagrams came (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS), a
+ * descriptor comes with each of them: a file that holds a struct byway_source. Who does not ask
+ * does not see it. What is written there goes to the peer; to any other address it goes by
+ * BYWAY_SOCK_SEND.
+ *
+ * An empty message whose file has `error` is no datagram: an error is pending, which
+ * BYWAY_SOCK_ERROR tells unless something else was faster.
  */
+struct byway_source {
+	struct byway_address from;
+	struct byway_address to; /* without port */
+	uint8_t ttl, tos;
+	uint16_t reserved;
+	uint32_t error;
+};
+static_assert(sizeof(struct byway_source) == 56, "byway_source is part of the protocol");
+
+/* What one datagram has in place of what its socket has. */
+struct byway_departure {
+	struct byway_address source; /* without port; any: as it comes */
+	uint8_t ttl;                 /* 0: the socket's */
+	uint8_t has_tos, tos;
+	uint8_t reserved[5];
+};
+static_assert(sizeof(struct byway_departure) == 32, "byway_departure is part of the protocol");
+
+/* An ICMP error about a datagram that was sent. */
+struct byway_failure {
+	struct byway_address offender; /* who said so, without port */
+	struct byway_address to;       /* where the datagram was sent to */
+	uint32_t error;                /* errno */
+	uint32_t info;                 /* the next hop's MTU, with EMSGSIZE */
+	uint8_t type, code;            /* of the ICMP message */
+	uint8_t reserved[6];
+};
+static_assert(sizeof(struct byway_failure) == 64, "byway_failure is part of the protocol");
 
 /* Attributes in a SOCK_DIAG_BY_FAMILY answer, past the kernel's. */
 enum byway_diag_attr {

@@ -149,7 +149,7 @@ static void put_numbers(struct reply *r, const struct stack_tcb_info *t, unsigne
 
 static const char *state_name(const struct stack_sock_info *info)
 {
-	if (info->proto == STACK_UDP && info->state == TCP_CLOSED)
+	if (info->proto != STACK_TCP && info->state == TCP_CLOSED)
 		return "UNCONN";
 	return stack_tcp_state_name(info->state);
 }

@@ -47,17 +47,6 @@ static int local_check(struct request *q, const struct stack_endpoint *local)
 	return error ? error : access_bind(q, local);
 }
 
-static int remote_check(struct request *q, const struct stack_endpoint *remote)
-{
-	int error = address_check(q, BYWAY_A_REMOTE, remote);
-
-	if (error)
-		return error;
-	if (remote->port == 0)
-		return request_fail(q, -EADDRNOTAVAIL, "attribute REMOTE has port 0");
-	return 0;
-}
-
 /* The two addresses of a request, checked. */
 int request_addresses(struct request *q, struct stack_endpoint *local, struct stack_endpoint *remote)
 {
@@ -68,7 +57,17 @@ int request_addresses(struct request *q, struct stack_endpoint *local, struct st
 	if (!error)
 		error = local_check(q, local);
 	if (!error && q->attr[BYWAY_A_REMOTE])
-		error = remote_check(q, remote);
+		error = address_check(q, BYWAY_A_REMOTE, remote);
+	return error;
+}
+
+/* The same of a request that opens a socket: its peer has a port. */
+static int open_addresses(struct request *q, struct stack_endpoint *local, struct stack_endpoint *remote)
+{
+	int error = request_addresses(q, local, remote);
+
+	if (!error && q->attr[BYWAY_A_REMOTE] && remote->port == 0)
+		return request_fail(q, -EADDRNOTAVAIL, "attribute REMOTE has port 0");
 	return error;
 }
 
@@ -181,7 +180,7 @@ static int open_stream(struct request *q)
 {
 	struct stack_endpoint local, remote;
 	uint8_t protocol = mnl_attr_get_u8(q->attr[BYWAY_A_PROTOCOL]);
-	int error = request_addresses(q, &local, &remote);
+	int error = open_addresses(q, &local, &remote);
 
 	if (error)
 		return error;
@@ -208,7 +207,7 @@ static int open_listener(struct request *q)
 	struct stack_endpoint local, remote;
 	struct endpoint *e = NULL;
 	const char *why = NULL;
-	int fd = -1, error = request_addresses(q, &local, &remote);
+	int fd = -1, error = open_addresses(q, &local, &remote);
 
 	if (error)
 		return error;
@@ -224,7 +223,7 @@ static int open_datagram(struct request *q)
 	struct stack_endpoint local, remote;
 	struct endpoint *e = NULL;
 	const char *why = NULL;
-	int fd = -1, error = request_addresses(q, &local, &remote);
+	int fd = -1, error = open_addresses(q, &local, &remote);
 
 	if (error)
 		return error;

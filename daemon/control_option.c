@@ -68,6 +68,7 @@ int control_set_option(struct request *q)
 				 value ? mnl_attr_get_payload(value) : NULL, value ? mnl_attr_get_payload_len(value) : 0);
 	if (error)
 		return option_failed(q, error, level, name);
+	owner_sock_option_set(e);
 	daemon_kick(q->daemon);
 	reply_error(q->client, q->head, 0, NULL, 0);
 	return 0;

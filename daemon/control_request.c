@@ -45,9 +45,10 @@ static const struct form forms[] = {
 	{BYWAY_SOCK_LISTEN, "BYWAY_SOCK_LISTEN", 0, BIT(BYWAY_A_INODE), BIT(BYWAY_A_BACKLOG), 1, control_sock_listen},
 	{BYWAY_SOCK_CONNECT, "BYWAY_SOCK_CONNECT", 0, BIT(BYWAY_A_INODE), BIT(BYWAY_A_REMOTE), 1, control_sock_connect},
 	{BYWAY_SOCK_SEND, "BYWAY_SOCK_SEND", 0,
-	 BIT(BYWAY_A_INODE) | BIT(BYWAY_A_REMOTE) | BIT(BYWAY_A_DATA), 0, 1, control_sock_send},
+	 BIT(BYWAY_A_INODE) | BIT(BYWAY_A_REMOTE) | BIT(BYWAY_A_DATA), BIT(BYWAY_A_DEPARTURE), 1, control_sock_send},
 	{BYWAY_SOCK_GET, "BYWAY_SOCK_GET", 0, BIT(BYWAY_A_INODE), 0, 1, control_sock_get},
 	{BYWAY_SOCK_ERROR, "BYWAY_SOCK_ERROR", 0, BIT(BYWAY_A_INODE), 0, 1, control_sock_error},
+	{BYWAY_SOCK_RECVERR, "BYWAY_SOCK_RECVERR", 0, BIT(BYWAY_A_INODE), 0, 1, control_sock_recverr},
 	{BYWAY_SOCK_SHUTDOWN, "BYWAY_SOCK_SHUTDOWN", 0, BIT(BYWAY_A_INODE), 0, 1, control_sock_shutdown},
 	{BYWAY_NETLINK, "BYWAY_NETLINK", 0, BIT(BYWAY_A_PROTOCOL), BIT(BYWAY_A_VALUE), 1, control_netlink},
 	{BYWAY_GET_TCB, "BYWAY_GET_TCB", 0, BIT(BYWAY_A_ID), 0, CONTROL_TURN, control_get_tcb},
@@ -97,6 +98,7 @@ static const struct {
 	[BYWAY_A_OPTIONS] = {"OPTIONS", BYWAY_OPTIONS_MAX, .shorter = true},
 	[BYWAY_A_VALUE] = {"VALUE", sizeof(uint64_t)},
 	[BYWAY_A_FAMILY] = {"FAMILY", sizeof(uint8_t)},
+	[BYWAY_A_DEPARTURE] = {"DEPARTURE", sizeof(struct byway_departure)},
 	[BYWAY_A_DATA] = {"DATA", UINT16_MAX, .shorter = true},
 };
 

@@ -38,7 +38,7 @@ static int answer(struct request *q, const struct endpoint *e, int fd)
 	struct reply r;
 
 	stack_info(e->sock, &info);
-	protocol = info.proto == STACK_UDP ? IPPROTO_UDP : IPPROTO_TCP;
+	protocol = info.proto == STACK_TCP ? IPPROTO_TCP : info.proto == STACK_UDP ? IPPROTO_UDP : IPPROTO_ICMP;
 	reply_open(&r, q->client, q->head->nlmsg_seq, 0);
 	reply_message(&r, BYWAY_SOCKET, 0);
 	reply_u64(&r, BYWAY_A_ID, info.id);
@@ -67,10 +67,11 @@ int control_sock_open(struct request *q)
 
 	if (error)
 		return error;
-	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
-		return request_fail(q, -EPROTONOSUPPORT, "attribute PROTOCOL is %u, not TCP or UDP", protocol);
-	error = owner_sock_open(q->daemon, &q->client->owner, protocol == IPPROTO_UDP ? STACK_UDP : STACK_TCP,
-			     mnl_attr_get_u8(q->attr[BYWAY_A_FAMILY]), &fd, &e, &why);
+	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP && protocol != IPPROTO_ICMP)
+		return request_fail(q, -EPROTONOSUPPORT, "attribute PROTOCOL is %u, not TCP, UDP or ICMP", protocol);
+	error = owner_sock_open(q->daemon, &q->client->owner,
+				protocol == IPPROTO_UDP ? STACK_UDP : protocol == IPPROTO_TCP ? STACK_TCP : STACK_PING,
+				mnl_attr_get_u8(q->attr[BYWAY_A_FAMILY]), &fd, &e, &why);
 	return error ? request_fail(q, error, "%s", why) : answer(q, e, fd);
 }
 
@@ -109,17 +110,37 @@ int control_sock_connect(struct request *q)
 	return done(q, error, why, e);
 }
 
+/* Who may not bind to an address may not send from there. */
+static int take_departure(struct request *q, struct stack_departure *how)
+{
+	struct stack_endpoint source = {0};
+	struct byway_departure d;
+
+	*how = (struct stack_departure){.tos = -1};
+	if (!q->attr[BYWAY_A_DEPARTURE])
+		return 0;
+	memcpy(&d, mnl_attr_get_payload(q->attr[BYWAY_A_DEPARTURE]), sizeof(d));
+	how->ttl = d.ttl;
+	how->tos = d.has_tos ? d.tos : -1;
+	memcpy(source.addr.byte, d.source.addr, sizeof(source.addr.byte));
+	how->source = source.addr;
+	return access_bind(q, &source);
+}
+
 int control_sock_send(struct request *q)
 {
 	struct stack_endpoint local, remote;
+	struct stack_departure how;
 	const struct nlattr *data = q->attr[BYWAY_A_DATA];
 	const char *why = "";
 	int error = request_addresses(q, &local, &remote);
 	struct endpoint *e = error ? NULL : request_endpoint(q, &error);
 
-	if (!e)
+	if (e)
+		error = take_departure(q, &how);
+	if (!e || error)
 		return error;
-	error = owner_sock_send(e, &remote, mnl_attr_get_payload(data), mnl_attr_get_payload_len(data), &why);
+	error = owner_sock_send(e, &remote, &how, mnl_attr_get_payload(data), mnl_attr_get_payload_len(data), &why);
 	return done(q, error, why, e);
 }
 
@@ -131,11 +152,31 @@ int control_sock_get(struct request *q)
 	return e ? answer(q, e, -1) : error;
 }
 
+int control_sock_recverr(struct request *q)
+{
+	uint8_t quoted[1024];
+	struct byway_failure out;
+	struct reply r;
+	int error = 0;
+	struct endpoint *e = request_endpoint(q, &error);
+	ptrdiff_t n = e ? owner_sock_recverr(e, &out, quoted, sizeof(quoted)) : error;
+
+	if (n < 0)
+		return e ? request_fail(q, (int)n, "no error is kept") : error;
+	reply_open(&r, q->client, q->head->nlmsg_seq, 0);
+	reply_message(&r, BYWAY_SOCKET, 0);
+	reply_put(&r, BYWAY_A_FAILURE, sizeof(out), &out);
+	reply_put(&r, BYWAY_A_DATA, (size_t)n < sizeof(quoted) ? (size_t)n : sizeof(quoted), quoted);
+	reply_send(&r, -1);
+	return 0;
+}
+
 int control_sock_error(struct request *q)
 {
 	ino_t inode = (ino_t)request_u64(q, BYWAY_A_INODE);
-	const struct endpoint *e = owner_find(q->daemon, inode);
-	int last = e ? 0 : owner_epitaph(q->daemon, inode, q->client->owner.uid);
+	struct endpoint *e = owner_find(q->daemon, inode);
+	bool mine = e && client_may_change(q->client, e->owner.uid);
+	int last = mine ? owner_sock_pending(e) : e ? 0 : owner_epitaph(q->daemon, inode, q->client->owner.uid);
 	struct reply r;
 
 	if (!e && !last)

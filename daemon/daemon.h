@@ -202,7 +202,7 @@ struct endpoint {
 struct endpoint_ops {
 	void (*event)(struct endpoint *e, const struct stack_event *event);
 	size_t (*receive)(struct endpoint *e, const void *data, size_t len); /* may be NULL */
-	bool (*datagram)(struct endpoint *e, const struct stack_endpoint *from, const struct stack_endpoint *to,
+	bool (*datagram)(struct endpoint *e, const struct stack_endpoint *from, const struct stack_arrival *how,
 			 const void *data, size_t len); /* may be NULL */
 	/* Ends it: data taken so far and FIN, or RST when `abort`. Frees the endpoint, now or later. */
 	void (*close)(struct endpoint *e, bool abort);
@@ -240,8 +240,14 @@ int owner_sock_bind(struct endpoint *e, const struct stack_endpoint *local, cons
 int owner_sock_listen(struct endpoint **e, unsigned backlog, const char **why);
 /* Does not wait. remote NULL: a UDP socket without a peer again. */
 int owner_sock_connect(struct endpoint *e, const struct stack_endpoint *remote, const char **why);
-int owner_sock_send(struct endpoint *e, const struct stack_endpoint *remote, const void *data, size_t len,
-		      const char **why);
+int owner_sock_send(struct endpoint *e, const struct stack_endpoint *remote, const struct stack_departure *how,
+		    const void *data, size_t len, const char **why);
+/* The error that is pending on a datagram socket, positive, which is cleared by it; 0: none, or another socket. */
+int owner_sock_pending(struct endpoint *e);
+/* As stack_recverr. */
+ptrdiff_t owner_sock_recverr(struct endpoint *e, struct byway_failure *out, void *data, size_t len);
+/* One of its socket's options was set by request. */
+void owner_sock_option_set(struct endpoint *e);
 enum byway_sock_state owner_sock_state(const struct endpoint *e);
 /* ---- owner_index.c ---- */
 /* The endpoint whose owner's descriptor has this inode, or NULL. */

@@ -26,6 +26,11 @@ struct diag_program {
 
 /* ---- what is asked for ---- */
 
+static uint8_t diag_protocol(enum stack_proto proto)
+{
+	return proto == STACK_TCP ? IPPROTO_TCP : proto == STACK_UDP ? IPPROTO_UDP : IPPROTO_ICMP;
+}
+
 /* Fixed header and attributes of a request. False: it is cut short. */
 static bool request_read(const struct request *q, struct inet_diag_req_v2 *req)
 {
@@ -35,11 +40,12 @@ static bool request_read(const struct request *q, struct inet_diag_req_v2 *req)
 	return true;
 }
 
-/* Byway has IPv4, TCP and UDP. */
+/* Byway has IPv4, TCP, UDP and ping sockets (which the kernel's sock_diag does not show). */
 static bool diag_known(const struct inet_diag_req_v2 *req)
 {
 	return (req->sdiag_family == AF_INET || req->sdiag_family == AF_UNSPEC) &&
-	       (req->sdiag_protocol == IPPROTO_TCP || req->sdiag_protocol == IPPROTO_UDP);
+	       (req->sdiag_protocol == IPPROTO_TCP || req->sdiag_protocol == IPPROTO_UDP ||
+		req->sdiag_protocol == IPPROTO_ICMP);
 }
 
 /* INET_DIAG_REQ_BYTECODE of a dump. 0 or after request_fail. */
@@ -95,7 +101,7 @@ static bool filter_accepts(const struct diag_program *filter, const struct stack
 static bool diag_wanted(const struct client *c, const struct stack_sock_info *info)
 {
 	const struct inet_diag_req_v2 *want = &c->dump.diag;
-	uint8_t protocol = info->proto == STACK_TCP ? IPPROTO_TCP : IPPROTO_UDP;
+	uint8_t protocol = diag_protocol(info->proto);
 
 	return want->sdiag_protocol == protocol && (want->idiag_states & (1u << diag_state(info->state))) &&
 	       (!want->id.idiag_sport || want->id.idiag_sport == htons(info->local.port)) &&
@@ -178,7 +184,7 @@ static bool search_visit(void *arg, const struct stack_sock_info *info)
 {
 	struct search *s = arg;
 
-	if (s->found || (info->proto == STACK_TCP) != (s->protocol == IPPROTO_TCP) ||
+	if (s->found || diag_protocol(info->proto) != s->protocol ||
 	    s->id->idiag_sport != htons(info->local.port) || s->id->idiag_dport != htons(info->remote.port) ||
 	    !same_address(s->id->idiag_src, &info->local.addr) || !same_address(s->id->idiag_dst, &info->remote.addr))
 		return !s->found;
@@ -259,7 +265,7 @@ int diag_destroy(struct request *q)
 static void put_ended(struct reply *r, const void *arg)
 {
 	const struct stack_tcb_info *last = arg;
-	uint8_t protocol = last->sock.proto == STACK_TCP ? IPPROTO_TCP : IPPROTO_UDP;
+	uint8_t protocol = diag_protocol(last->sock.proto);
 
 	diag_put(r, last, 1 << (INET_DIAG_INFO - 1), daemon_now());
 	reply_put(r, INET_DIAG_PROTOCOL, sizeof(protocol), &protocol);
@@ -275,6 +281,9 @@ static bool ended_seen(const struct client *c, const void *arg)
 void diag_ended(void *daemon, const struct stack_tcb_info *last)
 {
 	struct daemon *d = daemon;
+
+	if (last->sock.proto == STACK_PING)
+		return; /* there is no group for these */
 	unsigned group = last->sock.proto == STACK_TCP ? SKNLGRP_INET_TCP_DESTROY : SKNLGRP_INET_UDP_DESTROY;
 
 	control_notify(d->control, NETLINK_SOCK_DIAG, group, ended_seen, put_ended, last);

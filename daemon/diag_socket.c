@@ -190,7 +190,7 @@ static void put_extensions(struct reply *r, const struct stack_tcb_info *t, uint
 {
 	put_options(r, t, ext);
 	put_memory(r, t, ext);
-	if (t->sock.proto == STACK_UDP)
+	if (t->sock.proto != STACK_TCP)
 		return;
 	if (ext & (1 << (INET_DIAG_INFO - 1)))
 		put_info(r, t, now);

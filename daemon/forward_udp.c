@@ -188,13 +188,13 @@ static struct session *session_in(struct forward *f, const struct stack_endpoint
 	return NULL;
 }
 
-static bool on_client(struct endpoint *e, const struct stack_endpoint *from, const struct stack_endpoint *to,
+static bool on_client(struct endpoint *e, const struct stack_endpoint *from, const struct stack_arrival *how,
 		      const void *data, size_t len)
 {
 	struct forward *f = (struct forward *)(void *)e;
 	struct session *s = find(f->sessions, from);
 
-	(void)to;
+	(void)how;
 	if (!s)
 		s = session_in(f, from);
 	if (s) {
@@ -247,14 +247,14 @@ static int open_door(struct forward *f)
 /* ---- outwards: the door is the host's ---- */
 
 /* Answers of a server that the stack reaches. */
-static bool on_answer(struct endpoint *e, const struct stack_endpoint *from, const struct stack_endpoint *to,
+static bool on_answer(struct endpoint *e, const struct stack_endpoint *from, const struct stack_arrival *how,
 		      const void *data, size_t len)
 {
 	struct session *s = (struct session *)(void *)e;
 	struct sockaddr_in client = {.sin_family = AF_INET, .sin_port = htons(s->client.port)};
 
 	(void)from;
-	(void)to;
+	(void)how;
 	memcpy(&client.sin_addr, s->client.addr.byte + 12, 4);
 	touch(s);
 	sendto(s->forward->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT, (void *)&client, sizeof(client));

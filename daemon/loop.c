@@ -144,7 +144,7 @@ static bool is_settled(void *arg, const struct stack_sock_info *info)
 {
 	bool *idle = arg;
 
-	*idle = info->proto == STACK_UDP || info->state == TCP_CLOSED || info->state == TCP_LISTEN ||
+	*idle = info->proto != STACK_TCP || info->state == TCP_CLOSED || info->state == TCP_LISTEN ||
 		info->state == TCP_TIME_WAIT;
 	return *idle;
 }

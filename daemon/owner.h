@@ -45,8 +45,8 @@ void index_free(struct daemon *d);
 
 /* ---- owner_source.c ---- */
 
-/* A file that says who sent a datagram (protocol.h), kept for the next of the same sender; -1: none to be had. */
-int source_file(struct daemon *d, const struct stack_endpoint *from);
+/* A file that says who sent a datagram and how it came (protocol.h), kept for the next that is the same; -1: none to be had. */
+int source_file(struct daemon *d, const struct byway_source *source);
 void source_free(struct daemon *d);
 
 /* In words, for `why` and the log. */
@@ -120,11 +120,14 @@ bool endpoint_is_stream(const struct endpoint *e);
 
 /* ---- owner_datagram.c ---- */
 
-struct endpoint *datagram_new(struct daemon *d, const struct owner *who, int *fd, int *error, const char **why);
+struct endpoint *datagram_new(struct daemon *d, const struct owner *who, enum stack_proto proto, int *fd, int *error,
+			      const char **why);
 int datagram_connect(struct endpoint *e, const struct stack_endpoint *remote, const char **why);
 int datagram_bind(struct endpoint *e, const struct stack_endpoint *local);
 bool datagram_connected(const struct endpoint *e);
 bool endpoint_is_datagram(const struct endpoint *e);
+/* An option of its socket was set: those that ask how datagrams came are the daemon's, too. */
+void datagram_options_changed(struct endpoint *e);
 
 /* ---- owner_listen.c ---- */
 

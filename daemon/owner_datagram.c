@@ -1,10 +1,11 @@
 /*
- * A UDP socket of an owner: a sequenced-packet pair keeps the boundaries (and, other than a
+ * A UDP or ping socket of an owner: a sequenced-packet pair keeps the boundaries (and, other than a
  * datagram pair, tells when the owner is gone). Unconnected, each message begins with struct
  * byway_datagram; connected, it is the payload.
  *
  * Opened step by step (owner_socket.c), messages are payload always, and the sender travels
- * beside it as a file while there is no peer.
+ * beside it as a file while there is no peer, or while the owner asks how datagrams came. There
+ * an empty message with a file tells of an ICMP error.
  *
  * What the owner does not read fills the pair, then the socket's queue in the stack, then is
  * dropped and counted there (bad-inputs U3). What the stack cannot send is dropped, as UDP may:
@@ -14,6 +15,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -34,6 +36,7 @@ struct datagram {
 	int fd;         /* our end */
 	bool connected; /* messages are payload alone */
 	bool beside;    /* unconnected: the sender is beside the message, not in it */
+	bool tells;     /* the owner asks how datagrams came: beside them, with a peer, too */
 	bool bound;     /* the owner bound it, so it stays bound without a peer */
 	bool full;      /* the pair takes no more: what comes waits in the stack, in order */
 	uint16_t files; /* that went beside messages since the pair was empty */
@@ -80,8 +83,14 @@ static bool files_left(struct datagram *u)
 	return u->files < FILES_MAX && getrlimit(RLIMIT_NOFILE, &limit) == 0 && d->files_given < limit.rlim_cur / 2;
 }
 
-/* The payload, and a file that tells who sent it. */
-static ssize_t give_beside(struct datagram *u, const struct stack_endpoint *from, const void *data, size_t len)
+/* What comes has a file beside it. */
+static bool has_files(const struct datagram *u)
+{
+	return u->beside && (!u->connected || u->tells);
+}
+
+/* The payload, and a file that tells of it. */
+static ssize_t give_beside(struct datagram *u, const struct byway_source *source, const void *data, size_t len)
 {
 	union {
 		struct cmsghdr header;
@@ -89,7 +98,7 @@ static ssize_t give_beside(struct datagram *u, const struct stack_endpoint *from
 	} control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
 	struct iovec iov = {(void *)(uintptr_t)data, len};
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-	int file = files_left(u) ? source_file(u->endpoint.daemon, from) : -1;
+	int file = files_left(u) ? source_file(u->endpoint.daemon, source) : -1;
 
 	if (file < 0 && u->files > 0) { /* it waits until the owner has read what lies there */
 		errno = EAGAIN;
@@ -119,10 +128,13 @@ static ssize_t give_within(struct datagram *u, const struct stack_endpoint *from
 }
 
 /* False: the pair is full. */
-static bool give(struct datagram *u, const struct stack_endpoint *from, const void *data, size_t len)
+static bool give(struct datagram *u, const struct stack_endpoint *from, const struct stack_arrival *how,
+		 const void *data, size_t len)
 {
-	bool beside = u->beside && !u->connected;
-	ssize_t n = beside ? give_beside(u, from, data, len) : give_within(u, from, data, len);
+	struct byway_source source = {.from = owner_address(from), .ttl = how->ttl, .tos = how->tos};
+
+	memcpy(source.to.addr, how->to.byte, sizeof(source.to.addr));
+	ssize_t n = has_files(u) ? give_beside(u, &source, data, len) : give_within(u, from, data, len);
 
 	if (n > 0)
 		u->given += (size_t)n;
@@ -130,13 +142,12 @@ static bool give(struct datagram *u, const struct stack_endpoint *from, const vo
 	return n >= 0 || errno != EAGAIN;
 }
 
-static bool on_datagram(struct endpoint *e, const struct stack_endpoint *from, const struct stack_endpoint *to,
+static bool on_datagram(struct endpoint *e, const struct stack_endpoint *from, const struct stack_arrival *how,
 			const void *data, size_t len)
 {
 	struct datagram *u = datagram_of(e);
 
-	(void)to;
-	if (!u->full && !give(u, from, data, len))
+	if (!u->full && !give(u, from, how, data, len))
 		u->full = true;
 	return !u->full;
 }
@@ -146,7 +157,7 @@ static bool has_room(struct datagram *u)
 {
 	struct pollfd p = {.fd = u->fd, .events = POLLOUT};
 
-	if (u->beside && !u->connected && !files_left(u) && u->files > 0)
+	if (has_files(u) && !files_left(u) && u->files > 0)
 		return false;
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
 }
@@ -156,13 +167,14 @@ static void push(struct datagram *u)
 {
 	uint8_t data[65536];
 	struct stack_endpoint from;
+	struct stack_arrival how;
 
 	for (u->full = !has_room(u); !u->full; u->full = !has_room(u)) {
-		ssize_t n = stack_recvfrom(u->endpoint.sock, data, sizeof(data), &from);
+		ssize_t n = stack_recvmsg(u->endpoint.sock, data, sizeof(data), &from, &how);
 		if (n == -EAGAIN)
 			return;
 		if (n >= 0)
-			give(u, &from, data, (size_t)n);
+			give(u, &from, &how, data, (size_t)n);
 	}
 }
 
@@ -170,9 +182,10 @@ static void push(struct datagram *u)
 
 static void send_to(struct datagram *u, const struct stack_endpoint *to, const uint8_t *data, size_t len)
 {
-	/* An ICMP error that is pending is told once, in place of sending; nobody is there to be told. */
-	if (stack_sendto(u->endpoint.sock, daemon_now(), to, data, len) < 0)
-		stack_sendto(u->endpoint.sock, daemon_now(), to, data, len);
+	/* An ICMP error that is pending would be told in place of sending; nobody is there to be told. */
+	static const struct stack_departure how = {.tos = -1, .keep_error = true};
+
+	stack_sendmsg(u->endpoint.sock, daemon_now(), to, &how, data, len);
 }
 
 static void send_one(struct datagram *u, const uint8_t *message, size_t len)
@@ -235,15 +248,27 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
 
 /* ---- operations ---- */
 
+/* An ICMP error is pending: an owner that takes messages with what is beside them asks for it. */
+static void tell_error(struct datagram *u, int error)
+{
+	struct byway_source source = {.error = (uint32_t)error};
+
+	if (u->beside && !u->full && files_left(u))
+		give_beside(u, &source, NULL, 0);
+}
+
 static void on_event(struct endpoint *e, const struct stack_event *event)
 {
 	struct datagram *u = datagram_of(e);
 
 	if (event->events & STACK_EVENT_READABLE)
 		push(u);
-	/* An ICMP error is pending and is cleared by the next call; ECONNABORTED: somebody killed the socket. */
-	if ((event->events & STACK_EVENT_ERROR) && event->error == ECONNABORTED)
+	if (!(event->events & STACK_EVENT_ERROR))
+		return;
+	if (event->error == ECONNABORTED) /* somebody killed the socket */
 		datagram_free(u);
+	else
+		tell_error(u, event->error);
 }
 
 static void on_close(struct endpoint *e, bool abort)
@@ -339,7 +364,8 @@ int owner_datagram(struct daemon *d, const struct owner *who, const struct stack
 
 /* ---- step by step ---- */
 
-struct endpoint *datagram_new(struct daemon *d, const struct owner *who, int *fd, int *error, const char **why)
+struct endpoint *datagram_new(struct daemon *d, const struct owner *who, enum stack_proto proto, int *fd, int *error,
+			      const char **why)
 {
 	int pair[2];
 	struct datagram *u = owner_new(d, who, sizeof(*u), SOCK_SEQPACKET, false, pair, error, why);
@@ -349,7 +375,7 @@ struct endpoint *datagram_new(struct daemon *d, const struct owner *who, int *fd
 	u->fd = pair[0];
 	u->beside = true;
 	u->endpoint.ops = &datagram_ops;
-	struct sock *sock = stack_socket(d->stack, STACK_UDP, who->uid, &u->endpoint);
+	struct sock *sock = stack_socket(d->stack, proto, who->uid, &u->endpoint);
 	if (sock) {
 		u->endpoint.sock = sock;
 		endpoint_link(d, &u->endpoint);
@@ -371,11 +397,12 @@ static int disconnect(struct datagram *u)
 {
 	struct daemon *d = u->endpoint.daemon;
 	struct stack_sock_info info;
-	struct sock *sock = stack_socket(d->stack, STACK_UDP, u->endpoint.owner.uid, &u->endpoint);
+	struct sock *sock;
 
+	stack_info(u->endpoint.sock, &info);
+	sock = stack_socket(d->stack, info.proto, u->endpoint.owner.uid, &u->endpoint);
 	if (!sock)
 		return -ENOBUFS;
-	stack_info(u->endpoint.sock, &info);
 	stack_close(u->endpoint.sock, daemon_now());
 	u->endpoint.sock = sock;
 	u->connected = false;
@@ -405,6 +432,20 @@ int datagram_bind(struct endpoint *e, const struct stack_endpoint *local)
 	if (!error)
 		datagram_of(e)->bound = true;
 	return error;
+}
+
+void datagram_options_changed(struct endpoint *e)
+{
+	static const int names[] = {IP_PKTINFO, IP_RECVTTL, IP_RECVTOS};
+	struct datagram *u = datagram_of(e);
+
+	u->tells = false;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		int value = 0;
+		size_t len = sizeof(value);
+		stack_getsockopt(e->sock, daemon_now(), IPPROTO_IP, names[i], &value, &len);
+		u->tells |= value != 0;
+	}
 }
 
 bool datagram_connected(const struct endpoint *e)

@@ -2,13 +2,15 @@
  * A socket that is opened step by step, as socket(2), bind(2), listen(2) and connect(2) do it:
  * for programs that were written for the host's sockets (`byway run`). The owner's descriptor
  * is made by the first step and stays: a stream pair, on which a listener's messages and a
- * connection's bytes both travel well, or a sequenced-packet pair for UDP.
+ * connection's bytes both travel well, or a sequenced-packet pair for datagrams.
  *
  * Until it is connected a stream is parked: it does not poll writable (owner_stream.c).
  */
 #include "daemon/owner.h"
 
 #include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static struct endpoint *new_stream(struct daemon *d, const struct owner *who, int *fd, int *error, const char **why)
@@ -43,7 +45,7 @@ int owner_sock_open(struct daemon *d, const struct owner *who, enum stack_proto 
 {
 	int error = 0;
 
-	*e = proto == STACK_UDP ? datagram_new(d, who, fd, &error, why) : new_stream(d, who, fd, &error, why);
+	*e = proto == STACK_TCP ? new_stream(d, who, fd, &error, why) : datagram_new(d, who, proto, fd, &error, why);
 	if (*e)
 		(*e)->family = family;
 	return error;
@@ -91,19 +93,48 @@ int owner_sock_connect(struct endpoint *e, const struct stack_endpoint *remote, 
 	return s->connecting ? -EALREADY : stream_connect(s, remote, why);
 }
 
-int owner_sock_send(struct endpoint *e, const struct stack_endpoint *remote, const void *data, size_t len,
-		      const char **why)
+int owner_sock_send(struct endpoint *e, const struct stack_endpoint *remote, const struct stack_departure *how,
+		    const void *data, size_t len, const char **why)
 {
 	if (!endpoint_is_datagram(e)) {
-		*why = "not a UDP socket";
+		*why = "not a UDP or ping socket";
 		return -EOPNOTSUPP;
 	}
-	ptrdiff_t n = stack_sendto(e->sock, daemon_now(), remote, data, len);
+	ptrdiff_t n = stack_sendmsg(e->sock, daemon_now(), remote, how, data, len);
 	daemon_kick(e->daemon);
 	if (n >= 0)
 		return 0;
 	*why = owner_error((int)n);
 	return (int)n;
+}
+
+int owner_sock_pending(struct endpoint *e)
+{
+	int error = 0;
+	size_t len = sizeof(error);
+
+	if (endpoint_is_datagram(e))
+		stack_getsockopt(e->sock, daemon_now(), SOL_SOCKET, SO_ERROR, &error, &len);
+	return error;
+}
+
+ptrdiff_t owner_sock_recverr(struct endpoint *e, struct byway_failure *out, void *data, size_t len)
+{
+	struct stack_failure f;
+	ptrdiff_t n = stack_recverr(e->sock, &f, data, len);
+
+	if (n < 0)
+		return n;
+	*out = (struct byway_failure){.to = owner_address(&f.to), .error = (uint32_t)f.error, .info = f.info,
+				      .type = f.type, .code = f.code};
+	memcpy(out->offender.addr, f.offender.byte, sizeof(out->offender.addr));
+	return n;
+}
+
+void owner_sock_option_set(struct endpoint *e)
+{
+	if (endpoint_is_datagram(e))
+		datagram_options_changed(e);
 }
 
 enum byway_sock_state owner_sock_state(const struct endpoint *e)

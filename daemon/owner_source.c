@@ -1,5 +1,5 @@
 /*
- * Who sent a datagram, as a file that travels beside it (SCM_RIGHTS): the payload stays alone in
+ * Who sent a datagram and how it came, as a file that travels beside it (SCM_RIGHTS): the payload stays alone in
  * its message, so that read(2) on an unconnected socket gives what the host gives, and whoever
  * asks for the sender finds it in the file.
  *
@@ -18,50 +18,48 @@
 
 struct owner_sources {
 	struct {
-		struct byway_address from;
+		struct byway_source source;
 		int fd; /* 0: free */
 	} slot[SOURCES];
 };
 
-static unsigned slot_of(const struct byway_address *a)
+static unsigned slot_of(const struct byway_source *s)
 {
-	uint32_t h = a->port;
+	uint32_t h = s->from.port + s->ttl + s->error;
 
-	for (unsigned i = 12; i < sizeof(a->addr); i++)
-		h = h * 31 + a->addr[i];
+	for (unsigned i = 12; i < sizeof(s->from.addr); i++)
+		h = h * 31 + s->from.addr[i] + s->to.addr[i];
 	return (h ^ h >> 8) & (SOURCES - 1);
 }
 
-static int make_file(const struct byway_address *from)
+static int make_file(const struct byway_source *source)
 {
 	int fd = memfd_create("byway-source", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0)
 		return -1;
-	if (write(fd, from, sizeof(*from)) == (ssize_t)sizeof(*from) &&
+	if (write(fd, source, sizeof(*source)) == (ssize_t)sizeof(*source) &&
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0)
 		return fd;
 	close(fd);
 	return -1;
 }
 
-int source_file(struct daemon *d, const struct stack_endpoint *from)
+int source_file(struct daemon *d, const struct byway_source *source)
 {
-	struct byway_address a = owner_address(from);
-
 	if (!d->sources)
 		d->sources = calloc(1, sizeof(*d->sources));
 	if (!d->sources)
 		return -1;
-	unsigned i = slot_of(&a);
-	if (d->sources->slot[i].fd > 0 && memcmp(&d->sources->slot[i].from, &a, sizeof(a)) == 0)
+	unsigned i = slot_of(source);
+	if (d->sources->slot[i].fd > 0 && memcmp(&d->sources->slot[i].source, source, sizeof(*source)) == 0)
 		return d->sources->slot[i].fd;
-	int fd = make_file(&a);
+	int fd = make_file(source);
 	if (fd < 0)
 		return -1;
 	if (d->sources->slot[i].fd > 0)
 		close(d->sources->slot[i].fd);
-	d->sources->slot[i].from = a;
+	d->sources->slot[i].source = *source;
 	d->sources->slot[i].fd = fd;
 	return fd;
 }

@@ -308,12 +308,12 @@ static bool is_ours(struct daemon *d, const struct stack_addr *addr)
 }
 
 /* True: dealt with, by dropping it. Answering is not allowed from here and follows in on_udp_event. */
-static bool on_udp_datagram(struct endpoint *e, const struct stack_endpoint *from, const struct stack_endpoint *to,
+static bool on_udp_datagram(struct endpoint *e, const struct stack_endpoint *from, const struct stack_arrival *how,
 			    const void *data, size_t len)
 {
 	(void)data;
 	(void)len;
-	return is_service_port(from->port) || !is_ours(e->daemon, &to->addr);
+	return is_service_port(from->port) || !is_ours(e->daemon, &how->to);
 }
 
 static void on_udp_event(struct endpoint *e, const struct stack_event *event)

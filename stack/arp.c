@@ -346,7 +346,7 @@ static void waiting_report(struct stack *s, struct neighbour *n)
 		struct waiting *w = next;
 
 		next = w->next;
-		icmp4_deliver_error(s, w->data, w->len, ICMP_UNREACHABLE, ICMP_HOST_UNREACHABLE, 0);
+		icmp4_deliver_error(s, NULL, w->data, w->len, ICMP_UNREACHABLE, ICMP_HOST_UNREACHABLE, 0);
 		waiting_free(s, w);
 	}
 }

@@ -327,7 +327,7 @@ static void tcb_release(struct stack *s, struct tcb *t)
 
 static void pcb_release(struct stack *s, struct pcb *p)
 {
-	if (p->kind != PCB_UDP)
+	if (!pcb_is_datagram(p))
 		table_remove(&s->table, p);
 	switch ((enum pcb_kind)p->kind) {
 	case PCB_BOUND:
@@ -347,6 +347,7 @@ static void pcb_release(struct stack *s, struct pcb *p)
 		mem_free(&s->mem, MEM_TIME_WAIT, p, sizeof(struct time_wait));
 		break;
 	case PCB_UDP:
+	case PCB_PING:
 		udp_close(CONTAINER_OF(p, struct sock, pcb));
 		break;
 	}

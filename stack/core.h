@@ -48,6 +48,8 @@ struct sock_options {
 	uint8_t mtu_discover;             /* IP_PMTUDISC_* */
 	uint8_t priority;                 /* remembered only: the link has one queue */
 	bool nodelay, cork, keepalive, inq, reuse_addr, reuse_port, linger, broadcast, recv_tos, freebind;
+	bool recv_ttl, packet_info;       /* remembered only: every datagram tells how it came */
+	bool recv_err;                    /* errors about datagrams are kept (IP_RECVERR) */
 	bool fastopen_connect, fastopen_no_cookie;
 	bool oob_inline;                  /* the urgent byte is read with the others */
 };
@@ -213,7 +215,7 @@ int port_check(const struct sock *sock, const struct stack_endpoint *local);
 /* May it listen there? */
 int port_check_listen(const struct sock *sock);
 /* Chooses a port (RFC 6056 3.3.3, algorithm 3); remote may be any. 0: none is free. */
-uint16_t port_choose(struct stack *s, bool udp, const struct stack_addr *local,
+uint16_t port_choose(struct stack *s, enum stack_proto proto, const struct stack_addr *local,
 		     const struct stack_endpoint *remote);
 
 #endif

@@ -1,6 +1,7 @@
 /*
  * ICMP (RFC 792, RFC 1122 3.2.2, RFC 5927): echo, the errors that we send, and those about
- * packets of ours, which go to the transport that sent them.
+ * packets of ours, which go to the transport that sent them. Replies to what a ping socket asked
+ * go there (ping.c).
  *
  * Whatever we send because a stranger sent something passes one rate limit. Redirects and
  * source quench are ignored (RFC 6633; redirects are an attack more often than a help).
@@ -120,7 +121,7 @@ static const int unreachable_errno[] = {
 /* False: means nothing to a transport. */
 static bool error_meaning(uint8_t type, uint8_t code, uint32_t rest, struct net_error *e)
 {
-	*e = (struct net_error){0};
+	*e = (struct net_error){.type = type, .code = code};
 	if (type == ICMP_TIME_EXCEEDED) {
 		e->error = EHOSTUNREACH;
 	} else if (type == ICMP_PARAMETER_PROBLEM) {
@@ -144,13 +145,15 @@ static bool to_transport(struct stack *s, const struct ip4_header *quoted, const
 		tcp_error(s, &local, &remote, ports->seq, e);
 	else if (quoted->proto == IP_PROTO_UDP)
 		udp_error(s, &local, &remote, e);
+	else if (quoted->proto == IP_PROTO_ICMP && e->quoted[0] == ICMP_ECHO)
+		ping_error(s, &local.addr, &remote.addr, load16(e->quoted + 4), e);
 	else
 		return false;
 	return true;
 }
 
-void icmp4_deliver_error(struct stack *s, const uint8_t *quoted, size_t len, uint8_t type, uint8_t code,
-			 uint32_t rest)
+void icmp4_deliver_error(struct stack *s, const struct stack_addr *offender, const uint8_t *quoted, size_t len,
+			 uint8_t type, uint8_t code, uint32_t rest)
 {
 	struct ip4_header h;
 	struct quoted_ports ports;
@@ -160,9 +163,15 @@ void icmp4_deliver_error(struct stack *s, const uint8_t *quoted, size_t len, uin
 		COUNT(s, icmp_in_bad);
 		return;
 	}
-	if (h.fragment_offset == 0 && address_is_ours(s, &h.src, true) &&
-	    quoted_parse(quoted + h.header_len, len - h.header_len, &ports) &&
-	    error_meaning(type, code, rest, &e) && to_transport(s, &h, &ports, &e))
+	if (h.fragment_offset > 0 || !address_is_ours(s, &h.src, true) ||
+	    !quoted_parse(quoted + h.header_len, len - h.header_len, &ports) || !error_meaning(type, code, rest, &e)) {
+		COUNT(s, icmp_in_ignored);
+		return;
+	}
+	e.offender = offender ? *offender : h.src;
+	e.quoted = quoted + h.header_len;
+	e.quoted_len = len - h.header_len;
+	if (to_transport(s, &h, &ports, &e))
 		COUNT(s, icmp_in_errors);
 	else
 		COUNT(s, icmp_in_ignored);
@@ -184,7 +193,7 @@ static void error_input(struct stack *s, const struct ip_info *ip, const struct 
 		COUNT(s, icmp_in_ignored);
 		return;
 	}
-	icmp4_deliver_error(s, quoted, len, h->type, h->code, h->rest);
+	icmp4_deliver_error(s, &ip->src, quoted, len, h->type, h->code, h->rest);
 }
 
 void icmp4_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size_t len)
@@ -199,6 +208,10 @@ void icmp4_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, si
 	switch (h.type) {
 	case ICMP_ECHO:
 		echo_input(s, ip, &h, p, len);
+		break;
+	case ICMP_ECHO_REPLY:
+		if (!ping_input(s, ip, p, len))
+			COUNT(s, icmp_in_ignored);
 		break;
 	case ICMP_UNREACHABLE:
 	case ICMP_TIME_EXCEEDED:

@@ -25,7 +25,7 @@ static void fill_tcb(const struct tcb *t, struct stack_sock_info *out)
 static void fill(const struct pcb *p, struct stack_sock_info *out)
 {
 	*out = (struct stack_sock_info){
-		.id = p->id, .proto = p->kind == PCB_UDP ? STACK_UDP : STACK_TCP,
+		.id = p->id, .proto = pcb_proto(p),
 		.state = (enum tcp_state)p->state, .local = pcb_local(p), .remote = pcb_remote(p),
 		.owner = p->owner, .user = holder(p),
 	};
@@ -42,12 +42,15 @@ static void fill(const struct pcb *p, struct stack_sock_info *out)
 	case PCB_TCB:
 		fill_tcb(CONTAINER_OF(p, struct tcb, sock.pcb), out);
 		break;
-	case PCB_UDP: {
+	case PCB_UDP:
+	case PCB_PING: {
 		const struct udp_sock *u = CONTAINER_OF(p, struct udp_sock, sock.pcb);
 
 		out->recv_q = u->queued;
 		out->drops = u->drops;
-		out->state = p->rport ? TCP_ESTABLISHED : TCP_CLOSED;
+		out->state = (enum tcp_state)p->state;
+		if (p->kind == PCB_PING)
+			out->remote = u->peer;
 		break;
 	}
 	case PCB_BOUND:
@@ -351,7 +354,8 @@ static void pcb_details(struct stack *s, stack_time now, const struct pcb *p, st
 		time_wait_details(s, CONTAINER_OF(p, struct time_wait, pcb), out);
 		break;
 	case PCB_UDP:
-		out->form = "udp";
+	case PCB_PING:
+		out->form = p->kind == PCB_UDP ? "udp" : "ping";
 		out->memory = sizeof(struct udp_sock) + out->sock.recv_q;
 		out->error = CONTAINER_OF(p, struct sock, pcb)->error;
 		break;
@@ -374,7 +378,7 @@ bool stack_tcb(struct stack *s, stack_time now, uint64_t id, struct stack_tcb_in
 
 bool stack_tcb_of(struct stack *s, stack_time now, const struct stack_sock_info *info, struct stack_tcb_info *out)
 {
-	const struct pcb *p = table_find(&s->table, info->proto == STACK_UDP, &info->local.addr, info->local.port,
+	const struct pcb *p = table_find(&s->table, info->proto, &info->local.addr, info->local.port,
 					 &info->remote.addr, info->remote.port);
 
 	/* Several sockets may have one key (bound ones); the first need not be this. */
@@ -447,7 +451,8 @@ int stack_destroy(struct stack *s, stack_time now, uint64_t id)
 		break;
 	case PCB_BOUND:
 	case PCB_LISTEN:
-	case PCB_UDP: { /* its holder closes it */
+	case PCB_UDP:
+	case PCB_PING: { /* its holder closes it */
 		struct sock *sock = CONTAINER_OF(p, struct sock, pcb);
 
 		sock->error = ECONNABORTED;

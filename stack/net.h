@@ -156,22 +156,31 @@ void reasm_free(struct stack *s);
 void icmp4_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size_t len);
 /* An error about the packet in `ip`, if RFC 1122 3.2.2 allows one; rate-limited (counted). */
 void icmp4_error(struct stack *s, const struct ip_info *ip, enum icmp4_type type, uint8_t code, uint32_t rest);
-/* An error about a packet that we sent, quoted from its IP header: to its transport. From icmp4_input and, for
- * a neighbour that does not answer, from arp.c (type ICMP_UNREACHABLE, code ICMP_HOST_UNREACHABLE, local). */
-void icmp4_deliver_error(struct stack *s, const uint8_t *quoted, size_t len, uint8_t type, uint8_t code,
-			 uint32_t rest);
+/*
+ * An error about a packet that we sent, quoted from its IP header: to its transport. From icmp4_input and, for
+ * a neighbour that does not answer, from arp.c (type ICMP_UNREACHABLE, code ICMP_HOST_UNREACHABLE, local).
+ * `offender`: who says so; NULL: ourselves.
+ */
+void icmp4_deliver_error(struct stack *s, const struct stack_addr *offender, const uint8_t *quoted, size_t len,
+			 uint8_t type, uint8_t code, uint32_t rest);
 
 /* The error that an ICMP error means to a transport (RFC 1122 3.2.2.1, 4.2.3.9). */
 struct net_error {
 	int error;      /* errno, positive: ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMSGSIZE, EPROTO, ... */
 	bool hard;      /* port or protocol unreachable */
 	uint16_t mtu;   /* EMSGSIZE: the next hop's MTU, 0 unknown */
+	uint8_t type, code;         /* of the ICMP message */
+	struct stack_addr offender; /* its sender; our own for a neighbour that does not answer */
+	const uint8_t *quoted;      /* what it quotes behind the IP header */
+	size_t quoted_len;
 };
 
 /* ---- udp.c ---- */
 struct udp_sock {
 	struct sock sock;
 	struct datagram *head, *tail;
+	struct failure *failures; /* failure.c: oldest first; NULL: none */
+	struct stack_endpoint peer; /* of a connected ping socket, which stays in the table as if it had none */
 	uint32_t queued, limit; /* bytes, headers of the queue included */
 	bool broadcast;         /* may send to broadcast addresses */
 	uint64_t drops, in, out;
@@ -180,9 +189,37 @@ void udp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size
 /* Local and remote are as in our packet's header: local is our side. */
 void udp_error(struct stack *s, const struct stack_endpoint *local, const struct stack_endpoint *remote,
 	       const struct net_error *e);
-struct sock *udp_new(struct stack *s, uint32_t owner, void *user);
+struct sock *udp_new(struct stack *s, enum stack_proto proto, uint32_t owner, void *user);
 int udp_connect(struct sock *sock, const struct stack_endpoint *remote);
 void udp_close(struct sock *sock);
+/* To its owner or into its queue. */
+void udp_deliver(struct stack *s, struct udp_sock *u, const struct stack_endpoint *from,
+		 const struct stack_arrival *how, const uint8_t *data, size_t len);
+/* An error about something that it sent to `to`. */
+void udp_failed(struct udp_sock *u, const struct stack_endpoint *to, const struct net_error *e);
+/* Bound to exactly this or to any address, and not connected; NULL: nobody. */
+struct udp_sock *udp_find(struct stack *s, enum stack_proto proto, const struct stack_addr *addr, uint16_t port);
+
+static inline struct udp_sock *udp_of(struct sock *sock)
+{
+	return CONTAINER_OF(sock, struct udp_sock, sock);
+}
+
+/* ---- ping.c ---- */
+/* An echo reply, its checksum verified. False: nobody asked. */
+bool ping_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size_t len);
+/* An error about an echo request with this identifier. */
+void ping_error(struct stack *s, const struct stack_addr *local, const struct stack_addr *remote, uint16_t id,
+		const struct net_error *e);
+/* 0, or what is wrong with the message that an owner wants to send: -EINVAL. */
+int ping_check(const uint8_t *p, size_t len);
+/* Its header with the identifier `id` and its checksum. */
+void ping_header(uint8_t head[ICMP_HEADER], const uint8_t *p, size_t len, uint16_t id);
+
+/* ---- failure.c ---- */
+/* Keeps the error, if there is room. */
+void failure_keep(struct udp_sock *u, const struct stack_endpoint *to, const struct net_error *e);
+void failure_free_all(struct udp_sock *u);
 
 /* ---- tcp (tcp_in.c) ---- */
 void tcp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size_t len);

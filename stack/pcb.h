@@ -14,7 +14,8 @@ enum pcb_kind {
 	PCB_HALF,      /* struct half_open: SYN-RECEIVED, made by a listener */
 	PCB_TCB,       /* struct tcb */
 	PCB_TIME_WAIT, /* struct time_wait */
-	PCB_UDP        /* struct udp_sock */
+	PCB_UDP,       /* struct udp_sock */
+	PCB_PING       /* the same: echo requests and their replies, the port is the identifier */
 };
 
 struct pcb {
@@ -29,6 +30,17 @@ struct pcb {
 	bool hashed;               /* in the table */
 	bool error_told;           /* of a socket that somebody holds: SO_ERROR has told its error */
 };
+
+/* Whose port space it is in. */
+static inline enum stack_proto pcb_proto(const struct pcb *p)
+{
+	return p->kind == PCB_UDP ? STACK_UDP : p->kind == PCB_PING ? STACK_PING : STACK_TCP;
+}
+
+static inline bool pcb_is_datagram(const struct pcb *p)
+{
+	return pcb_proto(p) != STACK_TCP;
+}
 
 static inline bool addr_eq(const struct stack_addr *a, const struct stack_addr *b)
 {

@@ -9,21 +9,21 @@
 
 static const struct stack_addr any_addr;
 
-static bool taken(const struct stack *s, bool udp, const struct stack_addr *local, uint16_t port)
+static bool taken(const struct stack *s, enum stack_proto proto, const struct stack_addr *local, uint16_t port)
 {
-	return table_find(&s->table, udp, local, port, &any_addr, 0) != NULL;
+	return table_find(&s->table, proto, local, port, &any_addr, 0) != NULL;
 }
 
 /* Is the port bound on any address of ours? */
-static bool taken_somewhere(const struct stack *s, bool udp, uint16_t port)
+static bool taken_somewhere(const struct stack *s, enum stack_proto proto, uint16_t port)
 {
 	static const uint8_t localhost[4] = {127, 0, 0, 1};
 	const struct stack_addr loopback = stack_addr_v4(localhost);
 
-	if (taken(s, udp, &any_addr, port) || taken(s, udp, &loopback, port))
+	if (taken(s, proto, &any_addr, port) || taken(s, proto, &loopback, port))
 		return true;
 	for (size_t i = 0; i < ADDRESS_MAX; i++)
-		if (s->address[i].used && taken(s, udp, &s->address[i].addr, port))
+		if (s->address[i].used && taken(s, proto, &s->address[i].addr, port))
 			return true;
 	return false;
 }
@@ -32,9 +32,9 @@ static bool taken_somewhere(const struct stack *s, bool udp, uint16_t port)
 static bool may_share(const struct sock *a, const struct sock *b)
 {
 	const struct sock_options *x = sock_options(a), *y = sock_options(b);
-	bool udp = a->pcb.kind == PCB_UDP;
+	bool datagram = pcb_is_datagram(&a->pcb);
 
-	if (x->reuse_addr && y->reuse_addr && (udp || b->pcb.kind != PCB_LISTEN))
+	if (x->reuse_addr && y->reuse_addr && (datagram || b->pcb.kind != PCB_LISTEN))
 		return true;
 	return x->reuse_port && y->reuse_port && a->pcb.owner == b->pcb.owner;
 }
@@ -42,7 +42,7 @@ static bool may_share(const struct sock *a, const struct sock *b)
 /* Somebody else is bound to exactly this, and will not share it. */
 static bool refused_at(const struct sock *sock, const struct stack_addr *addr, uint16_t port)
 {
-	struct pcb *p = table_find(&sock->stack->table, sock->pcb.kind == PCB_UDP, addr, port, &any_addr, 0);
+	struct pcb *p = table_find(&sock->stack->table, pcb_proto(&sock->pcb), addr, port, &any_addr, 0);
 
 	for (; p; p = table_find_next(p))
 		if (p != &sock->pcb && !may_share(sock, CONTAINER_OF(p, struct sock, pcb)))
@@ -76,7 +76,7 @@ static bool search_visit(void *arg, struct pcb *p)
 {
 	struct port_search *search = arg;
 
-	search->found = p->kind != PCB_UDP && p->rport != 0 && p->lport == search->local->port &&
+	search->found = !pcb_is_datagram(p) && p->rport != 0 && p->lport == search->local->port &&
 			(stack_addr_is_any(&search->local->addr) || addr_eq(&p->local, &search->local->addr));
 	return !search->found;
 }
@@ -99,7 +99,7 @@ int port_check_listen(const struct sock *sock)
 	const struct stack_addr *addr[] = {&local.addr, &any_addr};
 
 	for (size_t i = 0; i < ARRAY_SIZE(addr); i++)
-		for (struct pcb *p = table_find(&s->table, false, addr[i], local.port, &any_addr, 0); p; p = table_find_next(p))
+		for (struct pcb *p = table_find(&s->table, STACK_TCP, addr[i], local.port, &any_addr, 0); p; p = table_find_next(p))
 			if (p->kind == PCB_LISTEN && !may_share(sock, CONTAINER_OF(p, struct sock, pcb)))
 				return -EADDRINUSE;
 	return 0;
@@ -108,25 +108,25 @@ int port_check_listen(const struct sock *sock)
 int port_check(const struct sock *sock, const struct stack_endpoint *local)
 {
 	const struct stack *s = sock->stack;
-	bool udp = sock->pcb.kind == PCB_UDP;
+	bool datagram = pcb_is_datagram(&sock->pcb);
 	bool any = stack_addr_is_any(&local->addr);
 
 	if (!any && !sock_options(sock)->freebind && !address_is_ours(s, &local->addr, true) &&
-	    !(udp && address_is_broadcast(s, &local->addr)))
+	    !(datagram && address_is_broadcast(s, &local->addr)))
 		return -EADDRNOTAVAIL;
 	if (local->port == 0)
 		return 0;
 	if (refused(sock, &local->addr, local->port))
 		return -EADDRINUSE;
-	if (!udp && !sock_options(sock)->reuse_addr && connected_from(s, local))
+	if (!datagram && !sock_options(sock)->reuse_addr && connected_from(s, local))
 		return -EADDRINUSE;
 	return 0;
 }
 
-uint16_t port_choose(struct stack *s, bool udp, const struct stack_addr *local,
+uint16_t port_choose(struct stack *s, enum stack_proto proto, const struct stack_addr *local,
 		     const struct stack_endpoint *remote)
 {
-	struct { struct stack_addr local, remote; uint16_t rport, udp; } in;
+	struct { struct stack_addr local, remote; uint16_t rport, proto; } in;
 	uint32_t range = (uint32_t)s->cfg.port_last - s->cfg.port_first + 1;
 	uint32_t offset;
 
@@ -134,14 +134,14 @@ uint16_t port_choose(struct stack *s, bool udp, const struct stack_addr *local,
 	in.local = *local;
 	in.remote = remote->addr;
 	in.rport = remote->port;
-	in.udp = udp;
+	in.proto = (uint16_t)proto;
 	offset = (uint32_t)keyed_hash(s->key_port, &in, sizeof(in));
 	for (uint32_t i = 0; i < range; i++) {
 		uint16_t port = (uint16_t)(s->cfg.port_first + (offset + s->port_counter++) % range);
 
-		if (taken_somewhere(s, udp, port))
+		if (taken_somewhere(s, proto, port))
 			continue;
-		if (remote->port && table_find(&s->table, udp, local, port, &remote->addr, remote->port))
+		if (remote->port && table_find(&s->table, proto, local, port, &remote->addr, remote->port))
 			continue;
 		return port;
 	}

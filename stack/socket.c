@@ -42,8 +42,8 @@ struct sock *stack_socket(struct stack *s, enum stack_proto proto, uint32_t owne
 {
 	struct sock *sock;
 
-	if (proto == STACK_UDP)
-		return udp_new(s, owner, user);
+	if (proto != STACK_TCP)
+		return udp_new(s, proto, owner, user);
 	if (!sock_admit(s))
 		return NULL;
 	sock = mem_alloc(&s->mem, MEM_SOCKET, sizeof(*sock));
@@ -75,17 +75,17 @@ int stack_bind(struct sock *sock, const struct stack_endpoint *local)
 {
 	static const struct stack_endpoint nobody;
 	struct stack *s = sock->stack;
-	bool udp = sock->pcb.kind == PCB_UDP;
+	bool datagram = pcb_is_datagram(&sock->pcb);
 	uint16_t port = local->port;
 	int error;
 
-	if ((sock->pcb.kind != PCB_BOUND && !udp) || sock->pcb.lport || sock->pcb.rport)
+	if ((sock->pcb.kind != PCB_BOUND && !datagram) || sock->pcb.lport || sock->pcb.rport)
 		return -EINVAL;
 	error = port_check(sock, local);
 	if (error)
 		return error;
 	if (port == 0)
-		port = port_choose(s, udp, &local->addr, &nobody);
+		port = port_choose(s, pcb_proto(&sock->pcb), &local->addr, &nobody);
 	if (port == 0)
 		return -EADDRINUSE;
 	table_remove(&s->table, &sock->pcb);
@@ -136,10 +136,11 @@ int stack_connect(struct sock **sock, stack_time now, const struct stack_endpoin
 	struct stack_endpoint local = pcb_local(&old->pcb);
 
 	old->stack->now = now;
-	if (remote->port == 0 || stack_addr_is_any(&remote->addr))
-		return old->pcb.kind == PCB_UDP ? -EINVAL : -ECONNREFUSED;
+	if ((remote->port == 0 && old->pcb.kind != PCB_PING) || stack_addr_is_any(&remote->addr))
+		return pcb_is_datagram(&old->pcb) ? -EINVAL : -ECONNREFUSED;
 	switch ((enum pcb_kind)old->pcb.kind) {
 	case PCB_UDP:
+	case PCB_PING:
 		return udp_connect(old, remote);
 	case PCB_BOUND:
 		return tcp_connect(sock, &local, remote, NULL);
@@ -188,6 +189,7 @@ void stack_close(struct sock *sock, stack_time now)
 		tcp_close(tcb_of(sock));
 		break;
 	case PCB_UDP:
+	case PCB_PING:
 		sock_ended(sock);
 		udp_close(sock);
 		break;

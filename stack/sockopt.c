@@ -165,14 +165,21 @@ static void recv_buffer_changed(struct sock *sock)
 
 	if (t)
 		tcp_set_recv_limit(t, sock->options->recv_buffer);
-	else if (sock->pcb.kind == PCB_UDP)
+	else if (pcb_is_datagram(&sock->pcb))
 		CONTAINER_OF(sock, struct udp_sock, sock)->limit = sock->options->recv_buffer;
 }
 
 static void broadcast_changed(struct sock *sock)
 {
-	if (sock->pcb.kind == PCB_UDP)
+	if (pcb_is_datagram(&sock->pcb))
 		CONTAINER_OF(sock, struct udp_sock, sock)->broadcast = sock->options->broadcast;
+}
+
+/* Off: nobody asks for them any more. */
+static void recv_err_changed(struct sock *sock)
+{
+	if (pcb_is_datagram(&sock->pcb) && !sock->options->recv_err)
+		failure_free_all(udp_of(sock));
 }
 
 static void path_changed(struct sock *sock)
@@ -499,7 +506,7 @@ static int get_error(struct sock *sock, void *value, size_t *len)
 	int error = sock->pcb.error_told ? 0 : sock->error;
 
 	sock->pcb.error_told = true;
-	if (sock->pcb.kind == PCB_UDP) {
+	if (pcb_is_datagram(&sock->pcb)) {
 		sock->error = 0;
 		sock->pcb.error_told = false;
 	}
@@ -513,12 +520,14 @@ static int get_error(struct sock *sock, void *value, size_t *len)
 
 static int get_type(struct sock *sock, void *value, size_t *len)
 {
-	return give_int(value, len, sock->pcb.kind == PCB_UDP ? SOCK_DGRAM : SOCK_STREAM);
+	return give_int(value, len, pcb_is_datagram(&sock->pcb) ? SOCK_DGRAM : SOCK_STREAM);
 }
 
 static int get_protocol(struct sock *sock, void *value, size_t *len)
 {
-	return give_int(value, len, sock->pcb.kind == PCB_UDP ? IPPROTO_UDP : IPPROTO_TCP);
+	static const int protocol[] = {[STACK_TCP] = IPPROTO_TCP, [STACK_UDP] = IPPROTO_UDP, [STACK_PING] = IPPROTO_ICMP};
+
+	return give_int(value, len, protocol[pcb_proto(&sock->pcb)]);
 }
 
 static int get_domain(struct sock *sock, void *value, size_t *len)
@@ -754,6 +763,9 @@ static const struct option options[] = {
 	{IPPROTO_IP, IP_TOS, NUMBER(tos, 0, UINT8_MAX), .set_small = set_tos},
 	{IPPROTO_IP, IP_TTL, .set_small = set_ttl, .get = get_ttl},
 	{IPPROTO_IP, IP_RECVTOS, FLAG(recv_tos)},
+	{IPPROTO_IP, IP_RECVTTL, FLAG(recv_ttl)},
+	{IPPROTO_IP, IP_PKTINFO, FLAG(packet_info)},
+	{IPPROTO_IP, IP_RECVERR, FLAG(recv_err), .changed = recv_err_changed},
 	{IPPROTO_IP, IP_FREEBIND, FLAG(freebind)},
 	{IPPROTO_IP, IP_MTU_DISCOVER, NUMBER(mtu_discover, IP_PMTUDISC_DONT, IP_PMTUDISC_OMIT), .changed = path_changed},
 	{IPPROTO_IP, IP_MTU, .get = get_mtu},
@@ -761,7 +773,7 @@ static const struct option options[] = {
 
 static const struct option *find(const struct sock *sock, int level, int name)
 {
-	if (level == IPPROTO_TCP && sock->pcb.kind == PCB_UDP)
+	if (level == IPPROTO_TCP && pcb_is_datagram(&sock->pcb))
 		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		if (options[i].level == level && options[i].name == name)

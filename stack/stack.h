@@ -41,6 +41,12 @@ struct stack_endpoint {
 	uint16_t port; /* host order; 0: any */
 };
 
+/* How a datagram came. */
+struct stack_arrival {
+	struct stack_addr to; /* where it was sent to: an address of ours, a broadcast or multicast address */
+	uint8_t ttl, tos;     /* of its IP header */
+};
+
 /* ---- configuration ---- */
 
 enum stack_link_type {
@@ -114,7 +120,7 @@ struct stack_ops {
 	size_t (*receive)(void *context, struct sock *sock, void *user, const void *data, size_t len);
 	/* The same for one datagram: true when taken, false to have it queued. May be NULL. */
 	bool (*datagram)(void *context, struct sock *sock, void *user,
-			 const struct stack_endpoint *from, const struct stack_endpoint *to,
+			 const struct stack_endpoint *from, const struct stack_arrival *how,
 			 const void *data, size_t len);
 	/*
 	 * A socket has come to its end: a connection is closed, reset or in TIME-WAIT, another socket
@@ -277,7 +283,8 @@ const char *stack_neigh_state_name(enum stack_neigh_state state);
 
 /* ---- sockets ---- */
 
-enum stack_proto { STACK_TCP, STACK_UDP };
+/* STACK_PING: ICMP echo requests and the replies to them, each a whole ICMP message; the port is their identifier. */
+enum stack_proto { STACK_TCP, STACK_UDP, STACK_PING };
 
 enum tcp_state {
 	TCP_CLOSED, TCP_LISTEN, TCP_SYN_SENT, TCP_SYN_RECEIVED, TCP_ESTABLISHED,
@@ -374,6 +381,33 @@ ptrdiff_t stack_sendto(struct sock *sock, stack_time now, const struct stack_end
 		       const void *data, size_t len);
 /* Takes the oldest datagram; returns its whole length (may exceed `len`), -EAGAIN, or a pending error. */
 ptrdiff_t stack_recvfrom(struct sock *sock, void *data, size_t len, struct stack_endpoint *from);
+/* The same, and how it came; a pending error stays pending (SO_ERROR). */
+ptrdiff_t stack_recvmsg(struct sock *sock, void *data, size_t len, struct stack_endpoint *from,
+			struct stack_arrival *how);
+
+/* What one datagram has in place of what its socket has. */
+struct stack_departure {
+	struct stack_addr source; /* any: as it comes; else -EINVAL when it is not one of ours */
+	uint8_t ttl;              /* 0: the socket's */
+	int16_t tos;              /* -1: the socket's */
+	bool keep_error;          /* a pending error stays pending, and is no reason not to send */
+};
+ptrdiff_t stack_sendmsg(struct sock *sock, stack_time now, const struct stack_endpoint *to,
+			const struct stack_departure *how, const void *data, size_t len);
+
+/* An ICMP error about a datagram that was sent, as IP_RECVERR keeps it. */
+struct stack_failure {
+	int error;                  /* errno, positive */
+	uint8_t type, code;         /* of the ICMP message */
+	uint32_t info;              /* the next hop's MTU, with EMSGSIZE */
+	struct stack_addr offender; /* who said so */
+	struct stack_endpoint to;   /* where the datagram was sent to */
+};
+/*
+ * Takes the oldest error of a socket with IP_RECVERR, and what it quotes of the datagram's
+ * payload; returns the quote's whole length, or -EAGAIN. Pending (SO_ERROR) is the next one then.
+ */
+ptrdiff_t stack_recverr(struct sock *sock, struct stack_failure *out, void *data, size_t len);
 
 /* FIN after what is queued (half close). */
 int stack_shutdown(struct sock *sock, stack_time now);

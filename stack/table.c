@@ -15,7 +15,7 @@
 struct table_key {
 	struct stack_addr local, remote;
 	uint16_t lport, rport;
-	uint8_t udp;
+	uint8_t proto;
 } __attribute__((packed));
 static_assert(sizeof(struct table_key) == 37, "padding would be hashed");
 
@@ -30,7 +30,7 @@ static uint32_t hash_key(const struct table *t, const struct table_key *key)
 
 static uint32_t hash_pcb(const struct table *t, const struct pcb *p)
 {
-	struct table_key key = {p->local, p->remote, p->lport, p->rport, p->kind == PCB_UDP};
+	struct table_key key = {p->local, p->remote, p->lport, p->rport, (uint8_t)pcb_proto(p)};
 
 	return hash_key(t, &key);
 }
@@ -198,13 +198,13 @@ void table_replace(struct table *t, struct pcb *old, struct pcb *new_pcb)
 	old->hashed = false;
 }
 
-struct pcb *table_find(const struct table *t, bool udp, const struct stack_addr *local, uint16_t lport,
+struct pcb *table_find(const struct table *t, enum stack_proto proto, const struct stack_addr *local, uint16_t lport,
 		       const struct stack_addr *remote, uint16_t rport)
 {
-	struct table_key key = {*local, *remote, lport, rport, udp};
+	struct table_key key = {*local, *remote, lport, rport, (uint8_t)proto};
 	struct pcb *p = *bucket(t, bucket_index(t, hash_key(t, &key)));
 
-	while (p && !(p->lport == lport && p->rport == rport && (p->kind == PCB_UDP) == udp &&
+	while (p && !(p->lport == lport && p->rport == rport && pcb_proto(p) == proto &&
 		      addr_eq(&p->remote, remote) && addr_eq(&p->local, local)))
 		p = p->hash_next;
 	return p;
@@ -215,7 +215,7 @@ struct pcb *table_find_next(const struct pcb *p)
 	struct pcb *next = p->hash_next;
 
 	while (next && !(next->lport == p->lport && next->rport == p->rport &&
-			 (next->kind == PCB_UDP) == (p->kind == PCB_UDP) &&
+			 pcb_proto(next) == pcb_proto(p) &&
 			 addr_eq(&next->remote, &p->remote) && addr_eq(&next->local, &p->local)))
 		next = next->hash_next;
 	return next;

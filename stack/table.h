@@ -3,8 +3,8 @@
  * collisions, and linear hashing, so that it grows and shrinks one bucket at a time.
  *
  * Key: (protocol, local address, local port, remote address, remote port). Several entries may
- * have one key (bound sockets); lookups return the first. kind PCB_UDP is protocol UDP, all
- * others TCP.
+ * have one key (bound sockets); lookups return the first. The protocol follows from the kind
+ * (pcb_proto).
  */
 #ifndef BYWAY_STACK_TABLE_H
 #define BYWAY_STACK_TABLE_H
@@ -25,7 +25,7 @@ bool table_init(struct table *t, struct mem *m, const uint8_t key[16]);
 void table_done(struct table *t); /* entries are the caller's */
 void table_insert(struct table *t, struct pcb *p); /* never fails: a full table only gets slower */
 void table_remove(struct table *t, struct pcb *p);
-struct pcb *table_find(const struct table *t, bool udp, const struct stack_addr *local, uint16_t lport,
+struct pcb *table_find(const struct table *t, enum stack_proto proto, const struct stack_addr *local, uint16_t lport,
 		       const struct stack_addr *remote, uint16_t rport);
 /* The next entry with the same key, or NULL. */
 struct pcb *table_find_next(const struct pcb *p);

@@ -47,7 +47,7 @@ static void tcb_error(struct tcb *t, seq32 seq, const struct net_error *e)
 void tcp_error(struct stack *s, const struct stack_endpoint *local, const struct stack_endpoint *remote,
 	       seq32 seq, const struct net_error *e)
 {
-	struct pcb *p = table_find(&s->table, false, &local->addr, local->port, &remote->addr, remote->port);
+	struct pcb *p = table_find(&s->table, STACK_TCP, &local->addr, local->port, &remote->addr, remote->port);
 
 	if (p && p->kind == PCB_TCB) {
 		tcb_error(CONTAINER_OF(p, struct tcb, sock.pcb), seq, e);

@@ -483,6 +483,7 @@ static void to_connection(struct stack *s, struct pcb *p, const struct ip_info *
 	case PCB_BOUND:
 	case PCB_LISTEN:
 	case PCB_UDP:
+	case PCB_PING:
 		break; /* their keys have no remote address */
 	}
 }
@@ -507,7 +508,7 @@ void tcp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size
 		return;
 	}
 	seg.gso_size = ip->gso_size;
-	pcb = table_find(&s->table, false, &ip->dst, seg.dport, &ip->src, seg.sport);
+	pcb = table_find(&s->table, STACK_TCP, &ip->dst, seg.dport, &ip->src, seg.sport);
 	if (pcb) {
 		to_connection(s, pcb, ip, &seg);
 		return;

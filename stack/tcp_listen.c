@@ -117,7 +117,7 @@ static struct listener *listener_at(struct stack *s, const struct stack_addr *ad
 				    const struct stack_endpoint *remote)
 {
 	static const struct stack_addr any;
-	struct pcb *p = table_find(&s->table, false, addr, port, &any, 0);
+	struct pcb *p = table_find(&s->table, STACK_TCP, addr, port, &any, 0);
 	uint32_t count;
 	struct listener *l = listener_nth(p, 0, &count);
 

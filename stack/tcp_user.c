@@ -18,9 +18,9 @@ static int choose_local(struct stack *s, struct stack_endpoint *local, const str
 	if (stack_addr_is_any(&local->addr))
 		local->addr = route.source;
 	if (local->port == 0)
-		local->port = port_choose(s, false, &local->addr, remote);
+		local->port = port_choose(s, STACK_TCP, &local->addr, remote);
 	if (local->port == 0 ||
-	    table_find(&s->table, false, &local->addr, local->port, &remote->addr, remote->port))
+	    table_find(&s->table, STACK_TCP, &local->addr, local->port, &remote->addr, remote->port))
 		return -EADDRNOTAVAIL;
 	return 0;
 }

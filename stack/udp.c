@@ -1,5 +1,6 @@
 /*
- * UDP (RFC 768, RFC 1122 4.1).
+ * UDP (RFC 768, RFC 1122 4.1), and what sockets for datagrams share: ping.c has what is different
+ * with echo requests, failure.c the errors that IP_RECVERR keeps.
  *
  * A socket is in the demultiplexing table all its life: parked, bound to (address, port) or
  * (any, port), or connected to one peer. A datagram goes to the most exact match.
@@ -20,16 +21,12 @@
 struct datagram {
 	struct datagram *next;
 	struct stack_endpoint from;
+	struct stack_arrival how;
 	uint32_t len; /* payload bytes */
 	uint8_t data[];
 };
 
 static const struct stack_endpoint nobody;
-
-static struct udp_sock *udp_of(struct sock *sock)
-{
-	return CONTAINER_OF(sock, struct udp_sock, sock);
-}
 
 static bool connected(const struct sock *sock)
 {
@@ -45,7 +42,7 @@ static size_t datagram_size(size_t len)
 
 /* Row U3: what comes faster than the owner reads is dropped, and counted by socket. */
 static bool enqueue(struct stack *s, struct udp_sock *u, const struct stack_endpoint *from,
-		    const uint8_t *data, size_t len)
+		    const struct stack_arrival *how, const uint8_t *data, size_t len)
 {
 	size_t size = datagram_size(len);
 	struct datagram *d;
@@ -58,6 +55,7 @@ static bool enqueue(struct stack *s, struct udp_sock *u, const struct stack_endp
 	}
 	d->next = NULL;
 	d->from = *from;
+	d->how = *how;
 	d->len = (uint32_t)len;
 	memcpy(d->data, data, len);
 	if (u->tail)
@@ -83,30 +81,36 @@ static void dequeue(struct stack *s, struct udp_sock *u)
 
 /* ---- in ---- */
 
-static struct udp_sock *demux(struct stack *s, const struct stack_endpoint *local,
-			      const struct stack_endpoint *remote)
+struct udp_sock *udp_find(struct stack *s, enum stack_proto proto, const struct stack_addr *addr, uint16_t port)
 {
 	const struct stack_addr *any = &nobody.addr;
-	struct pcb *p = table_find(&s->table, true, &local->addr, local->port, &remote->addr, remote->port);
+	struct pcb *p = table_find(&s->table, proto, addr, port, any, 0);
 
 	if (!p)
-		p = table_find(&s->table, true, &local->addr, local->port, any, 0);
-	if (!p)
-		p = table_find(&s->table, true, any, local->port, any, 0);
+		p = table_find(&s->table, proto, any, port, any, 0);
 	return p ? CONTAINER_OF(p, struct udp_sock, sock.pcb) : NULL;
 }
 
-static void deliver(struct stack *s, struct udp_sock *u, const struct stack_endpoint *from,
-		    const struct stack_endpoint *to, const uint8_t *data, size_t len)
+static struct udp_sock *demux(struct stack *s, const struct stack_endpoint *local,
+			      const struct stack_endpoint *remote)
+{
+	struct pcb *p = table_find(&s->table, STACK_UDP, &local->addr, local->port, &remote->addr, remote->port);
+
+	return p ? CONTAINER_OF(p, struct udp_sock, sock.pcb) : udp_find(s, STACK_UDP, &local->addr, local->port);
+}
+
+void udp_deliver(struct stack *s, struct udp_sock *u, const struct stack_endpoint *from,
+		 const struct stack_arrival *how, const uint8_t *data, size_t len)
 {
 	struct sock *sock = &u->sock;
 	bool taken = !u->head && sock->user && s->ops.datagram &&
-		     s->ops.datagram(s->context, sock, sock->user, from, to, data, len);
+		     s->ops.datagram(s->context, sock, sock->user, from, how, data, len);
 
-	if (taken || enqueue(s, u, from, data, len)) {
+	if (!taken && !enqueue(s, u, from, how, data, len))
+		return;
+	u->in++;
+	if (sock->pcb.kind == PCB_UDP)
 		COUNT(s, udp_in);
-		u->in++;
-	}
 }
 
 void udp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size_t len)
@@ -128,7 +132,8 @@ void udp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size
 	to = (struct stack_endpoint){ip->dst, h.dport};
 	u = demux(s, &to, &from);
 	if (u) {
-		deliver(s, u, &from, &to, p + UDP_HEADER, h.len - UDP_HEADER);
+		udp_deliver(s, u, &from, &(struct stack_arrival){ip->dst, ip->ttl, ip->tos}, p + UDP_HEADER,
+			    h.len - UDP_HEADER);
 		return;
 	}
 	COUNT(s, udp_in_no_port);
@@ -138,17 +143,26 @@ void udp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size
 void udp_error(struct stack *s, const struct stack_endpoint *local, const struct stack_endpoint *remote,
 	       const struct net_error *e)
 {
-	struct pcb *p = table_find(&s->table, true, &local->addr, local->port, &remote->addr, remote->port);
-	struct sock *sock;
+	struct udp_sock *u = demux(s, local, remote);
 
 	/* We send without DF, so that "too big" is forged or somebody's mistake. */
-	if (!p || e->error == EMSGSIZE)
+	if (u && e->error != EMSGSIZE)
+		udp_failed(u, remote, e);
+}
+
+/* Who has no peer is told only when it asks for it: the error may be about any of those that it has sent to. */
+void udp_failed(struct udp_sock *u, const struct stack_endpoint *to, const struct net_error *e)
+{
+	bool keep = sock_options(&u->sock)->recv_err;
+
+	if (!keep && !connected(&u->sock))
 		return;
-	sock = CONTAINER_OF(p, struct sock, pcb);
-	if (sock->error == ECONNABORTED) /* killed, which its holder still has to hear */
+	if (keep)
+		failure_keep(u, to, e);
+	if (u->sock.error == ECONNABORTED) /* killed, which its holder still has to hear */
 		return;
-	sock->error = e->error; /* RFC 1122 4.1.3.3: all errors are passed up */
-	sock_event(sock, STACK_EVENT_ERROR);
+	u->sock.error = e->error; /* RFC 1122 4.1.3.3: all errors are passed up */
+	sock_event(&u->sock, STACK_EVENT_ERROR);
 }
 
 /* A pending error, once: no event tells it afterwards. Negative errno or 0. */
@@ -175,7 +189,7 @@ static int bind_if_needed(struct sock *sock, const struct stack_addr *local, con
 
 	if (p->lport != 0)
 		return 0;
-	port = port_choose(sock->stack, true, local, remote);
+	port = port_choose(sock->stack, pcb_proto(p), local, remote);
 	if (port == 0)
 		return -EADDRNOTAVAIL;
 	table_remove(&sock->stack->table, p);
@@ -185,12 +199,15 @@ static int bind_if_needed(struct sock *sock, const struct stack_addr *local, con
 	return 0;
 }
 
-/* The route to `remote`, and whether this socket may use it. */
-static int route_to(struct sock *sock, const struct stack_endpoint *remote, struct route_result *out)
+/* The route to `remote` from `source` (any: the socket's), and whether this socket may use it. */
+static int route_to(struct sock *sock, const struct stack_addr *source, const struct stack_endpoint *remote,
+		    struct route_result *out)
 {
 	int error;
 
-	*out = (struct route_result){.source = sock->pcb.local};
+	if (!stack_addr_is_any(source) && !address_is_ours(sock->stack, source, true))
+		return -EINVAL;
+	*out = (struct route_result){.source = stack_addr_is_any(source) ? sock->pcb.local : *source};
 	if (address_is_broadcast(sock->stack, &out->source) || address_is_multicast(&out->source))
 		out->source = nobody.addr; /* bound there to receive; RFC 1122 3.2.1.3: never a source */
 	error = route_lookup(sock->stack, &remote->addr, out);
@@ -199,76 +216,111 @@ static int route_to(struct sock *sock, const struct stack_endpoint *remote, stru
 	return out->broadcast && !udp_of(sock)->broadcast ? -EACCES : 0;
 }
 
-static int output(struct sock *sock, const struct stack_endpoint *to, const struct stack_addr *src,
-		  const void *data, size_t len)
+static void udp_head(struct tx *tx, const struct sock *sock, const struct stack_addr *src,
+		     const struct stack_endpoint *to, size_t len)
 {
-	struct stack *s = sock->stack;
 	struct udp_header h = {
 		.sport = sock->pcb.lport, .dport = to->port, .len = (uint16_t)(UDP_HEADER + len),
 	};
+
+	udp_write(tx_push(tx, UDP_HEADER), &h,
+		  checksum_fold(checksum_pseudo(src, &to->addr, IP_PROTO_UDP, h.len)));
+	tx->csum_partial = true;
+	tx->csum_offset = CSUM_OFFSET;
+}
+
+static int output(struct sock *sock, const struct stack_endpoint *to, const struct stack_addr *src,
+		  const struct stack_departure *how, const uint8_t *data, size_t len)
+{
+	bool ping = sock->pcb.kind == PCB_PING;
 	struct ip_params params = {
-		.src = *src, .dst = to->addr, .proto = IP_PROTO_UDP,
-		.ttl = sock_ttl(sock), .tos = sock_options(sock)->tos,
+		.src = *src, .dst = to->addr, .proto = ping ? IP_PROTO_ICMP : IP_PROTO_UDP,
+		.ttl = how->ttl ? how->ttl : sock_ttl(sock),
+		.tos = how->tos >= 0 ? (uint8_t)(how->tos & 0xfc) : sock_options(sock)->tos,
 		.may_broadcast = udp_of(sock)->broadcast,
 	};
 	struct tx tx;
 
 	tx_init(&tx);
-	udp_write(tx_push(&tx, UDP_HEADER), &h,
-		  checksum_fold(checksum_pseudo(src, &to->addr, IP_PROTO_UDP, h.len)));
+	if (ping)
+		ping_header(tx_push(&tx, ICMP_HEADER), data, len, sock->pcb.lport);
+	else
+		udp_head(&tx, sock, src, to, len);
 	tx.transport = tx.start;
-	tx.csum_partial = true;
-	tx.csum_offset = CSUM_OFFSET;
-	if (len > 0)
-		tx_add(&tx, data, len);
-	return ip_output(s, &tx, &params);
+	if (len > (ping ? ICMP_HEADER : 0))
+		tx_add(&tx, data + (ping ? ICMP_HEADER : 0), len - (ping ? ICMP_HEADER : 0));
+	return ip_output(sock->stack, &tx, &params);
 }
 
-ptrdiff_t stack_sendto(struct sock *sock, stack_time now, const struct stack_endpoint *to,
-		       const void *data, size_t len)
+/* What can be told without a route. 0 or a negative errno. */
+static int send_check(struct sock *sock, const struct stack_endpoint *to, const struct stack_departure *how,
+		      const void *data, size_t len)
+{
+	int error = how->keep_error ? 0 : take_error(sock);
+
+	if (error)
+		return error;
+	if (len > PAYLOAD_MAX)
+		return -EMSGSIZE;
+	if (sock->pcb.kind == PCB_PING)
+		error = ping_check(data, len);
+	if (!error && !to && !connected(sock))
+		return -EDESTADDRREQ;
+	return !error && to && to->port == 0 && sock->pcb.kind == PCB_UDP ? -EINVAL : error;
+}
+
+ptrdiff_t stack_sendmsg(struct sock *sock, stack_time now, const struct stack_endpoint *to,
+			const struct stack_departure *how, const void *data, size_t len)
 {
 	struct stack_endpoint peer = {sock->pcb.remote, sock->pcb.rport};
 	struct route_result route;
 	int error;
 
-	if (sock->pcb.kind != PCB_UDP)
+	if (!pcb_is_datagram(&sock->pcb))
 		return -EOPNOTSUPP;
 	sock->stack->now = now;
-	error = take_error(sock);
+	error = send_check(sock, to, how, data, len);
 	if (error)
 		return error;
-	if (len > PAYLOAD_MAX)
-		return -EMSGSIZE;
-	if (!to && !connected(sock))
-		return -EDESTADDRREQ;
 	if (!to)
-		to = &peer;
-	if (to->port == 0)
-		return -EINVAL;
-	error = route_to(sock, to, &route);
+		to = sock->pcb.kind == PCB_PING ? &udp_of(sock)->peer : &peer;
+	error = route_to(sock, &how->source, to, &route);
 	if (!error)
 		error = bind_if_needed(sock, &route.source, to);
 	if (!error)
-		error = output(sock, to, &route.source, data, len);
+		error = output(sock, to, &route.source, how, data, len);
 	if (error)
 		return error;
 	udp_of(sock)->out++;
-	COUNT(sock->stack, udp_out);
+	if (sock->pcb.kind == PCB_UDP)
+		COUNT(sock->stack, udp_out);
 	return (ptrdiff_t)len;
+}
+
+ptrdiff_t stack_sendto(struct sock *sock, stack_time now, const struct stack_endpoint *to,
+		       const void *data, size_t len)
+{
+	static const struct stack_departure plain = {.tos = -1};
+
+	return stack_sendmsg(sock, now, to, &plain, data, len);
 }
 
 ptrdiff_t stack_recvfrom(struct sock *sock, void *data, size_t len, struct stack_endpoint *from)
 {
+	int error = pcb_is_datagram(&sock->pcb) ? take_error(sock) : 0;
+
+	return error ? error : stack_recvmsg(sock, data, len, from, NULL);
+}
+
+ptrdiff_t stack_recvmsg(struct sock *sock, void *data, size_t len, struct stack_endpoint *from,
+			struct stack_arrival *how)
+{
 	struct udp_sock *u;
 	ptrdiff_t whole;
-	int error;
 
-	if (sock->pcb.kind != PCB_UDP)
+	if (!pcb_is_datagram(&sock->pcb))
 		return -EOPNOTSUPP;
 	u = udp_of(sock);
-	error = take_error(sock);
-	if (error)
-		return error;
 	if (!u->head)
 		return -EAGAIN;
 	whole = (ptrdiff_t)u->head->len;
@@ -276,13 +328,15 @@ ptrdiff_t stack_recvfrom(struct sock *sock, void *data, size_t len, struct stack
 		memcpy(data, u->head->data, min_size(len, u->head->len));
 	if (from)
 		*from = u->head->from;
+	if (how)
+		*how = u->head->how;
 	dequeue(sock->stack, u);
 	return whole;
 }
 
 /* ---- sockets ---- */
 
-struct sock *udp_new(struct stack *s, uint32_t owner, void *user)
+struct sock *udp_new(struct stack *s, enum stack_proto proto, uint32_t owner, void *user)
 {
 	struct udp_sock *u;
 
@@ -293,7 +347,7 @@ struct sock *udp_new(struct stack *s, uint32_t owner, void *user)
 		s->sockets--;
 		return NULL;
 	}
-	sock_init(&u->sock, s, PCB_UDP, owner, user);
+	sock_init(&u->sock, s, proto == STACK_UDP ? PCB_UDP : PCB_PING, owner, user);
 	u->limit = max_u32(s->cfg.recv_buffer, min_u32(s->cfg.recv_buffer_max, QUEUE_LIMIT));
 	sock_park(&u->sock);
 	return &u->sock;
@@ -307,14 +361,19 @@ int udp_connect(struct sock *sock, const struct stack_endpoint *remote)
 	struct pcb *other;
 	int error;
 
-	if (remote->port == 0)
+	if (remote->port == 0 && p->kind == PCB_UDP)
 		return -EINVAL;
-	error = route_to(sock, remote, &route);
+	error = route_to(sock, &nobody.addr, remote, &route);
 	if (!error)
 		error = bind_if_needed(sock, &route.source, remote);
 	if (error)
 		return error;
-	other = table_find(&s->table, true, &route.source, p->lport, &remote->addr, remote->port);
+	if (p->kind == PCB_PING) {
+		udp_of(sock)->peer = *remote;
+		p->state = TCP_ESTABLISHED;
+		return 0;
+	}
+	other = table_find(&s->table, STACK_UDP, &route.source, p->lport, &remote->addr, remote->port);
 	if (other && other != p)
 		return -EADDRINUSE;
 	table_remove(&s->table, p);
@@ -333,6 +392,7 @@ void udp_close(struct sock *sock)
 
 	while (u->head)
 		dequeue(s, u);
+	failure_free_all(u);
 	table_remove(&s->table, &sock->pcb);
 	sock_event_cancel(sock);
 	sock_options_free(sock);

@@ -71,12 +71,12 @@ static size_t on_receive(void *context, struct sock *sock, void *user, const voi
 }
 
 static bool on_datagram(void *context, struct sock *sock, void *user, const struct stack_endpoint *from,
-			const struct stack_endpoint *to, const void *data, size_t len)
+			const struct stack_arrival *how, const void *data, size_t len)
 {
 	struct endpoint *e = user;
 
 	(void)context, (void)sock;
-	return e && e->ops->datagram && e->ops->datagram(e, from, to, data, len);
+	return e && e->ops->datagram && e->ops->datagram(e, from, how, data, len);
 }
 
 /* ---- start and end ---- */

@@ -167,9 +167,9 @@ static size_t receive(void *context, struct sock *sock, void *user, const void *
 }
 
 static bool datagram(void *context, struct sock *sock, void *user, const struct stack_endpoint *from,
-		     const struct stack_endpoint *to, const void *data, size_t len)
+		     const struct stack_arrival *how, const void *data, size_t len)
 {
-	(void)sock, (void)user, (void)from, (void)to, (void)data;
+	(void)sock, (void)user, (void)from, (void)how, (void)data;
 	return reader(context, len);
 }
 

@@ -276,13 +276,13 @@ static size_t receive(void *context, struct sock *sock, void *user, const void *
 }
 
 static bool datagram(void *context, struct sock *sock, void *user, const struct stack_endpoint *from,
-		     const struct stack_endpoint *to, const void *data, size_t len)
+		     const struct stack_arrival *how, const void *data, size_t len)
 {
 	struct sim_node *node = context;
 	struct sim_app *app = &node->sim->app;
 
 	(void)sock;
-	(void)to;
+	(void)how;
 	return user && app->datagram(app->context, node, user, from, data, len);
 }
 

@@ -143,7 +143,7 @@ void feed_segment(struct fixture *f, struct tcp_segment *seg, uint32_t len)
 /* Our ISS, from whatever form the connection has. */
 static uint32_t our_iss(struct fixture *f)
 {
-	struct pcb *p = table_find(&f->s->table, false, &f->us, f->sock && f->sock->pcb.lport ? f->sock->pcb.lport : OUR_PORT,
+	struct pcb *p = table_find(&f->s->table, STACK_TCP, &f->us, f->sock && f->sock->pcb.lport ? f->sock->pcb.lport : OUR_PORT,
 				   &f->peer, PEER_PORT);
 
 	if (!p)
@@ -236,7 +236,7 @@ struct tcb *tcb_now(struct fixture *f)
 enum tcp_state state_now(struct fixture *f)
 {
 	uint16_t port = f->sock && f->sock->pcb.lport ? f->sock->pcb.lport : OUR_PORT;
-	struct pcb *p = table_find(&f->s->table, false, &f->us, port, &f->peer, PEER_PORT);
+	struct pcb *p = table_find(&f->s->table, STACK_TCP, &f->us, port, &f->peer, PEER_PORT);
 
 	return p ? (enum tcp_state)p->state : TCP_CLOSED;
 }

@@ -38,7 +38,7 @@ static void end(void)
 
 static struct pcb *find(const struct pcb *p)
 {
-	return table_find(&table, p->kind == PCB_UDP, &p->local, p->lport, &p->remote, p->rport);
+	return table_find(&table, pcb_proto(p), &p->local, p->lport, &p->remote, p->rport);
 }
 
 static void insert(uint32_t from, uint32_t to)

@@ -1114,11 +1114,11 @@ START_TEST(ephemeral_ports_stay_in_their_range)
 {
 	static const struct stack_addr any;
 	struct stack_endpoint remote = {.addr = f.peer, .port = 80};
-	uint16_t first = port_choose(f.s, false, &any, &remote), previous = first;
+	uint16_t first = port_choose(f.s, STACK_TCP, &any, &remote), previous = first;
 	bool differ = false;
 
 	for (unsigned i = 0; i < 1000; i++) {
-		uint16_t port = port_choose(f.s, false, &any, &remote);
+		uint16_t port = port_choose(f.s, STACK_TCP, &any, &remote);
 
 		ck_assert_uint_ge(port, 49152);
 		differ |= port != previous;

@@ -226,11 +226,12 @@ static struct offer {
 	unsigned count;
 	bool take;
 	size_t len;
-	struct stack_endpoint from, to;
+	struct stack_endpoint from;
+	struct stack_arrival how;
 } offer;
 
 static bool take_datagram(void *context, struct sock *sock, void *user, const struct stack_endpoint *from,
-			  const struct stack_endpoint *to, const void *bytes, size_t len)
+			  const struct stack_arrival *how, const void *bytes, size_t len)
 {
 	(void)context;
 	(void)sock;
@@ -239,7 +240,7 @@ static bool take_datagram(void *context, struct sock *sock, void *user, const st
 	offer.count++;
 	offer.len = len;
 	offer.from = *from;
-	offer.to = *to;
+	offer.how = *how;
 	return offer.take;
 }
 
@@ -265,7 +266,7 @@ START_TEST(datagrams_are_offered_first)
 	ck_assert_uint_eq(offer.count, 1);
 	ck_assert_uint_eq(offer.len, 7);
 	ck_assert(addr_eq(&offer.from.addr, &net.peer) && offer.from.port == 5000);
-	ck_assert(addr_eq(&offer.to.addr, &directed) && offer.to.port == 7000);
+	ck_assert(addr_eq(&offer.how.to, &directed));
 	ck_assert_int_eq(stack_recvfrom(sock, data, sizeof(data), NULL), -EAGAIN);
 	offer.take = false;
 	feed_udp(&net, &net.peer, &directed, 7000, "kept", 4);
