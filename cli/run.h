@@ -119,6 +119,7 @@ struct call {
 	bool woken, expired;     /* handled again: its wait is over; its time is up */
 	uint32_t wait_events;    /* EPOLL*, with RUN_WAIT */
 	int64_t wait_limit;      /* microseconds from its beginning, 0: none */
+	size_t done;             /* bytes that went with the SYN */
 	int result_fd;           /* to be installed as the result, with RUN_INSTALL; taken */
 	uint32_t result_flags;   /* O_CLOEXEC or 0 */
 };
@@ -187,12 +188,15 @@ struct sock_reply {
 	void *value;        /* where an option's value or what is quoted goes, or NULL */
 	uint32_t value_len; /* the room there, then its bytes */
 	struct byway_failure failure;
+	uint64_t taken;
 };
 /* Each 0 or -errno; `out` may be NULL. */
 int daemon_open(struct run *run, uint8_t protocol, uint8_t family, int *fd);
 int daemon_bind(struct run *run, uint64_t inode, const struct byway_address *local, struct sock_reply *out);
 int daemon_listen(struct run *run, uint64_t inode, uint32_t backlog, struct sock_reply *out);
-int daemon_connect(struct run *run, uint64_t inode, const struct byway_address *remote, struct sock_reply *out);
+/* `first`, unless it is NULL, goes with the SYN; out->taken is how much of it. */
+int daemon_connect(struct run *run, uint64_t inode, const struct byway_address *remote, const struct iovec *first,
+		   struct sock_reply *out);
 int daemon_shutdown(struct run *run, uint64_t inode);
 int daemon_send(struct run *run, uint64_t inode, const struct byway_address *remote, const struct byway_departure *how,
 		const void *data, size_t len);
@@ -231,6 +235,8 @@ unsigned address_make(struct sockaddr_in6 *out, uint8_t family, const struct byw
 int address_copy(const struct call *c, uint64_t at, uint64_t len_at, const void *sa, uint32_t size);
 
 /* ---- calls ---- */
+/* Connects a TCP socket with the first bytes of what is to be sent (MSG_FASTOPEN). What the call returns. */
+int64_t connect_and_send(struct call *c, uint64_t name, uint32_t name_len, const struct iovec *data, bool wait);
 bool descriptor_blocks(int fd);
 /* Microseconds of SO_RCVTIMEO or SO_SNDTIMEO, 0: none. */
 int64_t descriptor_patience(int fd, int option);

@@ -36,6 +36,9 @@ static int take_attr(const struct nlattr *a, void *arg)
 		if (r->value)
 			memcpy(r->value, p, r->value_len);
 		break;
+	case BYWAY_A_VALUE:
+		r->taken = mnl_attr_get_u64(a);
+		break;
 	case BYWAY_A_ERROR:
 		r->error = len == sizeof(uint32_t) ? mnl_attr_get_u32(a) : 0;
 		break;
@@ -122,13 +125,17 @@ int daemon_listen(struct run *run, uint64_t inode, uint32_t backlog, struct sock
 	return exchange(run, m, out, NULL);
 }
 
-int daemon_connect(struct run *run, uint64_t inode, const struct byway_address *remote, struct sock_reply *out)
+int daemon_connect(struct run *run, uint64_t inode, const struct byway_address *remote, const struct iovec *first,
+		   struct sock_reply *out)
 {
-	_Alignas(8) uint8_t buffer[REQUEST];
+	_Alignas(8) uint8_t buffer[REQUEST + BYWAY_CONNECT_DATA_MAX];
 	struct nlmsghdr *m = begin(run, buffer, BYWAY_SOCK_CONNECT, inode);
 
 	if (remote)
 		mnl_attr_put(m, BYWAY_A_REMOTE, sizeof(*remote), remote);
+	if (first)
+		mnl_attr_put(m, BYWAY_A_DATA,
+			     first->iov_len < BYWAY_CONNECT_DATA_MAX ? first->iov_len : BYWAY_CONNECT_DATA_MAX, first->iov_base);
 	return exchange(run, m, out, NULL);
 }
 

@@ -84,8 +84,11 @@ static int64_t send_bytes(struct call *c, const struct message *m, size_t len, i
 	struct run_socket *s = c->sock;
 	struct byway_address to;
 
-	if (s->kind == RUN_TCP || s->kind == RUN_LISTENER || s->kind == RUN_FAILED)
-		return flags & MSG_FASTOPEN ? -EOPNOTSUPP : -EPIPE;
+	bool opens = (flags & MSG_FASTOPEN) && (s->kind == RUN_TCP || s->kind == RUN_FAILED || c->woken);
+	if (!opens && (s->kind == RUN_TCP || s->kind == RUN_LISTENER || s->kind == RUN_FAILED))
+		return -EPIPE;
+	if (!opens && (flags & MSG_FASTOPEN) && s->kind == RUN_CONNECTED)
+		return -EISCONN;
 	bool udp = run_is_datagram(s);
 	if (udp && (flags & MSG_OOB))
 		return -EOPNOTSUPP;
@@ -94,6 +97,9 @@ static int64_t send_bytes(struct call *c, const struct message *m, size_t len, i
 	ssize_t n = tracee_gather(c, m->piece, m->pieces, data, len < DATA_MAX ? len : DATA_MAX);
 	if (n < 0)
 		return n;
+	if (opens)
+		return connect_and_send(c, (uintptr_t)m->head.msg_name, m->head.msg_namelen, &(struct iovec){data, (size_t)n},
+					!(flags & MSG_DONTWAIT) && descriptor_blocks(c->fd));
 	if (!udp)
 		return send_stream(c, data, (size_t)n, flags);
 	int error = destination(c, (uintptr_t)m->head.msg_name, m->head.msg_namelen, &to);

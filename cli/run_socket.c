@@ -259,7 +259,8 @@ static int widen(struct run *run, int fd)
 	return 0;
 }
 
-static int64_t connect_stream(struct call *c, const struct byway_address *to)
+/* Begins it. 0 or -errno; c->done: bytes of `first` that went along. */
+static int connect_begin(struct call *c, const struct byway_address *to, const struct iovec *first)
 {
 	struct run_socket *s = c->sock;
 	struct sock_reply r = {0};
@@ -268,13 +269,61 @@ static int64_t connect_stream(struct call *c, const struct byway_address *to)
 
 	names_there(c->run, s, &server);
 	if (!error)
-		error = daemon_connect(c->run, s->inode, &server, &r);
+		error = daemon_connect(c->run, s->inode, &server, first, &r);
 	if (error)
 		return error;
-	s->kind = RUN_CONNECTING;
+	/* Connected at once: the handshake waits for the first bytes (TCP_FASTOPEN_CONNECT). */
+	s->kind = r.state == BYWAY_SOCK_CONNECTED ? RUN_CONNECTED : RUN_CONNECTING;
 	s->local = r.local;
 	s->remote = *to;
+	c->done = (size_t)r.taken;
+	return 0;
+}
+
+static int64_t connect_stream(struct call *c, const struct byway_address *to)
+{
+	int error = connect_begin(c, to, NULL);
+
+	if (error || c->sock->kind == RUN_CONNECTED)
+		return error;
 	return descriptor_blocks(c->fd) ? connect_wait(c) : -EINPROGRESS;
+}
+
+/* The handshake is over: the bytes that did not go with the SYN follow, as far as there is room. */
+static int64_t send_rest(struct call *c, const struct iovec *data)
+{
+	ssize_t n = c->done < data->iov_len ? send(c->fd, (const char *)data->iov_base + c->done, data->iov_len - c->done,
+						   MSG_DONTWAIT | MSG_NOSIGNAL)
+					    : 0;
+
+	if (n < 0 && c->done == 0)
+		return -errno;
+	return (int64_t)c->done + (n > 0 ? n : 0);
+}
+
+int64_t connect_and_send(struct call *c, uint64_t name, uint32_t name_len, const struct iovec *data, bool wait)
+{
+	struct run_socket *s = c->sock;
+	struct byway_address to;
+	int64_t result;
+
+	if (!c->woken) {
+		int error = address_read(c, name, name_len, s->family, -ENETUNREACH, &to);
+		if (error)
+			return error > 0 ? -EOPNOTSUPP : error;
+		if (to.port == 0)
+			return -ECONNREFUSED;
+		if (s->kind == RUN_FAILED)
+			error = renew(c);
+		if (!error)
+			error = connect_begin(c, &to, data);
+		if (error)
+			return error;
+		if (!wait)
+			return c->done > 0 ? (int64_t)c->done : -EINPROGRESS;
+	}
+	result = connect_wait(c);
+	return result == 0 ? send_rest(c, data) : result;
 }
 
 static int64_t connect_datagram(struct call *c, struct byway_address *to)
@@ -283,7 +332,7 @@ static int64_t connect_datagram(struct call *c, struct byway_address *to)
 	struct sock_reply r = {0};
 	if (to)
 		names_there(c->run, s, to);
-	int error = daemon_connect(c->run, s->inode, to, &r);
+	int error = daemon_connect(c->run, s->inode, to, NULL, &r);
 	if (error)
 		return error;
 	s->kind = to ? RUN_UDP_PEER : RUN_UDP;

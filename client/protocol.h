@@ -62,7 +62,8 @@ enum byway_type {
 	BYWAY_SOCK_OPEN = 0x140, /* PROTOCOL, FAMILY -> and a descriptor (SOCK_STREAM for TCP, else SOCK_SEQPACKET) */
 	BYWAY_SOCK_BIND,         /* INODE, LOCAL */
 	BYWAY_SOCK_LISTEN,       /* INODE, [BACKLOG]; struct byway_accepted follow on the descriptor */
-	BYWAY_SOCK_CONNECT,      /* INODE, [REMOTE]; does not wait. Without REMOTE: a UDP socket loses its peer */
+	BYWAY_SOCK_CONNECT,      /* INODE, [REMOTE], [DATA]; does not wait. Without REMOTE: a UDP socket loses its peer. With DATA
+				    (TCP Fast Open) the answer has VALUE: how many bytes of it the SYN carries; the rest is not taken */
 	BYWAY_SOCK_SEND,         /* INODE, REMOTE, DATA, [DEPARTURE]: one datagram of a UDP or ping socket */
 	BYWAY_SOCK_GET,          /* INODE */
 	BYWAY_SOCK_ERROR,        /* INODE -> ERROR alone: what SO_ERROR says, which is cleared by it */

@@ -30,8 +30,8 @@ static struct endpoint *request_endpoint(struct request *q, int *error)
 	return NULL;
 }
 
-/* BYWAY_SOCKET about e; fd (or -1) goes along. */
-static int answer(struct request *q, const struct endpoint *e, int fd)
+/* BYWAY_SOCKET about e; fd (or -1) goes along, and a value unless it is NULL. */
+static int answer_with(struct request *q, const struct endpoint *e, int fd, const uint64_t *value)
 {
 	struct stack_sock_info info;
 	uint8_t protocol, state = (uint8_t)owner_sock_state(e);
@@ -49,8 +49,15 @@ static int answer(struct request *q, const struct endpoint *e, int fd)
 	reply_put(&r, BYWAY_A_PROTOCOL, sizeof(protocol), &protocol);
 	reply_put(&r, BYWAY_A_FAMILY, sizeof(e->family), &e->family);
 	reply_put(&r, BYWAY_A_STATE, sizeof(state), &state);
+	if (value)
+		reply_u64(&r, BYWAY_A_VALUE, *value);
 	reply_send(&r, fd);
 	return 0;
+}
+
+static int answer(struct request *q, const struct endpoint *e, int fd)
+{
+	return answer_with(q, e, fd, NULL);
 }
 
 static int done(struct request *q, int error, const char *why, const struct endpoint *e)
@@ -100,14 +107,22 @@ int control_sock_listen(struct request *q)
 int control_sock_connect(struct request *q)
 {
 	struct stack_endpoint local, remote;
+	const struct nlattr *data = q->attr[BYWAY_A_DATA];
+	struct iovec first = {0};
+	uint64_t taken;
 	const char *why = "";
 	int error = request_addresses(q, &local, &remote);
 	struct endpoint *e = error ? NULL : request_endpoint(q, &error);
 
 	if (!e)
 		return error;
-	error = owner_sock_connect(e, q->attr[BYWAY_A_REMOTE] ? &remote : NULL, &why);
-	return done(q, error, why, e);
+	if (data)
+		first = (struct iovec){mnl_attr_get_payload(data), mnl_attr_get_payload_len(data)};
+	error = owner_sock_connect(e, q->attr[BYWAY_A_REMOTE] ? &remote : NULL, data ? &first : NULL, &why);
+	if (error)
+		return request_fail(q, error, "%s", why);
+	taken = first.iov_len;
+	return answer_with(q, e, -1, data ? &taken : NULL);
 }
 
 /* Who may not bind to an address may not send from there. */

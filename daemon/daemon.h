@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <syslog.h>
 #include <systemd/sd-event.h>
 
@@ -238,8 +239,11 @@ int owner_sock_open(struct daemon *d, const struct owner *who, enum stack_proto 
 int owner_sock_bind(struct endpoint *e, const struct stack_endpoint *local, const char **why);
 /* *e is replaced. */
 int owner_sock_listen(struct endpoint **e, unsigned backlog, const char **why);
-/* Does not wait. remote NULL: a UDP socket without a peer again. */
-int owner_sock_connect(struct endpoint *e, const struct stack_endpoint *remote, const char **why);
+/*
+ * Does not wait. remote NULL: a UDP socket without a peer again. `first`, unless it is NULL, goes with
+ * the SYN of a TCP socket as far as it can: first->iov_len is how much then.
+ */
+int owner_sock_connect(struct endpoint *e, const struct stack_endpoint *remote, struct iovec *first, const char **why);
 int owner_sock_send(struct endpoint *e, const struct stack_endpoint *remote, const struct stack_departure *how,
 		    const void *data, size_t len, const char **why);
 /* The error that is pending on a datagram socket, positive, which is cleared by it; 0: none, or another socket. */

@@ -72,6 +72,7 @@ struct stream {
 	uint32_t seen;            /* bytes at the head of what we can read that are parked or were handled already */
 	bool foreign;             /* `fd` is a socket of the host and not one end of a pair */
 	bool connecting;          /* opened by owner_sock_open: the handshake is under way */
+	struct stack_endpoint *deferred; /* where it goes with the first bytes that the owner writes; NULL: nowhere */
 	bool connected;           /* data may flow */
 	bool half_closed;         /* the owner sends no more (EPOLLRDHUP) */
 	bool gone;                /* the owner has closed (EPOLLHUP) */
@@ -115,7 +116,20 @@ void stream_free(struct stream *s, bool reset);
 void stream_abort(struct stream *s);
 
 /* An idle stream of owner_sock_open begins its handshake. 0 or -errno and why. */
-int stream_connect(struct stream *s, const struct stack_endpoint *remote, const char **why);
+int stream_connect(struct stream *s, const struct stack_endpoint *remote, struct iovec *first, const char **why);
+/* What lies in the pair goes, but for one byte: it polls writable. */
+void stream_unpark(struct stream *s);
+/* Bytes that the owner has written and nobody has handled. */
+size_t stream_fresh(const struct stream *s);
+/* A handshake that waits for data (TCP_FASTOPEN_CONNECT) cannot begin: the owner's end is reset. */
+void stream_failed(struct stream *s, int error);
+
+/* ---- owner_fastopen.c ---- */
+
+/* The owner wants its first bytes in the SYN, and they could go there: they are waited for. */
+bool stream_defer(struct stream *s, const struct stack_endpoint *remote);
+/* They are there: connects. False: the stream is gone. */
+bool stream_deferred_start(struct stream *s);
 bool endpoint_is_stream(const struct endpoint *e);
 
 /* ---- owner_datagram.c ---- */

@@ -70,7 +70,7 @@ int owner_sock_listen(struct endpoint **e, unsigned backlog, const char **why)
 	if (!endpoint_is_stream(*e))
 		return -EOPNOTSUPP;
 	struct stream *s = (struct stream *)(void *)*e;
-	if (s->connected || s->connecting)
+	if (s->connected || s->connecting || s->deferred)
 		return -EINVAL;
 	struct endpoint *l = listener_from_stream(s, backlog, &error, why);
 	if (l)
@@ -78,7 +78,7 @@ int owner_sock_listen(struct endpoint **e, unsigned backlog, const char **why)
 	return error;
 }
 
-int owner_sock_connect(struct endpoint *e, const struct stack_endpoint *remote, const char **why)
+int owner_sock_connect(struct endpoint *e, const struct stack_endpoint *remote, struct iovec *first, const char **why)
 {
 	if (endpoint_is_datagram(e))
 		return datagram_connect(e, remote, why);
@@ -90,7 +90,7 @@ int owner_sock_connect(struct endpoint *e, const struct stack_endpoint *remote, 
 	struct stream *s = (struct stream *)(void *)e;
 	if (s->connected)
 		return -EISCONN;
-	return s->connecting ? -EALREADY : stream_connect(s, remote, why);
+	return s->connecting || s->deferred ? -EALREADY : stream_connect(s, remote, first, why);
 }
 
 int owner_sock_send(struct endpoint *e, const struct stack_endpoint *remote, const struct stack_departure *how,
@@ -144,7 +144,7 @@ enum byway_sock_state owner_sock_state(const struct endpoint *e)
 	if (endpoint_is_datagram(e))
 		return datagram_connected(e) ? BYWAY_SOCK_CONNECTED : BYWAY_SOCK_NEW;
 	const struct stream *s = (const struct stream *)(const void *)e;
-	if (s->connected)
+	if (s->connected || s->deferred)
 		return BYWAY_SOCK_CONNECTED;
 	return s->connecting ? BYWAY_SOCK_CONNECTING : BYWAY_SOCK_NEW;
 }

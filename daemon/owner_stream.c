@@ -27,6 +27,7 @@
 #include <errno.h>
 #include <linux/tcp.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -143,6 +144,7 @@ void stream_free(struct stream *s, bool reset)
 	if (s->endpoint.sock)
 		endpoint_unlink(d, &s->endpoint);
 	sd_event_source_disable_unref(s->source);
+	free(s->deferred);
 	close(s->fd);
 	if (s->owner_fd >= 0)
 		close(s->owner_fd);
@@ -237,8 +239,7 @@ static void push(struct stream *s)
 
 /* ---- from the owner to the stack ---- */
 
-/* Bytes that the owner has written and we have not handled. */
-static size_t fresh_bytes(const struct stream *s)
+size_t stream_fresh(const struct stream *s)
 {
 	int readable = 0;
 
@@ -280,7 +281,7 @@ static bool pull_once(struct stream *s)
 	char junk; /* `seen` is 1 at most here: the parked bytes were removed when the connection was made */
 	struct iovec iov[LOAN_PIECES + 1] = {{&junk, s->seen}};
 	unsigned pieces = LOAN_PIECES;
-	size_t fresh = fresh_bytes(s), taken = 0, space;
+	size_t fresh = stream_fresh(s), taken = 0, space;
 
 	if (fresh == 0)
 		return false;
@@ -317,12 +318,14 @@ static bool pull_once(struct stream *s)
 /* Takes what the owner wrote as far as the send queue has room, then its end. False: the stream is gone. */
 static bool pull(struct stream *s)
 {
+	if (s->deferred && (s->half_closed || stream_fresh(s) > 0))
+		return stream_deferred_start(s);
 	if (!s->connected || s->finished)
 		return true;
 	while (pull_once(s))
 		;
-	s->urgent = s->urgent && fresh_bytes(s) > 0;
-	if (!s->half_closed || fresh_bytes(s) > 0)
+	s->urgent = s->urgent && stream_fresh(s) > 0;
+	if (!s->half_closed || stream_fresh(s) > 0)
 		return true;
 	if (s->gone) {
 		stream_close(s, false);
@@ -392,31 +395,57 @@ int stream_watch(struct stream *s)
 			       EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, s);
 }
 
-bool stream_connected(struct stream *s)
+void stream_unpark(struct stream *s)
 {
-	s->connecting = false;
-	s->connected = true;
 	if (s->seen > 1) {
 		discard(s, s->seen - 1);
 		s->seen = 1;
 	}
+}
+
+bool stream_connected(struct stream *s)
+{
+	s->connecting = false;
+	s->connected = true;
+	stream_unpark(s);
 	push(s);
 	return pull(s);
 }
 
-int stream_connect(struct stream *s, const struct stack_endpoint *remote, const char **why)
+/* With data as far as the SYN can carry it; without any it asks for a cookie, if the owner will want one. */
+static int open_connection(struct stream *s, const struct stack_endpoint *remote, struct iovec *first)
+{
+	struct sock **sock = &s->endpoint.sock;
+	int cookie = 0;
+	size_t len = sizeof(cookie);
+	ptrdiff_t n;
+
+	stack_getsockopt(*sock, daemon_now(), IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &cookie, &len);
+	if (!first && !cookie)
+		return stack_connect(sock, daemon_now(), remote);
+	n = stack_connect_data(sock, daemon_now(), remote, first ? first->iov_base : NULL, first ? first->iov_len : 0);
+	if (first && n >= 0)
+		first->iov_len = (size_t)n;
+	return n < 0 ? (int)n : 0;
+}
+
+int stream_connect(struct stream *s, const struct stack_endpoint *remote, struct iovec *first, const char **why)
 {
 	struct daemon *d = s->endpoint.daemon;
-	int error = stack_connect(&s->endpoint.sock, daemon_now(), remote), parked;
+	bool deferred = s->deferred != NULL;
+	int parked;
 
+	/* What lies there was written to a socket without a peer, or parks it. */
+	if (!deferred && ioctl(s->fd, FIONREAD, &parked) == 0)
+		s->seen = (uint32_t)parked;
+	if (!deferred && !first && stream_defer(s, remote))
+		return 0;
+	int error = open_connection(s, remote, first);
 	if (error) {
 		*why = owner_error(error);
 		return error;
 	}
 	stack_set_user(s->endpoint.sock, &s->endpoint);
-	/* What lies there was written to a socket without a peer, or parks it. */
-	if (ioctl(s->fd, FIONREAD, &parked) == 0)
-		s->seen = (uint32_t)parked;
 	s->connecting = true;
 	s->endpoint.connection = true;
 	d->connections++;
@@ -437,6 +466,11 @@ static void on_error(struct stream *s, int error)
 	} else if (s->connected) {
 		push(s);
 	}
+	stream_failed(s, error);
+}
+
+void stream_failed(struct stream *s, int error)
+{
 	index_bury(&s->endpoint, error);
 	stream_close(s, true);
 }
@@ -515,7 +549,7 @@ static void on_queued(struct endpoint *e, uint64_t *recv_q, uint64_t *send_q)
 	struct stream *s = stream_of(e);
 
 	*recv_q += owner_unread(e->daemon, s->fd, e->inode, s->given);
-	*send_q += fresh_bytes(s);
+	*send_q += stream_fresh(s);
 }
 
 static const struct endpoint_ops stream_ops = {

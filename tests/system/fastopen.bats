@@ -84,3 +84,106 @@ ask() { timeout $((5 * SLOW)) "$OWNER" ask "$HOST" 7000 "$1"; }
 	[ "$(ask first)" = "5 bytes after the handshake" ]
 	[ "$(ask second)" = "6 bytes after the handshake" ]
 }
+
+# HOW TEXT...: a connection for each text under byway run, opened with MSG_FASTOPEN or TCP_FASTOPEN_CONNECT; what the server says.
+run_client() {
+	timeout $((10 * SLOW)) byway run python3 - "$HOST" 7000 "$@" <<-'P'
+		import select, socket, sys
+		to, how = (sys.argv[1], int(sys.argv[2])), sys.argv[3]
+		for text in sys.argv[4:]:
+		    text = text.encode()
+		    s = socket.socket()
+		    if how == "connect":
+		        s.setsockopt(socket.IPPROTO_TCP, 30, 1)
+		        s.connect(to)
+		        assert s.getpeername() == to and s.getsockname()[1] != 0
+		        assert s.send(text) == len(text)
+		    elif how == "send":
+		        assert s.sendto(text, socket.MSG_FASTOPEN, to) == len(text)
+		    else:
+		        s.setblocking(False)
+		        try:
+		            n = s.sendmsg([text], [], socket.MSG_FASTOPEN, to)
+		            assert n == len(text), n
+		        except BlockingIOError:
+		            select.select([], [s], [], 5)
+		            assert s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+		            s.send(text)
+		        s.setblocking(True)
+		    got = b""
+		    while part := s.recv(100):
+		        got += part
+		    print(got.decode())
+	P
+}
+
+@test "under byway run, MSG_FASTOPEN and TCP_FASTOPEN_CONNECT put the data in the SYN" {
+	sysctl -qw net.ipv4.tcp_fastopen=3
+	start_daemon
+	serve
+	run run_client send first second
+	echo "$output"
+	[ "${lines[0]}" = "5 bytes after the handshake" ]
+	[ "${lines[1]}" = "6 bytes in the SYN" ]
+	run run_client connect third
+	echo "$output"
+	[ "$output" = "5 bytes in the SYN" ]
+	run run_client nonblock fourth
+	echo "$output"
+	[ "$output" = "6 bytes in the SYN" ]
+	[ "$(byway stats --json | jq '.counters[] | select(.name == "tcp.fastopen_active").value')" = 3 ]
+}
+
+@test "under byway run, Fast Open without a cookie, refused, and switched off" {
+	sysctl -qw net.ipv4.tcp_fastopen=3
+	start_daemon
+	serve
+	run run_client connect first
+	[ "$output" = "5 bytes after the handshake" ]
+	run run_client nonblock second
+	[ "$output" = "6 bytes in the SYN" ]
+	kill -KILL "$JOB"
+	wait_for 5 fails is_listening
+	run run_client send third
+	contains "$output" ConnectionRefusedError
+	run run_client connect third
+	contains "$output" "Error"
+	stop_daemon
+	start_daemon TCP.FastOpen=off
+	run run_client send third
+	contains "$output" "not supported"
+}
+
+# HOW: one mebibyte, more than a SYN or a buffer takes; its checksum is what the server got.
+run_long_client() {
+	timeout $((10 * SLOW)) byway run python3 - "$HOST" 7000 "$1" "$T/data" <<-'P'
+		import socket, sys
+		to, how = (sys.argv[1], int(sys.argv[2])), sys.argv[3]
+		data = open(sys.argv[4], "rb").read()
+		s = socket.socket()
+		if how == "connect":
+		    s.setsockopt(socket.IPPROTO_TCP, 30, 1)
+		    s.connect(to)
+		    n = 0
+		else:
+		    n = s.sendto(data, socket.MSG_FASTOPEN, to)
+		    assert n > 1460, n
+		s.sendall(data[n:])
+		s.shutdown(socket.SHUT_WR)
+		assert s.recv(100) == b""
+	P
+}
+
+@test "under byway run, what does not fit in the SYN follows in order" {
+	sysctl -qw net.ipv4.tcp_fastopen=3
+	random_file "$T/data" 1
+	start_daemon
+	for how in send send connect; do
+		background socat -u TCP-LISTEN:7000,bind="$HOST",reuseaddr,setsockopt-listen=6:23:5 "CREATE:$T/got"
+		wait_for 5 is_listening
+		run_long_client "$how"
+		ended "$JOB" 5
+		same "$T/data" "$T/got"
+	done
+	[ "$(byway stats --json | jq '.counters[] | select(.name == "tcp.fastopen_active").value')" -ge 2 ]
+}
