@@ -234,6 +234,10 @@ unsigned address_make(struct sockaddr_in6 *out, uint8_t family, const struct byw
 /* A prepared one, cut at the room there is. */
 int address_copy(const struct call *c, uint64_t at, uint64_t len_at, const void *sa, uint32_t size);
 
+/* All zero as a destination is the loopback address, as on the host. */
+void address_there(struct byway_address *a);
+bool address_is_any(const struct byway_address *a);
+
 /* ---- calls ---- */
 /* Connects a TCP socket with the first bytes of what is to be sent (MSG_FASTOPEN). What the call returns. */
 int64_t connect_and_send(struct call *c, uint64_t name, uint32_t name_len, const struct iovec *data, bool wait);
@@ -286,6 +290,8 @@ void control_option_set(struct run_socket *s, int name, int value);
 int64_t device_set(struct call *c);
 int64_t device_get(struct call *c);
 int64_t interface_ioctl(struct call *c, unsigned request);
+
+run_handler on_io_uring_setup; /* run_uring.c */
 
 /* run_proc.c */
 bool proc_wanted(const char *program); /* it reads sums in /proc/net */

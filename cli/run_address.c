@@ -35,11 +35,24 @@ int address_read(const struct call *c, uint64_t at, uint32_t len, uint8_t family
 	return talk_address_from(out, &sa.any, sizeof(sa.room)) ? 0 : other;
 }
 
+bool address_is_any(const struct byway_address *a)
+{
+	static const uint8_t none[16], mapped[16] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(a->addr, none, sizeof(none)) == 0 || memcmp(a->addr, mapped, sizeof(mapped)) == 0;
+}
+
+void address_there(struct byway_address *a)
+{
+	static const uint8_t loopback[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
+
+	if (address_is_any(a))
+		memcpy(a->addr, loopback, sizeof(loopback));
+}
+
 unsigned address_make(struct sockaddr_in6 *out, uint8_t family, const struct byway_address *a)
 {
 	struct sockaddr_in *in4 = (void *)out;
-	static const uint8_t none[16];
-
 	memset(out, 0, sizeof(*out));
 	if (family == AF_INET6) {
 		out->sin6_family = AF_INET6;
@@ -49,7 +62,7 @@ unsigned address_make(struct sockaddr_in6 *out, uint8_t family, const struct byw
 	}
 	in4->sin_family = AF_INET;
 	in4->sin_port = htons(a->port);
-	if (memcmp(a->addr, none, sizeof(none)) != 0)
+	if (!address_is_any(a))
 		memcpy(&in4->sin_addr, a->addr + 12, 4);
 	return sizeof(*in4);
 }

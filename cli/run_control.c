@@ -206,7 +206,7 @@ int control_write(struct call *c, struct msghdr *m, const struct arrival *a)
 		const struct cmsghdr *h = (const void *)a->stamp;
 		append(&out, room, h->cmsg_level, h->cmsg_type, a->stamp + CMSG_LEN(0), a->stamp_len - CMSG_LEN(0));
 	}
-	if (a->known && m->msg_controllen > 0)
+	if (a->known)
 		append_arrival(c, &out, room, &a->source);
 	return give(c, m, &out);
 }

@@ -67,6 +67,7 @@ static int destination(struct call *c, uint64_t name, uint32_t name_len, struct 
 		int error = address_read(c, name, name_len, s->family, -ENETUNREACH, to);
 		if (error)
 			return error > 0 ? -EAFNOSUPPORT : error;
+		address_there(to);
 	} else if (s->kind != RUN_UDP_PEER) {
 		return -EDESTADDRREQ;
 	}

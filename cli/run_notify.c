@@ -64,6 +64,7 @@ static const struct {
 	{SYS_recvfrom, true, on_recvfrom},
 	{SYS_recvmsg, true, on_recvmsg},
 	{SYS_recvmmsg, true, on_recvmmsg},
+	{SYS_io_uring_setup, false, on_io_uring_setup},
 };
 
 run_handler *run_find_handler(int nr, bool *fd_arg)

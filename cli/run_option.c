@@ -77,6 +77,9 @@ static int pending_error(struct call *c)
 		return 0; /* no error and no hangup: the usual case needs no question */
 	getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &native, &len);
 	if (daemon_last_error(c->run, s->inode, &r) == 0 && r.error) {
+		/* A connection that ended shows it in the descriptor, too, until somebody has read it there. */
+		if (s->kind == RUN_CONNECTED && native == 0)
+			return 0;
 		if (s->kind == RUN_CONNECTING)
 			s->kind = RUN_FAILED;
 		return (int)r.error;
@@ -234,6 +237,8 @@ int64_t on_ioctl(struct call *c)
 	switch ((unsigned)c->data.args[1]) {
 	case FIONREAD: {
 		char byte;
+		if (c->sock->kind == RUN_LISTENER)
+			return -EINVAL;
 		if (!run_is_datagram(c->sock))
 			return RUN_CONTINUE;
 		ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);

@@ -84,13 +84,6 @@ int64_t on_socket(struct call *c)
 
 /* ---- bind, listen ---- */
 
-static bool any_address(const struct byway_address *a)
-{
-	static const uint8_t none[16];
-
-	return memcmp(a->addr, none, sizeof(none)) == 0;
-}
-
 int64_t on_bind(struct call *c)
 {
 	struct run_socket *s = c->sock;
@@ -100,13 +93,11 @@ int64_t on_bind(struct call *c)
 	if (s->kind == RUN_NETLINK)
 		return netlink_bind(c);
 	int error = address_read(c, c->data.args[1], (uint32_t)c->data.args[2], s->family, -EADDRNOTAVAIL, &a);
-	if (error > 0 && (s->family != AF_INET || !any_address(&a)))
+	if (error > 0 && (s->family != AF_INET || !address_is_any(&a)))
 		return -EAFNOSUPPORT;
 	if (error < 0)
 		return error;
-	if (s->kind != RUN_TCP && s->kind != RUN_UDP)
-		return -EINVAL;
-	if (s->v6_only && s->family == AF_INET6 && any_address(&a)) {
+	if (s->v6_only && s->family == AF_INET6 && address_is_any(&a)) {
 		/* IPv6 alone: there is none, so it hears nothing, and leaves the port to others. */
 		s->mute = true;
 		s->local = a;
@@ -311,6 +302,7 @@ int64_t connect_and_send(struct call *c, uint64_t name, uint32_t name_len, const
 		int error = address_read(c, name, name_len, s->family, -ENETUNREACH, &to);
 		if (error)
 			return error > 0 ? -EOPNOTSUPP : error;
+		address_there(&to);
 		if (to.port == 0)
 			return -ECONNREFUSED;
 		if (s->kind == RUN_FAILED)
@@ -356,6 +348,7 @@ int64_t on_connect(struct call *c)
 	int error = address_read(c, c->data.args[1], (uint32_t)c->data.args[2], s->family, -ENETUNREACH, &to);
 	if (error < 0)
 		return error;
+	address_there(&to);
 	if (run_is_datagram(s))
 		return connect_datagram(c, error ? NULL : &to);
 	if (error)

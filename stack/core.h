@@ -210,7 +210,9 @@ void sock_options_default(struct stack *s);
 void sock_options_inherit(struct sock *to, const struct sock *from);
 void sock_options_free(struct sock *sock);
 
-/* May the socket have this port and address (SO_REUSEADDR, SO_REUSEPORT)? 0 or -EADDRINUSE, -EADDRNOTAVAIL. */
+/* May the socket have this address (IP_FREEBIND)? 0 or -EADDRNOTAVAIL. */
+int port_check_address(const struct sock *sock, const struct stack_addr *addr);
+/* And this port there (SO_REUSEADDR, SO_REUSEPORT)? 0 or -EADDRINUSE. */
 int port_check(const struct sock *sock, const struct stack_endpoint *local);
 /* May it listen there? */
 int port_check_listen(const struct sock *sock);

@@ -105,20 +105,24 @@ int port_check_listen(const struct sock *sock)
 	return 0;
 }
 
+int port_check_address(const struct sock *sock, const struct stack_addr *addr)
+{
+	const struct stack *s = sock->stack;
+	bool ours = stack_addr_is_any(addr) || sock_options(sock)->freebind || address_is_ours(s, addr, true) ||
+		    (pcb_is_datagram(&sock->pcb) && address_is_broadcast(s, addr));
+
+	return ours ? 0 : -EADDRNOTAVAIL;
+}
+
 int port_check(const struct sock *sock, const struct stack_endpoint *local)
 {
 	const struct stack *s = sock->stack;
-	bool datagram = pcb_is_datagram(&sock->pcb);
-	bool any = stack_addr_is_any(&local->addr);
 
-	if (!any && !sock_options(sock)->freebind && !address_is_ours(s, &local->addr, true) &&
-	    !(datagram && address_is_broadcast(s, &local->addr)))
-		return -EADDRNOTAVAIL;
 	if (local->port == 0)
 		return 0;
 	if (refused(sock, &local->addr, local->port))
 		return -EADDRINUSE;
-	if (!datagram && !sock_options(sock)->reuse_addr && connected_from(s, local))
+	if (!pcb_is_datagram(&sock->pcb) && !sock_options(sock)->reuse_addr && connected_from(s, local))
 		return -EADDRINUSE;
 	return 0;
 }

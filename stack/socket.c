@@ -77,8 +77,10 @@ int stack_bind(struct sock *sock, const struct stack_endpoint *local)
 	struct stack *s = sock->stack;
 	bool datagram = pcb_is_datagram(&sock->pcb);
 	uint16_t port = local->port;
-	int error;
+	int error = port_check_address(sock, &local->addr);
 
+	if (error)
+		return error;
 	if ((sock->pcb.kind != PCB_BOUND && !datagram) || sock->pcb.lport || sock->pcb.rport)
 		return -EINVAL;
 	error = port_check(sock, local);

@@ -387,7 +387,7 @@ ptrdiff_t stack_recvmsg(struct sock *sock, void *data, size_t len, struct stack_
 
 /* What one datagram has in place of what its socket has. */
 struct stack_departure {
-	struct stack_addr source; /* any: as it comes; else -EINVAL when it is not one of ours */
+	struct stack_addr source; /* any: as it comes; else -ENETUNREACH when it is not one of ours */
 	uint8_t ttl;              /* 0: the socket's */
 	int16_t tos;              /* -1: the socket's */
 	bool keep_error;          /* a pending error stays pending, and is no reason not to send */

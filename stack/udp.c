@@ -206,7 +206,7 @@ static int route_to(struct sock *sock, const struct stack_addr *source, const st
 	int error;
 
 	if (!stack_addr_is_any(source) && !address_is_ours(sock->stack, source, true))
-		return -EINVAL;
+		return -ENETUNREACH;
 	*out = (struct route_result){.source = stack_addr_is_any(source) ? sock->pcb.local : *source};
 	if (address_is_broadcast(sock->stack, &out->source) || address_is_multicast(&out->source))
 		out->source = nobody.addr; /* bound there to receive; RFC 1122 3.2.1.3: never a source */

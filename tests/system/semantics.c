@@ -7,44 +7,18 @@
  *      semantics test OWN PEER       the cases
  *      semantics pass FD             a program that was started with a descriptor
  *
- * Each case runs in a process of its own, so that it cannot disturb the next.
+ * Each case runs in a process of its own, so that it cannot disturb the next. More cases are in
+ * semantics_stream.c, semantics_datagram.c and semantics_process.c.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/sockios.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/select.h>
-#include <sys/sendfile.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include "semantics.h"
 
-#define LIMIT 8 /* seconds of one case */
-#define SETTLE 60000 /* microseconds until what was sent has arrived for sure */
-
-/* The peer's ports. */
-enum { ECHO = 9001, HELLO, RESET, COUNT, HOLD, FLOOD, BACK, UDP_ECHO, CLOSED = 9999 };
-
-static const char *own, *peer;
+const char *own, *peer;
+char buffer[BUFFER];
 
 /* ---- the transcript ---- */
 
 /* One step: the call as written, what it returned, and why not. */
-static long show(const char *text, long result)
+long show(const char *text, long result)
 {
 	if (result < 0)
 		printf("  %s = %s\n", text, strerrorname_np(errno));
@@ -53,17 +27,14 @@ static long show(const char *text, long result)
 	fflush(stdout);
 	return result;
 }
-#define T(call) show(#call, (long)(call))
-/* The same where only success counts: descriptors. */
-#define OK(call) show_ok(#call, (long)(call))
-static long show_ok(const char *text, long result)
+long show_ok(const char *text, long result)
 {
 	printf("  %s: %s\n", text, result < 0 ? strerrorname_np(errno) : "ok");
 	fflush(stdout);
 	return result;
 }
 
-static void say(const char *format, ...)
+void say(const char *format, ...)
 {
 	va_list args;
 
@@ -75,7 +46,7 @@ static void say(const char *format, ...)
 	va_end(args);
 }
 
-static void settle(void) { usleep(SETTLE); }
+void settle(void) { usleep(SETTLE); }
 
 static void events_text(unsigned e, char *out)
 {
@@ -93,7 +64,7 @@ static void events_text(unsigned e, char *out)
 }
 
 /* What poll says now. */
-static void ready(const char *what, int fd)
+void ready(const char *what, int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP};
 	char text[80];
@@ -104,14 +75,14 @@ static void ready(const char *what, int fd)
 }
 
 /* Waits until one of the events is there. */
-static int await(int fd, short events)
+int await(int fd, short events)
 {
 	struct pollfd p = {.fd = fd, .events = events};
 
 	return poll(&p, 1, 3000);
 }
 
-static void last_error(int fd)
+void last_error(int fd)
 {
 	int error = -1;
 	socklen_t len = sizeof(error);
@@ -122,7 +93,7 @@ static void last_error(int fd)
 		say("SO_ERROR: %s", error ? strerrorname_np(error) : "0");
 }
 
-static void get_int(const char *what, int fd, int level, int name)
+void get_int(const char *what, int fd, int level, int name)
 {
 	int value = -1;
 	socklen_t len = sizeof(value);
@@ -133,14 +104,14 @@ static void get_int(const char *what, int fd, int level, int name)
 		say("%s: %d", what, value);
 }
 
-static int set_int(int fd, int level, int name, int value)
+int set_int(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof(value));
 }
 
 /* ---- addresses ---- */
 
-static struct sockaddr_in at(const char *host, int port)
+struct sockaddr_in at(const char *host, int port)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
 
@@ -157,7 +128,7 @@ static const char *who(const struct sockaddr_in *a)
 }
 
 /* An address without what differs from run to run. */
-static void name(const char *what, int fd, int (*get)(int, struct sockaddr *, socklen_t *))
+void name(const char *what, int fd, int (*get)(int, struct sockaddr *, socklen_t *))
 {
 	struct sockaddr_in a = {0};
 	socklen_t len = sizeof(a);
@@ -169,7 +140,7 @@ static void name(const char *what, int fd, int (*get)(int, struct sockaddr *, so
 		    a.sin_port == 0 ? "0" : ntohs(a.sin_port) < 10000 ? "fixed" : "some", a.sin_family, len);
 }
 
-static int bound(int type, int port)
+int bound(int type, int port)
 {
 	int fd = socket(AF_INET, type, 0);
 	struct sockaddr_in a = at(own, port);
@@ -180,7 +151,7 @@ static int bound(int type, int port)
 	return fd;
 }
 
-static int listener(int port, int backlog)
+int listener(int port, int backlog)
 {
 	int fd = bound(SOCK_STREAM, port);
 
@@ -189,7 +160,7 @@ static int listener(int port, int backlog)
 	return fd;
 }
 
-static int port_of(int fd)
+int port_of(int fd)
 {
 	struct sockaddr_in a = {0};
 	socklen_t len = sizeof(a);
@@ -198,7 +169,7 @@ static int port_of(int fd)
 	return ntohs(a.sin_port);
 }
 
-static int connect_to(const char *host, int port)
+int connect_to(const char *host, int port)
 {
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	struct sockaddr_in a = at(host, port);
@@ -209,7 +180,7 @@ static int connect_to(const char *host, int port)
 }
 
 /* Asks the peer to connect back to `port` and to do `action`. The control connection. */
-static int call_back(int port, char action)
+int call_back(int port, char action)
 {
 	int fd = connect_to(peer, BACK);
 
@@ -218,7 +189,7 @@ static int call_back(int port, char action)
 }
 
 /* A connection that the peer opened. */
-static int accepted(char action)
+int accepted(char action)
 {
 	int l = listener(0, 5), c = call_back(port_of(l), action), fd = accept(l, NULL, NULL);
 
@@ -230,7 +201,7 @@ static int accepted(char action)
 }
 
 /* Both ends ours. */
-static void both(int fd[2])
+void both(int fd[2])
 {
 	int l = listener(0, 5);
 
@@ -239,9 +210,7 @@ static void both(int fd[2])
 	close(l);
 }
 
-static void nonblock(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
-
-static char buffer[1 << 20];
+void nonblock(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
 /* ---- cases: sockets that are nothing yet ---- */
 
@@ -545,7 +514,7 @@ static void case_accept_timeout(void)
 
 static void on_signal(int signal) { (void)signal; }
 
-static void alarm_in(int usec, int flags)
+void alarm_in(int usec, int flags)
 {
 	struct sigaction a = {.sa_handler = on_signal, .sa_flags = flags};
 
@@ -1408,7 +1377,7 @@ static void case_killed(void)
 
 /* ---- epoll ---- */
 
-static int epoll_once(int e, int ms)
+int epoll_once(int e, int ms)
 {
 	struct epoll_event event = {0};
 	char text[80];
@@ -1497,7 +1466,7 @@ static void case_epoll_reset(void)
 {
 	int fd = connect_to(peer, RESET), e = epoll_create1(0);
 
-	settle();
+	await(fd, POLLIN);
 	epoll_ctl(e, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP});
 	epoll_once(e, 1000);
 }
@@ -1542,7 +1511,7 @@ static void case_exec(void)
 	wait(NULL);
 }
 
-static int pass_descriptor(int over, int fd)
+int pass_descriptor(int over, int fd)
 {
 	char space[CMSG_SPACE(sizeof(int))] = {0};
 	struct msghdr m = {.msg_iov = &(struct iovec){"f", 1}, .msg_iovlen = 1, .msg_control = space,
@@ -1556,7 +1525,7 @@ static int pass_descriptor(int over, int fd)
 	return (int)sendmsg(over, &m, 0);
 }
 
-static int take_descriptor(int over)
+int take_descriptor(int over)
 {
 	char space[CMSG_SPACE(sizeof(int))] = {0}, byte;
 	struct msghdr m = {.msg_iov = &(struct iovec){&byte, 1}, .msg_iovlen = 1, .msg_control = space,
@@ -1620,7 +1589,7 @@ static void case_threads(void)
 
 /* ---- UDP ---- */
 
-static void from_text(const struct sockaddr_in *a, socklen_t len)
+void from_text(const struct sockaddr_in *a, socklen_t len)
 {
 	say("from %s port %s, %u bytes", who(a), ntohs(a->sin_port) < 10000 ? "fixed" : "some", len);
 }
@@ -1902,14 +1871,13 @@ static void case_udp_epoll_edge(void)
 
 /* ---- options ---- */
 
-static void one_option(const char *what, int fd, int level, int option, int value)
+void one_option(const char *what, int fd, int level, int option, int value)
 {
 	get_int(what, fd, level, option);
 	int result = set_int(fd, level, option, value);
 	say("%s = %d: %s", what, value, result < 0 ? strerrorname_np(errno) : "ok");
 	get_int(what, fd, level, option);
 }
-#define OPTION(fd, level, option, value) one_option(#option, fd, level, option, value)
 
 static void case_options_socket(void)
 {
@@ -2184,26 +2152,32 @@ static void case_v6_udp(void)
 	X(options_form) X(options_linger) X(options_inherited) X(options_congestion) X(options_info) X(options_udp) \
 	X(v6_dual_listener) X(v6_mapped_connect) X(v6_unreachable) X(v6_only) X(v6_udp)
 
+static const struct semantics_case first_cases[] = {
+	CASES(SEMANTICS_ROW)
+};
+
 static const struct {
-	const char *name;
-	void (*run)(void);
-} cases[] = {
-#define ROW(id) {#id, case_##id},
-	CASES(ROW)
+	const struct semantics_case *cases;
+	size_t count;
+} groups[] = {
+	{first_cases, sizeof(first_cases) / sizeof(first_cases[0])},
+	{stream_cases, STREAM_CASES},
+	{datagram_cases, DATAGRAM_CASES},
+	{process_cases, PROCESS_CASES},
 };
 
 /* One case, in a process of its own; its children die with it. */
-static void run_case(size_t i)
+static void run_case(const struct semantics_case *c)
 {
 	int status = 0;
 
-	printf("[%s]\n", cases[i].name);
+	printf("[%s]\n", c->name);
 	fflush(stdout);
 	pid_t child = fork();
 	if (child == 0) {
 		setpgid(0, 0);
 		alarm(LIMIT);
-		cases[i].run();
+		c->run();
 		exit(0);
 	}
 	waitpid(child, &status, 0);
@@ -2358,8 +2332,9 @@ int main(int argc, char **argv)
 	if (argc < 4 || strcmp(argv[1], "test") != 0)
 		return 2;
 	own = argv[2], peer = argv[3];
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		if (argc == 4 || strcmp(argv[4], cases[i].name) == 0)
-			run_case(i);
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		for (size_t j = 0; j < groups[i].count; j++)
+			if (argc == 4 || strcmp(argv[4], groups[i].cases[j].name) == 0)
+				run_case(&groups[i].cases[j]);
 	return 0;
 }
