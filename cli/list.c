@@ -33,7 +33,7 @@ struct options {
 	enum column shown[COLUMNS_MAX];
 	size_t shown_count;
 	bool json, raw, noheadings;
-	bool tcp, udp;
+	unsigned protocols; /* SOCKETS_*; 0: all */
 	uint32_t states;
 	bool has_port, has_prefix;
 	uint16_t port;
@@ -99,8 +99,8 @@ static int option_take(const struct command *self, struct options *o, int c)
 	case 'J': o->json = true; return CLI_OK;
 	case 'r': o->raw = true; return CLI_OK;
 	case 'n': o->noheadings = true; return CLI_OK;
-	case 't': o->tcp = true; return CLI_OK;
-	case 'u': o->udp = true; return CLI_OK;
+	case 't': o->protocols |= SOCKETS_TCP; return CLI_OK;
+	case 'u': o->protocols |= SOCKETS_UDP; return CLI_OK;
 	case 'p':
 		o->has_port = parse_port(optarg, &o->port);
 		return o->has_port ? CLI_OK : cli_usage(self, "\"%s\" is not a port (0 to 65535)", optarg);
@@ -139,8 +139,8 @@ static bool options_parse(struct cli *cli, const struct command *self, struct op
 		cli->status = cli_usage(self, "\"%s\" is one word too many", argv[optind]);
 	if (o->json && o->raw)
 		cli->status = cli_usage(self, "--json and --raw exclude each other");
-	if (!o->tcp && !o->udp)
-		o->tcp = o->udp = true;
+	if (!o->protocols)
+		o->protocols = SOCKETS_ALL;
 	return cli->status == CLI_OK;
 }
 
@@ -159,8 +159,8 @@ static const char *cell(const struct socket_row *row, enum column column, char o
 	uint64_t number = 0;
 
 	switch (column) {
-	case COL_PROTO: return row->udp ? "udp" : "tcp";
-	case COL_STATE: return format_state(row->state, row->udp);
+	case COL_PROTO: return row->protocol == IPPROTO_TCP ? "tcp" : row->protocol == IPPROTO_UDP ? "udp" : "ping";
+	case COL_STATE: return format_state(row->state, row->protocol != IPPROTO_TCP);
 	case COL_LOCAL: return format_address(out, &row->local);
 	case COL_PEER: return format_address(out, &row->remote);
 	case COL_PROCESS: return row->process[0] ? row->process : NULL;
@@ -252,7 +252,7 @@ static int run(struct cli *cli, const struct command *self, int argc, char **arg
 	struct byway *b = cli_open(cli);
 	if (!b)
 		return CLI_FAILURE;
-	int error = sockets_read(b, &t, o.tcp, o.udp, o.states);
+	int error = sockets_read(b, &t, o.protocols, o.states);
 	if (error)
 		cli->status = cli_fail("cannot read the sockets: %s", cli_reason(b, why, sizeof(why)));
 	byway_close(b);

@@ -40,12 +40,12 @@ static int sums_read(struct run *run, struct sums *s)
 {
 	struct socket_table t = {0};
 
-	if (sockets_read(run->byway, &t, true, true, UINT32_MAX) < 0)
+	if (sockets_read(run->byway, &t, SOCKETS_TCP | SOCKETS_UDP, UINT32_MAX) < 0)
 		return -errno;
 	for (size_t i = 0; i < t.count; i++) {
 		const struct socket_row *row = &t.rows[i];
 
-		if (row->udp) {
+		if (row->protocol == IPPROTO_UDP) {
 			s->udp++;
 			continue;
 		}

@@ -12,7 +12,7 @@
 
 struct reader {
 	struct socket_table *table;
-	bool udp;
+	uint8_t protocol;
 };
 
 static struct socket_row *row_new(struct socket_table *t)
@@ -79,20 +79,20 @@ static int take_socket(const struct nlmsghdr *m, void *arg)
 	row->uid = d->idiag_uid;
 	row->inode = d->idiag_inode;
 	row->state = d->idiag_state;
-	row->udp = reader->udp;
+	row->protocol = reader->protocol;
 	take_address(&row->local, d->id.idiag_src, d->id.idiag_sport);
 	take_address(&row->remote, d->id.idiag_dst, d->id.idiag_dport);
 	return mnl_attr_parse(m, sizeof(*d), take_attribute, row);
 }
 
-static int read_protocol(struct byway *b, struct socket_table *t, bool udp, uint32_t states)
+static int read_protocol(struct byway *b, struct socket_table *t, uint8_t protocol, uint32_t states)
 {
-	struct reader reader = {.table = t, .udp = udp};
+	struct reader reader = {.table = t, .protocol = protocol};
 	struct nlmsghdr *m = talk_begin(b, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
 	struct inet_diag_req_v2 *req = mnl_nlmsg_put_extra_header(m, sizeof(*req));
 
 	req->sdiag_family = AF_INET;
-	req->sdiag_protocol = udp ? IPPROTO_UDP : IPPROTO_TCP;
+	req->sdiag_protocol = protocol;
 	req->idiag_states = states;
 	return talk_exchange(b, m, take_socket, &reader, NULL);
 }
@@ -117,10 +117,14 @@ static void sort_unique(struct socket_table *t)
 	t->count = kept;
 }
 
-int sockets_read(struct byway *b, struct socket_table *t, bool tcp, bool udp, uint32_t states)
+int sockets_read(struct byway *b, struct socket_table *t, unsigned protocols, uint32_t states)
 {
+	static const uint8_t each[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP}; /* in the order of the bits */
+
 	*t = (struct socket_table){0};
-	if ((tcp && read_protocol(b, t, false, states) < 0) || (udp && read_protocol(b, t, true, states) < 0)) {
+	for (unsigned i = 0; i < sizeof(each); i++) {
+		if (!(protocols & 1u << i) || read_protocol(b, t, each[i], states) == 0)
+			continue;
 		int error = errno;
 		sockets_free(t);
 		errno = error;

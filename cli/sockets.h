@@ -13,7 +13,7 @@ struct socket_row {
 	uint32_t opener;    /* the process that opened it, 0: a service, or nobody's any more */
 	uint32_t pid;       /* the process that has it open, 0: none found */
 	uint8_t state;      /* sock_diag's number */
-	bool udp;
+	uint8_t protocol;   /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP (a ping socket) */
 	char opener_name[24]; /* "[echo]": a service of the daemon */
 	char process[24];     /* the name of pid */
 };
@@ -23,8 +23,10 @@ struct socket_table {
 	size_t count, room;
 };
 
+/* Protocols of sockets, as bits. */
+enum { SOCKETS_TCP = 1, SOCKETS_UDP = 2, SOCKETS_PING = 4, SOCKETS_ALL = 7 };
 /* All sockets of the protocols and states asked for. 0, or -1 with errno and byway_error set. */
-int sockets_read(struct byway *b, struct socket_table *t, bool tcp, bool udp, uint32_t states);
+int sockets_read(struct byway *b, struct socket_table *t, unsigned protocols, uint32_t states);
 void sockets_free(struct socket_table *t);
 /* Fills in pid and process: who has the endpoint open now, by /proc; where nobody is seen, who opened it. */
 void sockets_find_processes(struct socket_table *t);

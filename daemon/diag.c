@@ -89,7 +89,7 @@ static int attributes_take(struct request *q, struct diag_program **filter, bool
 
 static bool filter_accepts(const struct diag_program *filter, const struct stack_sock_info *info)
 {
-	struct diag_subject s = {.sport = info->local.port, .dport = info->remote.port};
+	struct diag_subject s = {.sport = info->local.port, .dport = info->remote.port, .port_chosen = info->port_chosen};
 
 	if (!filter)
 		return true;

@@ -27,7 +27,7 @@ static void fill(const struct pcb *p, struct stack_sock_info *out)
 	*out = (struct stack_sock_info){
 		.id = p->id, .proto = pcb_proto(p),
 		.state = (enum tcp_state)p->state, .local = pcb_local(p), .remote = pcb_remote(p),
-		.owner = p->owner, .user = holder(p),
+		.owner = p->owner, .user = holder(p), .port_chosen = !p->port_given,
 	};
 	switch ((enum pcb_kind)p->kind) {
 	case PCB_LISTEN: {

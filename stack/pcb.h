@@ -29,6 +29,7 @@ struct pcb {
 	uint8_t state;             /* enum tcp_state */
 	bool hashed;               /* in the table */
 	bool error_told;           /* of a socket that somebody holds: SO_ERROR has told its error */
+	bool port_given;           /* its owner asked for this local port */
 };
 
 /* Whose port space it is in. */

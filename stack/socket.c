@@ -93,6 +93,7 @@ int stack_bind(struct sock *sock, const struct stack_endpoint *local)
 	table_remove(&s->table, &sock->pcb);
 	sock->pcb.local = stack_addr_is_any(&local->addr) ? nobody.addr : local->addr;
 	sock->pcb.lport = port;
+	sock->pcb.port_given = local->port != 0;
 	memset(&sock->pcb.remote, 0, sizeof(sock->pcb.remote));
 	table_insert(&s->table, &sock->pcb);
 	return 0;

@@ -466,6 +466,7 @@ struct stack_sock_info {
 	uint32_t half_open; /* listening: connections in SYN-RECEIVED */
 	void *user;      /* NULL: nobody holds it (half-open, TIME-WAIT, closed by its owner, not accepted) */
 	uint64_t drops;  /* datagrams dropped for lack of room; connections refused by a full queue */
+	bool port_chosen; /* nobody asked for the local port: the stack chose it, or it is a listener's */
 };
 
 /*

@@ -42,6 +42,7 @@ int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const st
 	t->sock.pcb.id = old->pcb.id;
 	t->sock.pcb.local = local.addr;
 	t->sock.pcb.lport = local.port;
+	t->sock.pcb.port_given = old->pcb.port_given;
 	t->sock.pcb.remote = remote->addr;
 	t->sock.pcb.rport = remote->port;
 	t->held = true;

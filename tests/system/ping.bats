@@ -143,3 +143,14 @@ load lib
 		assert s.getsockopt(socket.SOL_SOCKET, 25, 16) == b""
 	P
 }
+
+@test "byway list and byway show know ping sockets" {
+	start_daemon
+	background byway run python3 -c 'import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP); s.bind(("0.0.0.0", 77)); time.sleep(60)'
+	wait_for 5 sockets_are 1 '.proto == "ping" and .local == "*:77" and .state == "UNCONN"'
+	run byway show "$(socket_id '.proto == "ping"')"
+	echo "$output"
+	contains "$output" ping
+	[ "$(byway list -tun | grep -c ping)" -eq 0 ]
+}

@@ -80,6 +80,22 @@ u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("0.0.0.0", 7778));
 	[ "$(byway run python3 "$HERE/ask_filter.py")" = "2 0 -22 -22 2" ]
 }
 
+@test "ss finds what chose no port for itself, and nothing on other devices or with a mark" {
+	need_iproute
+	start_daemon Services.Echo=yes
+	background byway run python3 -c 'import socket, time
+l = socket.socket(); l.bind(("198.18.0.2", 0)); l.listen(9)
+m = socket.socket(); m.bind(("198.18.0.2", 7777)); m.listen(9)
+c = socket.create_connection(("198.18.0.2", 7777)); time.sleep(60)'
+	wait_for 5 sockets_are 2 '.state == "ESTABLISHED"'
+	[ "$(lines bss -tan)" -eq 5 ]
+	bss -tan autobound
+	[ "$(lines bss -tan autobound)" -eq 2 ] # ss itself wants a high port, too: one listener, one end of the connection
+	[ "$(lines bss -tan 'fwmark = 0')" -eq 5 ]
+	[ "$(lines bss -tan 'fwmark = 7')" -eq 0 ]
+	[ "$(lines bss -tan 'dev = lo')" -eq 0 ]
+}
+
 @test "ss filters by state, port and address" {
 	start_with_connection
 	[ "$(lines bss -tn state established '( sport = :7 )')" -eq 1 ]
