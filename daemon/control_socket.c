@@ -189,11 +189,16 @@ int control_sock_recverr(struct request *q)
 int control_sock_error(struct request *q)
 {
 	ino_t inode = (ino_t)request_u64(q, BYWAY_A_INODE);
+	int error = 0, last = 0;
 	struct endpoint *e = owner_find(q->daemon, inode);
-	bool mine = e && client_may_change(q->client, e->owner.uid);
-	int last = mine ? owner_sock_pending(e) : e ? 0 : owner_epitaph(q->daemon, inode, q->client->owner.uid);
 	struct reply r;
 
+	if (e && e->sock && !request_endpoint(q, &error))
+		return error;
+	if (e && e->sock)
+		last = owner_sock_pending(e);
+	else if (!e)
+		last = owner_epitaph(q->daemon, inode, q->client->owner.uid);
 	if (!e && !last)
 		return request_fail(q, -ENOENT, "nothing is known of inode %llu", (unsigned long long)inode);
 	reply_open(&r, q->client, q->head->nlmsg_seq, 0);
