@@ -62,6 +62,7 @@ static const struct form forms[] = {
 	{RTM_GETLINK, "RTM_GETLINK", sizeof(struct rtgenmsg), 0, 0, 1, rtnl_get},
 	{RTM_GETROUTE, "RTM_GETROUTE", sizeof(struct rtgenmsg), 0, 0, 1, rtnl_get},
 	{RTM_GETNEIGH, "RTM_GETNEIGH", sizeof(struct rtgenmsg), 0, 0, 1, rtnl_get},
+	{RTM_GETRULE, "RTM_GETRULE", sizeof(struct rtgenmsg), 0, 0, 1, rtnl_get},
 	{RTM_NEWADDR, "RTM_NEWADDR", sizeof(struct ifaddrmsg), 0, 0, 1, rtnl_change, true},
 	{RTM_DELADDR, "RTM_DELADDR", sizeof(struct ifaddrmsg), 0, 0, 1, rtnl_change, true},
 	{RTM_NEWROUTE, "RTM_NEWROUTE", sizeof(struct rtmsg), 0, 0, 1, rtnl_change, true},
@@ -240,7 +241,8 @@ static int request_run(struct request *q, const struct form *form)
 	int error = 0;
 
 	if (!form)
-		return request_fail(q, -EOPNOTSUPP, "message type %u is not known", q->head->nlmsg_type);
+		return request_fail(q, -EOPNOTSUPP, "Operation not supported: message type %u is not known",
+				    q->head->nlmsg_type);
 	if (!(q->head->nlmsg_flags & NLM_F_REQUEST))
 		return request_fail(q, -EINVAL, "%s without NLM_F_REQUEST", form->name);
 	if (mnl_nlmsg_get_payload_len(q->head) < form->header)

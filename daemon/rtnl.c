@@ -342,6 +342,8 @@ static bool (*dump_step(const struct request *q))(struct client *, struct reply 
 		return nothing_step;
 	if (q->head->nlmsg_type == RTM_GETADDR)
 		return address_step;
+	if (q->head->nlmsg_type == RTM_GETRULE)
+		return rtnl_rule_step;
 	return q->head->nlmsg_type == RTM_GETROUTE ? rtnl_route_step : neigh_step;
 }
 
@@ -357,5 +359,5 @@ int rtnl_get(struct request *q)
 		return rtnl_route_get(q);
 	if (q->head->nlmsg_type == RTM_GETNEIGH)
 		return neigh_get(q);
-	return rtnl_fail(q, -EOPNOTSUPP, "addresses come as a dump (NLM_F_DUMP) only");
+	return rtnl_fail(q, -EOPNOTSUPP, "addresses and rules come as a dump (NLM_F_DUMP) only");
 }

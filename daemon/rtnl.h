@@ -1,6 +1,6 @@
 /*
  * rtnetlink(7), what its files share: rtnl.c (requests: links, addresses, neighbours),
- * rtnl_change.c (what the administrator changes), rtnl_route.c (routes).
+ * rtnl_change.c (what the administrator changes), rtnl_route.c (routes), rtnl_rule.c (rules).
  *
  * There are two links: lo, which is the stack's own 127.0.0.0/8, and the one to the outside,
  * whose name, MTU and hardware address are the daemon's side of the TAP or TUN as the stack
@@ -45,6 +45,8 @@ void rtnl_put_route(struct reply *r, uint16_t type, const struct stack_route_inf
 
 /* ---- rtnl_route.c ---- */
 bool rtnl_route_step(struct client *c, struct reply *r); /* of a dump */
+/* rtnl_rule.c: a dump of rules. */
+bool rtnl_rule_step(struct client *c, struct reply *r);
 int rtnl_route_get(struct request *q);                   /* RTM_GETROUTE of one destination */
 int rtnl_route_new(struct request *q);
 int rtnl_route_delete(struct request *q);

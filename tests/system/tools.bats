@@ -282,3 +282,20 @@ except OSError: pass'
 	sockets_are 1 '.state == "ESTABLISHED"'
 	[ "$(lines bip -4 -o addr show dev "$LINK")" -eq 1 ]
 }
+
+@test "ip rule, and ip -j of everything" {
+	need_iproute
+	start_daemon
+	ping -c 1 -W 2 -q "$STACK"
+	run bip rule
+	echo "$output"
+	[ "$(echo "$output" | tr '\t' ' ')" = "0: from all lookup local
+32766: from all lookup main" ]
+	[ "$(bip -j rule | jq -c '[.[].priority]')" = "[0,32766]" ]
+	[ "$(bip -j addr show dev "$LINK" | jq -r '.[0].addr_info[0].local')" = "$STACK" ]
+	[ "$(bip -j -s link show dev "$LINK" | jq '.[0].stats64.rx.packets > 0')" = true ]
+	[ "$(bip -j route | jq -r '.[0].dst')" = 198.18.0.0/24 ]
+	[ "$(bip -j neigh | jq -r '.[] | select(.dst == "'"$HOST"'") | .dev')" = "$LINK" ]
+	[ "$(bip -j route get "$HOST" | jq -r '.[0].prefsrc')" = "$STACK" ]
+	refused "Operation not supported" rule add from 192.0.2.1 lookup main
+}
