@@ -4,9 +4,10 @@
  * and us, so that one frame may be a TCP segment of 64 KiB. The interface lives as long as the
  * descriptors: closing them leaves nothing behind.
  *
- * Where the kernel takes our steering program (steer.c) there are two queues: one for SYNs, of
- * which a turn reads few, so that a flood of them costs a bounded share of the time, and one for
- * everything else. Otherwise there is one queue.
+ * Where the kernel takes our steering program (steer.c) there are two queues: one for SYNs and one
+ * for everything else. A turn reads few SYNs, and while connections carry data their queue then
+ * rests for a multiple of the time that the turn took: a flood of them fills it, is dropped there in
+ * the sender's time, and costs the connections a twentieth of ours. Otherwise there is one queue.
  *
  * When the interface goes away under us (bad-inputs L9) the descriptor reports an error; it is
  * then opened anew with growing pauses. Privileges are gone by then, so this works for an
@@ -30,6 +31,9 @@
 #define DEVICE "/dev/net/tun"
 #define FRAMES_PER_TURN 64
 #define SYNS_PER_TURN 16
+#define SYN_REST 19u              /* times as long as a turn of SYNs took; SYNs have a twentieth then */
+#define SYN_REST_MAX 10000u       /* microseconds: the turn was interrupted, and a client waits */
+#define BUSY 20000u               /* microseconds that a connection counts after it has moved data */
 #define QUEUES 2
 #define FRAME_MAX (65536u + 256u) /* a full segment, its headers and the virtio header */
 #define RETRY_FIRST 100000u       /* microseconds to the first try to reopen */
@@ -41,6 +45,10 @@ struct link {
 	int program;             /* that tells SYNs from the rest; negative: not to be had */
 	unsigned offload;        /* STACK_OFFLOAD_*, as the kernel agreed to */
 	sd_event_source *io[QUEUES];
+	sd_event_source *rest;   /* runs while the SYNs' queue is not read */
+	stack_time rest_until;   /* it is not, before that, if it is also before */
+	stack_time busy_until;   /* connections have moved data a moment ago */
+	uint64_t moved;          /* stack_bytes_moved() when it was last looked at */
 	sd_event_source *retry;  /* runs while the interface is away */
 	stack_time pause;        /* to the next try, microseconds */
 	bool write_failed;       /* reported once, until a write succeeds */
@@ -197,6 +205,7 @@ static void stop_reading(struct link *l)
 {
 	for (unsigned i = 0; i < QUEUES; i++)
 		l->io[i] = sd_event_source_disable_unref(l->io[i]);
+	l->rest = sd_event_source_disable_unref(l->rest);
 }
 
 static void link_lost(struct link *l, int error)
@@ -208,13 +217,9 @@ static void link_lost(struct link *l, int error)
 	sd_event_add_time_relative(l->daemon->loop, &l->retry, CLOCK_MONOTONIC, l->pause, 1000, on_retry, l);
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t events, void *arg)
+/* Up to `limit` frames of one queue, read at `now`. */
+static void read_frames(struct link *l, int fd, uint32_t events, unsigned limit, stack_time now)
 {
-	struct link *l = arg;
-	stack_time now = daemon_now();
-
-	(void)source;
-	const unsigned limit = fd == l->fd[0] ? FRAMES_PER_TURN : SYNS_PER_TURN;
 	for (unsigned i = 0; i < limit; i++) {
 		ssize_t n = read(fd, l->frame, sizeof(l->frame));
 		if (n >= 0) {
@@ -229,7 +234,60 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *a
 		break;
 	}
 	daemon_kick(l->daemon);
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct link *l = arg;
+
+	(void)source;
+	read_frames(l, fd, events, FRAMES_PER_TURN, daemon_now());
 	return 0;
+}
+
+static void note_use(struct link *l, stack_time now)
+{
+	uint64_t moved = stack_bytes_moved(l->daemon->stack);
+
+	if (moved != l->moved)
+		l->busy_until = now + BUSY;
+	l->moved = moved;
+}
+
+static int on_syns(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+	struct link *l = arg;
+	stack_time now = daemon_now(), rest;
+
+	note_use(l, now);
+	if (now < l->busy_until && now < l->rest_until && !(events & EPOLLERR)) {
+		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		sd_event_source_set_time(l->rest, l->rest_until);
+		return sd_event_source_set_enabled(l->rest, SD_EVENT_ONESHOT);
+	}
+	read_frames(l, fd, events, SYNS_PER_TURN, now);
+	rest = (daemon_now() - now) * SYN_REST;
+	l->rest_until = now + (rest < SYN_REST_MAX ? rest : SYN_REST_MAX);
+	return 0;
+}
+
+static int on_rested(sd_event_source *source, uint64_t usec, void *arg)
+{
+	struct link *l = arg;
+
+	(void)source, (void)usec;
+	return sd_event_source_set_enabled(l->io[1], SD_EVENT_ON);
+}
+
+/* The SYNs' queue, with the timer that ends its rest. */
+static int start_syns(struct link *l)
+{
+	sd_event *loop = l->daemon->loop;
+	int error = sd_event_add_time(loop, &l->rest, CLOCK_MONOTONIC, 0, 100, on_rested, l);
+
+	if (error >= 0)
+		error = sd_event_source_set_enabled(l->rest, SD_EVENT_OFF);
+	return error < 0 ? error : sd_event_add_io(loop, &l->io[1], l->fd[1], EPOLLIN, on_syns, l);
 }
 
 int link_start(struct daemon *d)
@@ -238,9 +296,7 @@ int link_start(struct daemon *d)
 
 	int error = sd_event_add_io(d->loop, &l->io[0], l->fd[0], EPOLLIN, on_readable, l);
 
-	if (error >= 0 && l->fd[1] >= 0)
-		error = sd_event_add_io(d->loop, &l->io[1], l->fd[1], EPOLLIN, on_readable, l);
-	return error;
+	return error >= 0 && l->fd[1] >= 0 ? start_syns(l) : error;
 }
 
 /* ---- coming back ---- */

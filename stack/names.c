@@ -83,3 +83,8 @@ uint64_t stack_counter(const struct stack *s, size_t i)
 {
 	return i == COUNT_mem_failures ? s->mem.failures : i < COUNTER_COUNT ? s->counter[i] : 0;
 }
+
+uint64_t stack_bytes_moved(const struct stack *s)
+{
+	return s->counter[COUNT_tcp_in_bytes] + s->counter[COUNT_tcp_out_bytes];
+}

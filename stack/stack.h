@@ -568,6 +568,8 @@ size_t stack_counter_count(void);
 const char *stack_counter_name(size_t i);
 const char *stack_counter_help(size_t i);
 uint64_t stack_counter(const struct stack *s, size_t i);
+/* Payload that connections have sent and received so far, bytes: whether they are in use. */
+uint64_t stack_bytes_moved(const struct stack *s);
 /* Memory in use by class, and the limit; name NULL past the last. */
 const char *stack_memory(const struct stack *s, size_t i, uint64_t *used, uint64_t *limit);
 

@@ -72,6 +72,31 @@ grown_at_most() {
 	[ "$(sockets '.state == "SYN-RECEIVED"')" -le 1024 ]
 }
 
+# SYNs answered in a second.
+answered() {
+	local before
+	before=$(counter tcp.cookies_sent)
+	sleep 1
+	echo $(($(counter tcp.cookies_sent) - before))
+}
+
+@test "S1: while a connection is in use a flood gets little of the daemon's time" {
+	start_daemon Services.Discard=yes Services.Echo=yes Network.Gateway="$HOST" TCP.SynAckRetries=1
+	! log_has "no steering program" || skip "no steering program: $(sed -n 's/.*steering program (\(.*\)).*/\1/p' "$T/log")"
+	background timeout 60 nc "$STACK" 9 </dev/zero
+	local transfer=$JOB
+	wait_for 5 counted tcp.in_bytes 1000000
+	background "$BUILD/tests/bench/flood" "$LINK" "$(stack_mac)" "$STACK" 7 60
+	wait_for 5 counted tcp.cookies_sent 1000
+	local busy idle
+	busy=$(answered)
+	kill "$transfer"
+	wait_for 5 is_gone "$transfer"
+	idle=$(answered)
+	echo "answered in a second: $busy while a connection is in use, else $idle"
+	[ $((busy * 2)) -le "$idle" ]
+}
+
 # A network namespace of the host's kernel behind a veth: 198.18.9.2, port 7 open.
 start_kernel_peer() {
 	background unshare -n sleep 100
