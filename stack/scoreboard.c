@@ -55,23 +55,25 @@ static void merge_after(struct scoreboard *b, struct mem *m, struct sent *r)
 
 /*
  * May the last record take in what goes out now? What went out at this moment; and with much in
- * flight what went out a little while ago, by a SHARE of a round trip at most: the time that it
- * gets is a little late, so it is never lost too soon, and there is always room to split.
+ * flight what went out a little while ago, by a SHARE of it and of a round trip at most: the time that
+ * it gets is a little late, so it is never lost too soon, and there is always room to split. Later
+ * still, after a pause, would make the round trip of what went out before look short.
  */
-static bool tail_takes(const struct scoreboard *b, seq32 end, uint64_t now)
+static bool tail_takes(const struct scoreboard *b, seq32 end, uint64_t now, uint64_t rtt)
 {
 	const struct sent *tail = b->tail;
 
 	if (!tail || tail->flags != 0)
 		return false;
-	return tail->at == now || end.v - tail->seq.v <= (end.v - b->head->seq.v) / SHARE;
+	return tail->at == now || (end.v - tail->seq.v <= (end.v - b->head->seq.v) / SHARE &&
+				   (uint32_t)now - tail->began <= rtt / SHARE);
 }
 
-void scoreboard_sent(struct scoreboard *b, struct mem *m, seq32 seq, seq32 end, uint64_t now)
+void scoreboard_sent(struct scoreboard *b, struct mem *m, seq32 seq, seq32 end, uint64_t now, uint64_t rtt)
 {
 	struct sent *r;
 
-	if (tail_takes(b, end, now)) {
+	if (tail_takes(b, end, now, rtt)) {
 		b->tail->end = end;
 		b->tail->at = now;
 		return;
@@ -86,7 +88,7 @@ void scoreboard_sent(struct scoreboard *b, struct mem *m, seq32 seq, seq32 end, 
 		}
 		return;
 	}
-	*r = (struct sent){.seq = seq, .end = end, .at = now};
+	*r = (struct sent){.seq = seq, .end = end, .at = now, .began = (uint32_t)now};
 	if (b->tail)
 		b->tail->next = r;
 	else

@@ -5,7 +5,7 @@
  * Invariants: records are in order, touch each other, and cover exactly SND.UNA to SND.NXT;
  * sacked, lost and count are their sums; a record is never SACKED and LOST at once.
  * Records that were sent at one time, or are SACKED, are merged with their neighbours; what is
- * sent is not told apart finer than in 400ths of what is in flight. There are never more than
+ * sent is not told apart finer than in 400ths of what is in flight and of a round trip. There are never more than
  * SCOREBOARD_MAX: past that SACK blocks that would split one are ignored, so the work for one
  * ACK is bounded (rows T7, CVE-2019-11477).
  */
@@ -27,6 +27,7 @@ struct sent {
 	seq32 seq, end;
 	uint64_t at; /* microseconds, of the last transmission */
 	struct rate_mark mark; /* the same */
+	uint32_t began; /* when the first of it went out: low bits of the clock */
 	uint8_t flags;
 };
 
@@ -51,8 +52,8 @@ struct delivery {
 	uint64_t again_at; /* of what was sent more than once: when the oldest of it last was; 0: nothing was */
 };
 
-/* [seq, end) goes out for the first time. */
-void scoreboard_sent(struct scoreboard *b, struct mem *m, seq32 seq, seq32 end, uint64_t now);
+/* [seq, end) goes out for the first time, on a path whose round trip is rtt; 0: not known. */
+void scoreboard_sent(struct scoreboard *b, struct mem *m, seq32 seq, seq32 end, uint64_t now, uint64_t rtt);
 /* Everything before una has arrived. `doubt`: a retransmission delivered sooner after its sending is not believed. */
 void scoreboard_acked(struct scoreboard *b, struct mem *m, seq32 una, uint64_t now, uint64_t doubt,
 		      struct delivery *d);

@@ -278,7 +278,7 @@ static void send_rest_again(struct tcb *t)
 		t->snd_rtx = t->snd_una;
 		return;
 	}
-	scoreboard_sent(&t->board, &s->mem, t->snd_una, t->snd_nxt, t->rtt_started);
+	scoreboard_sent(&t->board, &s->mem, t->snd_una, t->snd_nxt, t->rtt_started, 0);
 	scoreboard_all_lost(&t->board);
 }
 
@@ -320,7 +320,7 @@ void fastopen_syn_acked(struct tcb *t, const struct tcp_segment *seg)
 void fastopen_both_opened(struct tcb *t)
 {
 	if (t->sack_on && tcb_flight(t) > 0)
-		scoreboard_sent(&t->board, &tcb_stack(t)->mem, t->snd_una, t->snd_nxt, tcb_stack(t)->now);
+		scoreboard_sent(&t->board, &tcb_stack(t)->mem, t->snd_una, t->snd_nxt, tcb_stack(t)->now, 0);
 }
 
 void fastopen_state_change(struct tcb *t, enum tcp_state from, enum tcp_state to, enum tcp_cause cause)

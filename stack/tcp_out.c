@@ -502,7 +502,8 @@ static void account(struct tcb *t, const struct plan *p)
 		t->snd_rtx = end;
 	t->snd_nxt = end;
 	if (t->sack_on || t->cc_ops->rate) { /* what there was no memory to note before is noted now */
-		scoreboard_sent(&t->board, &s->mem, t->board.head ? p->seq : t->snd_una, end, s->now);
+		scoreboard_sent(&t->board, &s->mem, t->board.head ? p->seq : t->snd_una, end, s->now,
+				t->rtt.srtt / 8);
 		if (t->board.tail)
 			rate_sent(&t->rate, s->now, pipe, p->len, &t->board.tail->mark);
 	}

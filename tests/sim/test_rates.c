@@ -201,6 +201,7 @@ static const struct goal {
 	{"cubic_loss_1_percent", PATH("cubic", false, 10, 20, 25000, PERCENT, 1, 0, 20), 0.62, 2, 0},
 	{"bbr_loss_1_percent", PATH("bbr", false, 10, 20, 25000, PERCENT, 1, 0, 20), 0.85, 1.4, 0},
 	{"bbr_loss_1_percent_fast", PATH("bbr", false, 100, 20, 250000, PERCENT, 1, 0, 20), 0.65, 1.4, 0},
+	{"bbr_loss_1_percent_on_a_long_path", PATH("bbr", false, 20, 400, 1000000, PERCENT, 1, 0, 120), 0.65, 1.8, 0},
 	{"bbr_loss_5_percent", PATH("bbr", false, 10, 20, 25000, 5 * PERCENT, 1, 0, 20), 0.40, 1.4, 0},
 	{"cubic_loss_5_percent", PATH("cubic", false, 10, 20, 25000, 5 * PERCENT, 1, 0, 20), 0.20, 2, 0},
 	{"two_flows_of_bbr_share", PATH("bbr", false, 10, 20, 50000, 0, 2, SIM_SECOND, 60), 0.94, 3, 0.95},

@@ -24,9 +24,11 @@ static void check(uint32_t una, uint32_t nxt)
 	ck_assert_msg(!bad, "%s", bad);
 }
 
+#define RTT 10000u
+
 static void sent(uint32_t seq, uint32_t end, uint64_t now)
 {
-	scoreboard_sent(&b, &mem, seq_make(seq), seq_make(end), now);
+	scoreboard_sent(&b, &mem, seq_make(seq), seq_make(end), now, RTT);
 }
 
 static uint32_t sacked(uint32_t left, uint32_t right, uint64_t now)
@@ -174,6 +176,21 @@ START_TEST(long_fat_path_leaves_room_for_sack)
 END_TEST
 
 /* Against one byte of state for each sequence number. */
+/* A record that takes in what goes out after a pause would say that the ACK of its first part came in no time. */
+START_TEST(what_goes_out_after_a_pause_has_its_own_time)
+{
+	struct delivery d = {0};
+
+	for (uint32_t i = 0; i < 1000; i++)
+		sent(i * 1000, (i + 1) * 1000, 1000);
+	sent(1000000, 1001000, 2000);
+	sent(1001000, 1002000, 2000 + RTT * 9 / 10);
+	scoreboard_acked(&b, &mem, seq_make(1001000), 2000 + RTT, 0, &d);
+	ck_assert(d.any);
+	ck_assert_uint_eq(d.at, 2000);
+}
+END_TEST
+
 START_TEST(random_operations_agree_with_a_model)
 {
 	enum { N = 4000 };
@@ -256,6 +273,7 @@ int main(void)
 	ADD(timeout_takes_what_has_waited_and_the_first_segment, 1);
 	ADD(row_T7_thousands_of_blocks_are_bounded, 1);
 	ADD(long_fat_path_leaves_room_for_sack, 1);
+	ADD(what_goes_out_after_a_pause_has_its_own_time, 1);
 	ADD(random_operations_agree_with_a_model, 50);
 	return suite_run(s);
 }
