@@ -19,7 +19,8 @@
 
 #define UNIT 256u                 /* gains are multiples of 1/256 */
 #define STARTUP_PACING_GAIN 709u  /* 2.77: 4 ln 2 (draft 2.5) */
-#define DRAIN_PACING_GAIN 90u     /* 0.35 */
+#define DRAIN_PACING_GAIN 128u    /* 0.5 (5.3.2) */
+#define DRAIN_ROUNDS 3u           /* no longer than that (5.3.2) */
 #define CWND_GAIN 512u            /* 2 */
 #define UP_CWND_GAIN 576u         /* 2.25 */
 #define UP_PACING_GAIN 320u       /* 1.25 */
@@ -63,7 +64,7 @@ struct bbr {
 	uint32_t prior_cwnd;
 	uint32_t random;
 	uint16_t extra_acked_rounds;   /* in the newer half of the filter */
-	uint16_t rounds_since_probe;
+	uint16_t rounds_since_probe;   /* in DRAIN: since it began */
 	uint16_t loss_events;          /* ACKs of this round that found losses */
 	uint8_t mode, ack_phase;
 	uint8_t full_bw_count, probe_up_rounds;
@@ -504,9 +505,11 @@ static void check_startup_and_drain(struct cc *c, const struct rate_sample *r)
 	struct bbr *b = c->bbr;
 
 	check_startup_loss(c, r);
-	if (b->mode == STARTUP && b->full_bw_reached)
+	if (b->mode == STARTUP && b->full_bw_reached) {
 		b->mode = DRAIN;
-	if (b->mode == DRAIN && r->flight <= inflight_at(c, UNIT))
+		b->rounds_since_probe = 0;
+	}
+	if (b->mode == DRAIN && (r->flight <= inflight_at(c, UNIT) || b->rounds_since_probe > DRAIN_ROUNDS))
 		start_down(c, r->now, r->delivered);
 }
 

@@ -179,6 +179,31 @@ START_TEST(drain_empties_the_queue_that_startup_made)
 }
 END_TEST
 
+/* Others fill the queue, or the bandwidth was estimated too high: what is in flight does not fall. */
+START_TEST(drain_ends_after_three_rounds)
+{
+	unsigned rounds = 0;
+
+	while (!in(DRAIN))
+		play(m.delay / 4, -1);
+	while (in(DRAIN) && rounds < 20) {
+		struct rate_sample r = {
+			.prior_delivered = m.rate.delivered, .acked = 10 * MSS, .bytes = 10 * MSS, .interval = (uint32_t)m.delay,
+			.sent_flight = 10000 * MSS, .flight = 10000 * MSS, .rtt = (uint32_t)m.delay,
+		};
+
+		m.rate.delivered += 10 * MSS;
+		m.now += m.delay;
+		r.delivered = m.rate.delivered;
+		r.now = m.now;
+		cc_bbr.rate(&m.c, &r, MSS);
+		rounds++;
+	}
+	ck_assert_uint_ge(rounds, 3);
+	ck_assert_uint_le(rounds, 5);
+}
+END_TEST
+
 START_TEST(probe_bw_goes_through_its_phases)
 {
 	play(2 * SECOND, DRAIN);
@@ -424,6 +449,7 @@ int main(void)
 
 	ADD(startup_doubles_the_rate_until_the_path_is_full);
 	ADD(drain_empties_the_queue_that_startup_made);
+	ADD(drain_ends_after_three_rounds);
 	ADD(probe_bw_goes_through_its_phases);
 	ADD(steady_state_fills_the_path_and_no_more);
 	ADD(probe_rtt_drains_the_pipe_every_five_seconds);
