@@ -148,6 +148,7 @@ struct tcb {
 	uint16_t mtu;      /* of the path */
 	uint16_t mss_seen; /* the largest segment that came */
 	uint8_t snd_scale, rcv_scale;
+	uint16_t not_pushed; /* bytes that have gone since the last PSH, or more than that */
 	struct mtu_search *mtu_search; /* tcp_mtu.c; NULL: nothing to look for */
 
 	/* loss and congestion */

@@ -1,17 +1,19 @@
 /*
  * What holds the sender up (RFC 4898's SndLim, tcp(7)'s busy_time and its parts): the time in which
  * there was something to send, and how much of it the peer's window or the send buffer was in the way.
+ * The window is not, while the congestion window is in the way as well.
  */
 #include "tcp.h"
 
 static enum tcp_limit limit_now(const struct tcb *t)
 {
-	uint32_t unsent, flight = tcb_flight(t);
+	uint32_t unsent, next, flight = tcb_flight(t);
 
 	if (!t->syn_acked || t->detached || (t->sndq.len == 0 && flight == 0))
 		return LIMIT_IDLE;
 	unsent = tcp_unsent(t);
-	if (unsent > 0 && flight + min_u32(unsent, t->mss) > t->snd_wnd)
+	next = min_u32(unsent, t->mss);
+	if (next > 0 && flight + next > t->snd_wnd && tcb_pipe(t) + next <= t->cc.cwnd)
 		return LIMIT_WINDOW;
 	return unsent == 0 && t->want_write ? LIMIT_BUFFER : LIMIT_NONE;
 }

@@ -516,12 +516,19 @@ static void account(struct tcb *t, const struct plan *p)
 	}
 }
 
+/* With it more than half of the peer's widest window has gone without: no reader should have to wait for more. */
+static bool push_due(const struct tcb *t, const struct plan *p)
+{
+	return !p->again && t->not_pushed + p->len > min_u32(t->max_snd_wnd / 2, UINT16_MAX);
+}
+
 /* RFC 9293 3.9.1.2: with all there is; also with a burst, new or again, which the peer need not hold back to add to. */
 static bool pushed(const struct tcb *t, const struct plan *p, seq32 end)
 {
 	seq32 last = seq_add(p->seq, p->len);
 
-	return seq_eq(last, end) || (t->records && record_ends(t, last)) || (p->len > t->mss && !t->cork);
+	return seq_eq(last, end) || (t->records && record_ends(t, last)) ||
+	       (!t->cork && (p->len > t->mss || push_due(t, p)));
 }
 
 static void send_plan(struct tcb *t, struct plan *p)
@@ -529,6 +536,7 @@ static void send_plan(struct tcb *t, struct plan *p)
 	struct tcp_segment seg = {.seq = p->seq};
 	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
 	struct tx tx;
+	bool push;
 
 	tx_init(&tx);
 	if (p->len > 0) {
@@ -544,8 +552,11 @@ static void send_plan(struct tcb *t, struct plan *p)
 		tx.gso_size = t->mss;
 	if (p->fin)
 		seg.flags |= TCP_FIN;
-	if (p->len > 0 && pushed(t, p, end))
+	push = p->len > 0 && pushed(t, p, end);
+	if (push)
 		seg.flags |= TCP_PSH;
+	if (!p->again)
+		t->not_pushed = push ? 0 : (uint16_t)min_u32(t->not_pushed + p->len, UINT16_MAX);
 	account(t, p);
 	t->push_all = false;
 	t->override = false;
