@@ -634,8 +634,8 @@ void records_clear(struct tcb *t);
 /* ---- tcp_urgent.c ---- */
 /* A segment with URG, cut to the window. */
 void urgent_input(struct tcb *t, const struct tcp_segment *seg);
-/* While there is a mark, RCV.NXT has moved on from `from`. */
-void urgent_arrived(struct tcb *t, seq32 from);
+/* While there is a mark: n bytes in order have come. */
+void urgent_arrived(struct tcb *t, seq32 from, uint32_t n);
 /* `old` bytes are cut off the segment's beginning. */
 void urgent_cut(struct tcp_segment *seg, uint32_t old);
 /* How much of the receive queue a read may take now, and how many bytes in front of it are left out. */

@@ -277,6 +277,8 @@ static void ooo_deliver(struct tcb *t)
 		t->rcv_nxt = seq_add(t->rcv_nxt, r->data.len);
 		t->bytes_received += r->data.len;
 		COUNT_ADD(tcb_stack(t), tcp_in_bytes, r->data.len);
+		if (t->urgent != URGENT_NONE)
+			urgent_arrived(t, seq_sub(t->rcv_nxt, r->data.len), r->data.len);
 		if (r->data.len > 0) {
 			byteq_splice(&t->rcvq, MEM_RECV, &r->data, MEM_OOO, m);
 			tcb_event(t, STACK_EVENT_READABLE);
@@ -294,13 +296,15 @@ static uint32_t deliver(struct tcb *t, const uint8_t *data, uint32_t len)
 	struct stack *s = tcb_stack(t);
 	uint32_t taken = 0, stored;
 
-	if (t->held && t->rcvq.len == 0 && t->urgent == URGENT_NONE && s->ops.receive && t->sock.user)
+	if (t->urgent == URGENT_NONE && t->held && t->rcvq.len == 0 && s->ops.receive && t->sock.user)
 		taken = (uint32_t)s->ops.receive(s->context, &t->sock, t->sock.user, data, len);
 	if (taken == len)
 		return taken;
 	stored = (uint32_t)byteq_append(&t->rcvq, &s->mem, MEM_RECV, data + taken, len - taken);
 	if (stored > 0 && t->rcvq.len >= sock_options(&t->sock)->recv_lowat)
 		tcb_event(t, STACK_EVENT_READABLE);
+	if (t->urgent != URGENT_NONE)
+		urgent_arrived(t, t->rcv_nxt, stored);
 	if (taken + stored < len)
 		COUNT(s, tcp_in_no_memory);
 	return taken + stored;
@@ -311,7 +315,6 @@ void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
 	bool hole = tcb_ranges(t) != NULL;
-	seq32 from = t->rcv_nxt;
 	uint32_t kept, size = seg->gso_size && seg->len > seg->gso_size ? seg->gso_size : min_u32(seg->len, UINT16_MAX);
 
 	t->data_in += (seg->len + size - 1) / size;
@@ -329,8 +332,6 @@ void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
 	t->bytes_received += kept;
 	COUNT_ADD(s, tcp_in_bytes, kept);
 	ooo_deliver(t);
-	if (t->urgent != URGENT_NONE)
-		urgent_arrived(t, from);
 	if (tcp_receive_sample_due(t, seg))
 		tcp_receive_sample(t, seg);
 	if (tcp_receive_tune_due(t))

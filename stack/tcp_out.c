@@ -388,6 +388,19 @@ static uint32_t frame_limit(const struct tcb *t)
 	return t->ecn_cwr ? t->mss : min_u32(max_u32(half, t->mss), STACK_TCP_PAYLOAD_MAX);
 }
 
+/*
+ * Of `all` bytes that may go now. A frame of one segment costs as much as a long one: two that go together, and
+ * alone, are of like size.
+ */
+static uint32_t frame_len(const struct tcb *t, uint32_t all)
+{
+	uint32_t limit = frame_limit(t), mss = t->mss;
+
+	if (all <= limit || all - limit >= 2 * mss || limit <= 2 * mss || t->last_sent == tcb_stack(t)->now)
+		return min_u32(all, limit);
+	return all / mss == limit / mss + 1 ? (all / mss + 1) / 2 * mss : limit;
+}
+
 static void plan_new(const struct tcb *t, struct plan *p)
 {
 	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len);
@@ -395,7 +408,7 @@ static void plan_new(const struct tcb *t, struct plan *p)
 	uint32_t window = t->snd_wnd > flight ? t->snd_wnd - flight : 0, room = new_room(t);
 
 	p->seq = t->snd_nxt;
-	p->len = min_u32(min_u32(queued, room), frame_limit(t));
+	p->len = frame_len(t, min_u32(queued, room));
 	p->fin = t->fin_queued && !t->fin_sent && !t->fastopen_pending && p->len == all &&
 		 window > p->len; /* no matter to congestion */
 	if (p->len > t->mss && !(p->len == queued && small_allowed(t, p->len, queued, p->fin))) {

@@ -50,9 +50,9 @@ void urgent_input(struct tcb *t, const struct tcp_segment *seg)
 	t->urgent = URGENT_UNREAD;
 }
 
-void urgent_arrived(struct tcb *t, seq32 from)
+void urgent_arrived(struct tcb *t, seq32 from, uint32_t n)
 {
-	if (seq_geq(mark_of(t), from) && seq_lt(mark_of(t), t->rcv_nxt))
+	if (seq_in(mark_of(t), from, n))
 		tcb_event(t, STACK_EVENT_URGENT);
 }
 
