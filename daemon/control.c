@@ -90,6 +90,7 @@ void control_watch(struct control *k)
 		return;
 	sd_event_source_set_time_relative(k->stall, STALL_PERIOD);
 	sd_event_source_set_enabled(k->stall, SD_EVENT_ONESHOT);
+	loop_touched(k->daemon);
 }
 
 /* ---- opening ---- */

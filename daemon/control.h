@@ -65,7 +65,7 @@ struct client {
 	struct control *control;
 	struct client *next, **link;
 	int fd;
-	sd_event_source *source;
+	struct watch watch; /* of fd */
 	struct owner owner; /* who is at the other end */
 	gid_t *gids;        /* its supplementary groups; NULL: none */
 	size_t gid_count;

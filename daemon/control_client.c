@@ -87,7 +87,7 @@ static void client_wait(struct client *c)
 {
 	bool busy = client_busy(c);
 
-	sd_event_source_set_io_events(c->source, busy ? EPOLLOUT : EPOLLIN);
+	loop_rewatch(c->control->daemon, &c->watch, busy ? EPOLLOUT : EPOLLIN);
 	if (busy)
 		control_watch(c->control);
 }
@@ -354,7 +354,7 @@ void client_free(struct client *c)
 {
 	pending_cancel_all(c);
 	client_drop_queue(c);
-	sd_event_source_disable_unref(c->source);
+	loop_unwatch(c->control->daemon, &c->watch);
 	close(c->fd);
 	free(c->rest);
 	dump_end(c);
@@ -381,15 +381,13 @@ static bool client_turn(struct client *c)
 	return true;
 }
 
-static int on_client(sd_event_source *source, int fd, uint32_t events, void *arg)
+static void on_client(void *client, uint32_t events)
 {
-	struct client *c = arg;
-	(void)source, (void)fd;
+	struct client *c = client;
 
 	/* A client that has closed wants no answer; what it still had to say is not carried out. */
 	if ((events & (EPOLLHUP | EPOLLERR)) || !client_turn(c))
 		client_free(c);
-	return 0;
 }
 
 static void client_read_name(struct owner *who)
@@ -449,7 +447,7 @@ void client_new(struct control *k, int fd)
 	client_read_name(&c->owner);
 	const char *why = error ? "no credentials" : client_refusal(c);
 	if (!error && !why)
-		error = sd_event_add_io(k->daemon->loop, &c->source, fd, EPOLLIN, on_client, c);
+		error = loop_watch(k->daemon, &c->watch, fd, EPOLLIN, on_client, c);
 	if (why) {
 		reply_error(c, &none, -EUSERS, why, 0);
 		if (control_may_log(k))

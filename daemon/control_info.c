@@ -306,11 +306,30 @@ static bool put_memory(struct reply *r, const struct stack *s, size_t i)
 	return true;
 }
 
-/* The cursor counts through the counters and then through the classes of memory. */
+/* The i-th counter of the daemon itself; false past the last. */
+static bool put_own(struct reply *r, const struct daemon_counters *c, size_t i)
+{
+	const struct {
+		const char *name, *help;
+		uint64_t value;
+	} all[] = {
+#define ROW(identifier, name, help) {name, help, c->identifier},
+		DAEMON_COUNTERS(ROW)
+#undef ROW
+	};
+
+	if (i >= sizeof(all) / sizeof(all[0]))
+		return false;
+	put_counter(r, all[i].name, all[i].value, all[i].help);
+	return true;
+}
+
+/* The cursor counts through the counters, the stack's and our own, and then through the classes of memory. */
 static bool stats_step(struct client *c, struct reply *r)
 {
 	const struct stack *s = c->control->daemon->stack;
-	size_t count = stack_counter_count();
+	const struct daemon_counters *own = &c->control->daemon->count;
+	size_t count = stack_counter_count(), ours = sizeof(*own) / sizeof(uint64_t);
 
 	while (!reply_full(r)) {
 		reply_message(r, BYWAY_STATS, 0);
@@ -318,7 +337,7 @@ static bool stats_step(struct client *c, struct reply *r)
 			size_t i = (size_t)c->dump.cursor;
 			if (i < count)
 				put_counter(r, stack_counter_name(i), stack_counter(s, i), stack_counter_help(i));
-			else if (!put_memory(r, s, i - count))
+			else if (!put_own(r, own, i - count) && !put_memory(r, s, i - count - ours))
 				return false;
 		}
 	}

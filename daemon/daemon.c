@@ -6,6 +6,7 @@
 #include "daemon/owner.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -287,6 +288,12 @@ static void raise_descriptor_limit(void)
 	}
 }
 
+/*
+ * A stream's buffers come and go many thousand times a second. What they leave at the heap's end
+ * stays ours up to this size: to give it back and take it again costs more than the copying.
+ */
+#define HEAP_KEPT (64 << 20)
+
 static int start_loop(struct daemon *d)
 {
 	int error = sd_event_default(&d->loop);
@@ -343,10 +350,7 @@ static void finish(struct daemon *d)
 	host_close(d);
 	link_close(d);
 	sd_event_source_disable_unref(d->stop_timer);
-	sd_event_source_disable_unref(d->status_timer);
-	sd_event_source_disable_unref(d->deadline);
-	sd_event_source_disable_unref(d->pass);
-	sd_event_unref(d->loop);
+	loop_end(d);
 }
 
 int daemon_main(struct daemon *d)
@@ -355,11 +359,12 @@ int daemon_main(struct daemon *d)
 
 	d->started = daemon_now();
 	raise_descriptor_limit();
+	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
 	if (start(d) == 0) {
 		sd_notify(0, "READY=1");
 		loop_status(d);
 		daemon_kick(d);
-		status = sd_event_loop(d->loop) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+		status = loop_run(d);
 	}
 	finish(d);
 	return status;

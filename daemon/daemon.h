@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <syslog.h>
@@ -72,6 +73,8 @@ struct config {
 	char group[64];             /* Group=byway */
 	unsigned sockets_per_user;  /* SocketsPerUser=10000, endpoints of one user id */
 	bool sandbox;               /* Sandbox=yes */
+	/* [Worker] */
+	uint64_t busy_poll;         /* BusyPoll=0, microseconds of looking for work before sleeping; 0: none */
 	/* [Access] */
 	struct access access;
 	/* [Services] yes|no */
@@ -99,19 +102,54 @@ const char *addr_text(const struct stack_addr *addr, char *text);
 /* To standard error, one line; priority LOG_ERR ... LOG_DEBUG of syslog.h, marked for the journal when that reads. */
 void daemon_log(int priority, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* ---- loop.c: descriptors that carry data ---- */
+typedef void watch_ready(void *arg, uint32_t events); /* of epoll_ctl(2) */
+struct watch {
+	watch_ready *ready; /* NULL: watches nothing */
+	void *arg;          /* of ready */
+	int fd;
+	uint32_t events;    /* waited for */
+};
+#define LOOP_BATCH 64 /* descriptors served in a turn */
+
+/* ---- counters: X(identifier, "name", "what it counts"); names are stable ---- */
+#define DAEMON_COUNTERS(X) \
+	X(turns, "daemon.turns", "turns of the loop") \
+	X(naps, "daemon.waits", "turns that began with nothing to do, so that the daemon slept or would have") \
+	X(link_reads, "daemon.link_reads", "system calls that read a frame") \
+	X(link_reads_empty, "daemon.link_reads_empty", "system calls that found none") \
+	X(link_writes, "daemon.link_writes", "system calls that wrote a frame") \
+	X(owner_reads, "daemon.owner_reads", "system calls that read what owners of connections wrote") \
+	X(owner_read_bytes, "daemon.owner_read_bytes", "bytes that they brought") \
+	X(owner_writes, "daemon.owner_writes", "system calls that wrote to owners of connections") \
+	X(owner_write_bytes, "daemon.owner_write_bytes", "bytes that they took") \
+	X(owner_writes_full, "daemon.owner_writes_full", "of these calls those that found too little room")
+struct daemon_counters {
+#define FIELD(identifier, name, help) uint64_t identifier; /* see there */
+	DAEMON_COUNTERS(FIELD)
+#undef FIELD
+};
+
 /* ---- the daemon ---- */
 struct daemon {
 	struct config config;
 	const char *config_path;   /* NULL: no file */
 	char *const *overrides;    /* of --set, applied again at a reload */
 	unsigned override_count;
-	sd_event *loop;
+	sd_event *loop;            /* everything but data */
+	int poll;                  /* epoll of what carries data, and of `loop` */
+	struct watch events;       /* of `loop` */
+	struct epoll_event ready[LOOP_BATCH]; /* of the turn in hand */
+	int ready_count, served;   /* of them */
+	struct daemon_counters count;
+	stack_time busy_until;     /* BusyPoll=: sleeps not before */
+	bool work;                 /* the stack was given something, or has more to do: a pass is due */
+	bool touched;              /* `loop` has something to do or to arm */
+	bool finished;             /* `loop` has ended */
 	struct stack *stack;
 	struct link *link;
 	struct control *control;
 	struct host *host;
-	sd_event_source *deadline; /* the stack's next deadline */
-	sd_event_source *pass;     /* runs daemon_pass once at the end of a loop turn */
 	stack_time started;
 	uint64_t endpoint_count;
 	struct endpoint *endpoints; /* list of all */
@@ -123,11 +161,10 @@ struct daemon {
 	struct owner_sources *sources; /* senders of datagrams as files, owner_source.c; NULL: none yet */
 	uint64_t files_given;       /* of those, what lies beside datagrams that no owner has read, at most */
 	sd_event_source *status_timer; /* a status line that waits for its second to pass */
+	bool status_waits;          /* for that */
 	stack_time status_sent;     /* when the last status line went out */
 	uint64_t status_connections; /* what it said */
-	stack_time deadline_armed;  /* what `deadline` is set to; STACK_NEVER: off */
 	const struct options_wanted *wanted; /* of the socket that the request in hand opens; NULL: nothing special */
-	bool passing;               /* inside the pass: a kick has nothing to do */
 	bool stopping;              /* SIGTERM came: ends when the last connection has */
 	sd_event_source *stop_timer; /* the end of patience with that */
 };
@@ -136,8 +173,21 @@ struct daemon {
 int daemon_main(struct daemon *d);
 
 /* ---- loop.c ---- */
-/* Makes the pass and the deadline timer of d->loop. */
+/* Makes the loop around d->loop. 0 or -errno. */
 int loop_start(struct daemon *d);
+/* Until sd_event_exit of d->loop; returns its code. */
+int loop_run(struct daemon *d);
+/* One turn that does not wait; false: there was nothing to do. For tests. */
+bool loop_poll(struct daemon *d);
+void loop_end(struct daemon *d);
+/* `ready` is called with `arg` when fd has one of `events`. The watch stays where it is until loop_unwatch. 0 or -errno. */
+int loop_watch(struct daemon *d, struct watch *w, int fd, uint32_t events, watch_ready *ready, void *arg);
+/* Other events; an edge that is there counts anew. */
+void loop_rewatch(struct daemon *d, struct watch *w, uint32_t events);
+/* Never called again, in this turn either. One that watches nothing is fine. */
+void loop_unwatch(struct daemon *d, struct watch *w);
+/* A timer of d->loop was set, or its end asked for, outside of its own callbacks. */
+void loop_touched(struct daemon *d);
 /* The status line of the service, at once. */
 void loop_status(struct daemon *d);
 /* No connection is left that a peer or owner would miss. */

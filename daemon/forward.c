@@ -111,17 +111,16 @@ static bool send_proxy_header(const struct stream *s)
 }
 
 /* The connect to the server has ended, well or not. */
-static int on_server(sd_event_source *source, int fd, uint32_t events, void *arg)
+static void on_server(void *stream, uint32_t events)
 {
-	struct stream *s = arg;
+	struct stream *s = stream;
 	struct forward *f = s->arg;
 	socklen_t size = sizeof(int);
 	int error = 0;
 
-	(void)source;
 	(void)events;
-	s->source = sd_event_source_disable_unref(s->source);
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+	loop_unwatch(s->endpoint.daemon, &s->watch);
+	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
 		error = errno;
 	if (!error && f->config.proxy && !send_proxy_header(s))
 		error = EPIPE;
@@ -130,10 +129,9 @@ static int on_server(sd_event_source *source, int fd, uint32_t events, void *arg
 	if (error) {
 		forward_failed(f, error);
 		stream_abort(s);
-		return 0;
+		return;
 	}
 	stream_connected(s);
-	return 0;
 }
 
 /* A socket on its way to the server; negative errno. */
@@ -161,7 +159,7 @@ static void forward_in(struct forward *f, struct sock *sock)
 	if (s) {
 		s->arg = f;
 		stream_attach(s, sock);
-		error = sd_event_add_io(d->loop, &s->source, fd, EPOLLOUT, on_server, s);
+		error = loop_watch(d, &s->watch, fd, EPOLLOUT, on_server, s);
 		if (error >= 0)
 			return;
 		stream_abort(s);

@@ -25,7 +25,7 @@
 struct session {
 	struct endpoint endpoint;  /* outwards: the stack's socket */
 	struct forward *forward;
-	sd_event_source *source;   /* inwards: of fd */
+	struct watch watch;        /* inwards: of fd */
 	int fd;                    /* inwards: the host's socket; -1 outwards */
 	struct stack_endpoint client;
 	stack_time used;
@@ -97,7 +97,7 @@ static void session_free(struct session *s)
 	*link = s->chain;
 	list_remove(all, s);
 	all->count--;
-	sd_event_source_disable_unref(s->source);
+	loop_unwatch(s->endpoint.daemon, &s->watch);
 	if (s->fd >= 0)
 		close(s->fd);
 	if (s->endpoint.sock) {
@@ -144,6 +144,7 @@ static struct session *session_new(struct forward *f, const struct stack_endpoin
 	if (all->count++ == 0) {
 		sd_event_source_set_time(all->expiry, s->used + SILENCE);
 		sd_event_source_set_enabled(all->expiry, SD_EVENT_ONESHOT);
+		loop_touched(f->endpoint.daemon);
 	}
 	return s;
 }
@@ -151,22 +152,20 @@ static struct session *session_new(struct forward *f, const struct stack_endpoin
 /* ---- inwards: the door is the stack's ---- */
 
 /* Answers of the server. */
-static int on_server(sd_event_source *source, int fd, uint32_t events, void *arg)
+static void on_server(void *session, uint32_t events)
 {
-	struct session *s = arg;
+	struct session *s = session;
 	struct sessions *all = s->forward->sessions;
 
-	(void)source;
 	(void)events;
 	for (unsigned i = 0; i < TURN; i++) {
-		ssize_t n = recv(fd, all->data, sizeof(all->data), 0);
+		ssize_t n = recv(s->fd, all->data, sizeof(all->data), 0);
 		if (n < 0)
 			break; /* nothing more; or the server's port is closed, which the client learns by silence */
 		touch(s);
 		stack_sendto(s->forward->endpoint.sock, daemon_now(), &s->client, all->data, (size_t)n);
 	}
 	daemon_kick(s->endpoint.daemon);
-	return 0;
 }
 
 static struct session *session_in(struct forward *f, const struct stack_endpoint *client)
@@ -176,7 +175,7 @@ static struct session *session_in(struct forward *f, const struct stack_endpoint
 	int fd = forward_host_socket(&f->config.connect);
 	struct session *s = fd < 0 || connect(fd, &to.any, len) != 0 ? NULL : session_new(f, client);
 
-	if (s && sd_event_add_io(f->endpoint.daemon->loop, &s->source, fd, EPOLLIN, on_server, s) >= 0) {
+	if (s && loop_watch(f->endpoint.daemon, &s->watch, fd, EPOLLIN, on_server, s) == 0) {
 		s->fd = fd;
 		return s;
 	}

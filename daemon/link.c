@@ -30,6 +30,9 @@
 
 #define DEVICE "/dev/net/tun"
 #define FRAMES_PER_TURN 64
+#define FRAME_SMALL 2048u /* whoever sends such a one by itself waits for the answer */
+#define LONE_TURNS 8u     /* of them, before the queue is asked again for what came meanwhile */
+#define BYTES_PER_TURN (256u << 10) /* then the answer is due: the sender waits for it, and what it sent grows cold */
 #define SYNS_PER_TURN 16
 #define SYN_REST 19u              /* times as long as a turn of SYNs took; SYNs have a twentieth then */
 #define SYN_REST_MAX 10000u       /* microseconds: the turn was interrupted, and a client waits */
@@ -44,13 +47,14 @@ struct link {
 	int fd[QUEUES];          /* -1: the interface is away; [1], the SYNs', also where there is one queue */
 	int program;             /* that tells SYNs from the rest; negative: not to be had */
 	unsigned offload;        /* STACK_OFFLOAD_*, as the kernel agreed to */
-	sd_event_source *io[QUEUES];
+	struct watch io[QUEUES];
 	sd_event_source *rest;   /* runs while the SYNs' queue is not read */
 	stack_time rest_until;   /* it is not, before that, if it is also before */
 	stack_time busy_until;   /* connections have moved data a moment ago */
 	uint64_t moved;          /* stack_bytes_moved() when it was last looked at */
 	sd_event_source *retry;  /* runs while the interface is away */
 	stack_time pause;        /* to the next try, microseconds */
+	uint8_t lone;            /* turns in a row that brought one small frame */
 	bool write_failed;       /* reported once, until a write succeeds */
 	char name[IFNAMSIZ];
 	uint8_t frame[FRAME_MAX];
@@ -204,7 +208,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *arg);
 static void stop_reading(struct link *l)
 {
 	for (unsigned i = 0; i < QUEUES; i++)
-		l->io[i] = sd_event_source_disable_unref(l->io[i]);
+		loop_unwatch(l->daemon, &l->io[i]);
 	l->rest = sd_event_source_disable_unref(l->rest);
 }
 
@@ -215,34 +219,54 @@ static void link_lost(struct link *l, int error)
 	close_queues(l);
 	l->pause = RETRY_FIRST;
 	sd_event_add_time_relative(l->daemon->loop, &l->retry, CLOCK_MONOTONIC, l->pause, 1000, on_retry, l);
+	loop_touched(l->daemon);
+}
+
+/*
+ * Reading until the queue is empty costs one call that finds nothing. After a small frame that came
+ * alone, as the ones before did, there is most likely nothing; the loop's next wait finds what there is.
+ */
+static bool is_lone(struct link *l, unsigned frame, size_t bytes)
+{
+	if (frame > 0 || bytes > FRAME_SMALL || l->lone == 0)
+		return false;
+	l->lone = (uint8_t)((l->lone + 1) % LONE_TURNS);
+	return true;
 }
 
 /* Up to `limit` frames of one queue, read at `now`. */
 static void read_frames(struct link *l, int fd, uint32_t events, unsigned limit, stack_time now)
 {
-	for (unsigned i = 0; i < limit; i++) {
+	struct daemon_counters *count = &l->daemon->count;
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < limit && bytes < BYTES_PER_TURN; i++) {
 		ssize_t n = read(fd, l->frame, sizeof(l->frame));
 		if (n >= 0) {
+			count->link_reads++;
 			input_frame(l->daemon, l->frame, (size_t)n, now);
+			bytes += (size_t)n;
+			if (is_lone(l, i, bytes))
+				break;
 			continue;
 		}
+		count->link_reads_empty++;
 		/* EBADFD: the interface is gone; EIO: it is going. */
 		if (errno != EAGAIN && errno != EINTR)
 			link_lost(l, errno);
 		else if (i == 0 && (events & EPOLLERR))
 			link_lost(l, ENODEV);
+		l->lone = i <= 1 && bytes <= FRAME_SMALL;
 		break;
 	}
 	daemon_kick(l->daemon);
 }
 
-static int on_readable(sd_event_source *source, int fd, uint32_t events, void *arg)
+static void on_frames(void *link, uint32_t events)
 {
-	struct link *l = arg;
+	struct link *l = link;
 
-	(void)source;
-	read_frames(l, fd, events, FRAMES_PER_TURN, daemon_now());
-	return 0;
+	read_frames(l, l->fd[0], events, FRAMES_PER_TURN, daemon_now());
 }
 
 static void note_use(struct link *l, stack_time now)
@@ -254,21 +278,22 @@ static void note_use(struct link *l, stack_time now)
 	l->moved = moved;
 }
 
-static int on_syns(sd_event_source *source, int fd, uint32_t events, void *arg)
+static void on_syns(void *link, uint32_t events)
 {
-	struct link *l = arg;
+	struct link *l = link;
 	stack_time now = daemon_now(), rest;
 
 	note_use(l, now);
 	if (now < l->busy_until && now < l->rest_until && !(events & EPOLLERR)) {
-		sd_event_source_set_enabled(source, SD_EVENT_OFF);
+		loop_rewatch(l->daemon, &l->io[1], 0);
 		sd_event_source_set_time(l->rest, l->rest_until);
-		return sd_event_source_set_enabled(l->rest, SD_EVENT_ONESHOT);
+		sd_event_source_set_enabled(l->rest, SD_EVENT_ONESHOT);
+		loop_touched(l->daemon);
+		return;
 	}
-	read_frames(l, fd, events, SYNS_PER_TURN, now);
+	read_frames(l, l->fd[1], events, SYNS_PER_TURN, now);
 	rest = (daemon_now() - now) * SYN_REST;
 	l->rest_until = now + (rest < SYN_REST_MAX ? rest : SYN_REST_MAX);
-	return 0;
 }
 
 static int on_rested(sd_event_source *source, uint64_t usec, void *arg)
@@ -276,7 +301,8 @@ static int on_rested(sd_event_source *source, uint64_t usec, void *arg)
 	struct link *l = arg;
 
 	(void)source, (void)usec;
-	return sd_event_source_set_enabled(l->io[1], SD_EVENT_ON);
+	loop_rewatch(l->daemon, &l->io[1], EPOLLIN);
+	return 0;
 }
 
 /* The SYNs' queue, with the timer that ends its rest. */
@@ -287,14 +313,14 @@ static int start_syns(struct link *l)
 
 	if (error >= 0)
 		error = sd_event_source_set_enabled(l->rest, SD_EVENT_OFF);
-	return error < 0 ? error : sd_event_add_io(loop, &l->io[1], l->fd[1], EPOLLIN, on_syns, l);
+	return error < 0 ? error : loop_watch(l->daemon, &l->io[1], l->fd[1], EPOLLIN, on_syns, l);
 }
 
 int link_start(struct daemon *d)
 {
 	struct link *l = d->link;
 
-	int error = sd_event_add_io(d->loop, &l->io[0], l->fd[0], EPOLLIN, on_readable, l);
+	int error = loop_watch(d, &l->io[0], l->fd[0], EPOLLIN, on_frames, l);
 
 	return error >= 0 && l->fd[1] >= 0 ? start_syns(l) : error;
 }
@@ -362,6 +388,7 @@ bool link_transmit(void *daemon, const struct stack_output *out)
 	if (!l || l->fd[0] < 0)
 		return false;
 	memcpy(iov + 1, out->iov, out->iov_count * sizeof(*iov));
+	l->daemon->count.link_writes++;
 	if (writev(l->fd[0], iov, (int)out->iov_count + 1) >= 0) {
 		l->write_failed = false;
 		return true;

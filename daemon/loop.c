@@ -1,19 +1,32 @@
 /*
- * Between the event loop and the stack. Whoever gives the stack something calls daemon_kick;
- * one pass then runs after everything else that was ready: timers and output (so that a batch
- * of segments is answered by one ACK), then the sockets that became ready, until nothing is
- * left. The timer is armed for the stack's next deadline and left alone while that only moves
- * away: an early wake-up is harmless, setting a timer for each segment is not free.
+ * The loop, and what stands between it and the stack. Two sets of descriptors: those that carry
+ * data (the link, owners' pairs) are watched here, with one system call for a batch of them;
+ * everything else (control socket, signals, timers of minutes) is an sd_event loop, whose own
+ * descriptor is one of ours. A turn waits, serves what is ready, and ends with one pass: timers
+ * and output (so that a batch of segments is answered by one ACK), then the sockets that became
+ * ready, until nothing is left. The stack's next deadline is how long the next turn waits at
+ * most, so no timer is ever set for a segment.
+ *
+ * Between turns the sd_event loop has armed all that it knows. Who changes one of its timers from
+ * outside of its own callbacks says so with loop_touched.
+ *
+ * Whoever gives the stack something from outside of a turn's data calls daemon_kick.
  */
 #include "daemon/daemon.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
+#include <unistd.h>
 
 #define PASS_ROUNDS 16
 #define PASS_EVENTS 4096
+#define TURNS_OF_EVENTS 8 /* of the sd_event loop before data has its turn */
 #define STATUS_INTERVAL 1000000u /* microseconds between two status lines */
 
 stack_time daemon_now(void)
@@ -26,8 +39,46 @@ stack_time daemon_now(void)
 
 void daemon_kick(struct daemon *d)
 {
-	if (!d->passing)
-		sd_event_source_set_enabled(d->pass, SD_EVENT_ONESHOT);
+	d->work = true;
+}
+
+/* ---- descriptors ---- */
+
+int loop_watch(struct daemon *d, struct watch *w, int fd, uint32_t events, watch_ready *ready, void *arg)
+{
+	struct epoll_event e = {.events = events, .data.ptr = w};
+
+	*w = (struct watch){ready, arg, fd, events};
+	if (epoll_ctl(d->poll, EPOLL_CTL_ADD, fd, &e) == 0)
+		return 0;
+	w->ready = NULL;
+	return -errno;
+}
+
+void loop_rewatch(struct daemon *d, struct watch *w, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.ptr = w};
+
+	if (w->events == events && !(events & EPOLLET))
+		return;
+	w->events = events;
+	epoll_ctl(d->poll, EPOLL_CTL_MOD, w->fd, &e);
+}
+
+void loop_unwatch(struct daemon *d, struct watch *w)
+{
+	if (!w->ready)
+		return;
+	epoll_ctl(d->poll, EPOLL_CTL_DEL, w->fd, NULL);
+	w->ready = NULL;
+	for (int i = d->served; i < d->ready_count; i++)
+		if (d->ready[i].data.ptr == w)
+			d->ready[i].data.ptr = NULL;
+}
+
+void loop_touched(struct daemon *d)
+{
+	d->touched = true;
 }
 
 /* ---- the status line ---- */
@@ -42,6 +93,7 @@ void loop_status(struct daemon *d)
 		snprintf(addresses + used, sizeof(addresses) - used, "%s%s/%u%s", used ? ", " : "",
 			 addr_text(&a.addr, one), a.prefix, a.conflict ? " (in use by another host)" : "");
 	}
+	d->status_waits = false;
 	d->status_sent = daemon_now();
 	d->status_connections = d->connections;
 	sd_notifyf(0, "STATUS=%s on %s, %llu connection%s", addresses, link_name(d->link),
@@ -59,16 +111,18 @@ static int on_status(sd_event_source *source, uint64_t usec, void *arg)
 /* At most one line a second, and none while nothing changes. */
 static void status_changed(struct daemon *d)
 {
-	stack_time now = daemon_now(), due = d->status_sent + STATUS_INTERVAL;
+	stack_time due = d->status_sent + STATUS_INTERVAL;
 
-	if (d->connections == d->status_connections)
+	if (d->connections == d->status_connections || d->status_waits)
 		return;
-	if (now >= due) {
+	if (daemon_now() >= due) {
 		loop_status(d);
 		return;
 	}
 	sd_event_source_set_time(d->status_timer, due);
 	sd_event_source_set_enabled(d->status_timer, SD_EVENT_ONESHOT);
+	d->status_waits = true;
+	loop_touched(d);
 }
 
 /* ---- the pass ---- */
@@ -98,45 +152,20 @@ static bool dispatch_events(struct daemon *d)
 	return n > 0;
 }
 
-static void arm_deadline(struct daemon *d)
+static void pass(struct daemon *d)
 {
-	stack_time deadline = stack_deadline(d->stack);
-
-	if (deadline >= d->deadline_armed)
-		return;
-	d->deadline_armed = deadline;
-	sd_event_source_set_time(d->deadline, deadline);
-	sd_event_source_set_enabled(d->deadline, SD_EVENT_ONESHOT);
-}
-
-static int on_pass(sd_event_source *source, void *arg)
-{
-	struct daemon *d = arg;
 	bool work = true;
 
-	(void)source;
-	d->passing = true;
 	for (unsigned i = 0; work && i < PASS_ROUNDS; i++) {
-		work = stack_run(d->stack, daemon_now());
-		work |= dispatch_events(d);
+		work = dispatch_events(d); /* first: what it has to say, and the room that it makes, goes with the ACK */
+		work |= stack_run(d->stack, daemon_now());
 	}
-	d->passing = false;
-	if (work)
-		daemon_kick(d);
-	arm_deadline(d);
+	d->work = work;
 	status_changed(d);
-	if (d->stopping && loop_idle(d))
+	if (d->stopping && loop_idle(d)) {
 		sd_event_exit(d->loop, 0);
-	return 0;
-}
-
-static int on_deadline(sd_event_source *source, uint64_t usec, void *arg)
-{
-	struct daemon *d = arg;
-
-	(void)usec;
-	d->deadline_armed = STACK_NEVER;
-	return on_pass(source, d);
+		loop_touched(d);
+	}
 }
 
 /* True to go on: this socket is nothing that anybody waits for. */
@@ -159,18 +188,135 @@ bool loop_idle(struct daemon *d)
 	return idle;
 }
 
+/* ---- turns ---- */
+
+/* Serves the sd_event loop until it is idle and armed, or for its share of the time. */
+static void run_events(struct daemon *d)
+{
+	d->touched = false;
+	for (unsigned i = 0; i < TURNS_OF_EVENTS; i++) {
+		int served = sd_event_run(d->loop, 0);
+		if (served < 0 || sd_event_get_state(d->loop) == SD_EVENT_FINISHED)
+			d->finished = true;
+		if (served <= 0)
+			return;
+	}
+	d->touched = true;
+}
+
+static void on_events(void *daemon, uint32_t events)
+{
+	struct daemon *d = daemon;
+
+	(void)events;
+	d->touched = true;
+}
+
+static int milliseconds(const struct timespec *t)
+{
+	return t->tv_sec < INT_MAX / 1000 ? (int)t->tv_sec * 1000 + (int)((t->tv_nsec + 999999) / 1000000) : INT_MAX;
+}
+
+static int wait_for(struct daemon *d, const struct timespec *most)
+{
+	int n = epoll_pwait2(d->poll, d->ready, LOOP_BATCH, most, NULL);
+
+	if (n < 0 && errno == ENOSYS) /* Linux before 5.11: milliseconds, and not too early */
+		n = epoll_wait(d->poll, d->ready, LOOP_BATCH,
+			       most ? milliseconds(most) : -1);
+	return n > 0 ? n : 0;
+}
+
+/* [Worker] BusyPoll=: looks again and again for a while after the last work, as waking up takes longer. */
+static int spin(struct daemon *d, stack_time deadline)
+{
+	const struct timespec none = {0};
+	int n = 0;
+
+	for (stack_time now = daemon_now(); n == 0 && now < d->busy_until && now < deadline; now = daemon_now())
+		n = wait_for(d, &none);
+	return n;
+}
+
+/* Until something is ready or the stack has a deadline, which makes a pass due. */
+static int wait_ready(struct daemon *d)
+{
+	stack_time deadline = stack_deadline(d->stack), now, left;
+	int n;
+
+	if (d->work || d->touched)
+		return wait_for(d, &(struct timespec){0});
+	if (d->config.busy_poll && (n = spin(d, deadline)) > 0)
+		return n;
+	d->count.naps++;
+	if (deadline == STACK_NEVER)
+		return wait_for(d, NULL);
+	now = daemon_now();
+	left = deadline > now ? deadline - now : 0;
+	n = wait_for(d, &(struct timespec){.tv_sec = (time_t)(left / 1000000), .tv_nsec = (long)(left % 1000000) * 1000});
+	d->work = n == 0 || left == 0;
+	return n;
+}
+
+static void serve(struct daemon *d)
+{
+	for (d->served = 0; d->served < d->ready_count;) {
+		struct watch *w = d->ready[d->served].data.ptr;
+		uint32_t events = d->ready[d->served++].events;
+		if (w)
+			w->ready(w->arg, events);
+	}
+	d->ready_count = 0;
+	if (d->touched)
+		run_events(d);
+	if (d->work)
+		pass(d);
+}
+
+bool loop_poll(struct daemon *d)
+{
+	d->work |= stack_deadline(d->stack) <= daemon_now();
+	d->ready_count = wait_for(d, &(struct timespec){0});
+	if (d->ready_count == 0 && !d->work && !d->touched)
+		return false;
+	serve(d);
+	return true;
+}
+
+int loop_run(struct daemon *d)
+{
+	int status = EXIT_FAILURE;
+
+	d->touched = true;
+	while (!d->finished) {
+		d->count.turns++;
+		d->ready_count = wait_ready(d);
+		if (d->ready_count > 0 && d->config.busy_poll)
+			d->busy_until = daemon_now() + d->config.busy_poll;
+		serve(d);
+	}
+	sd_event_get_exit_code(d->loop, &status);
+	return status;
+}
+
 int loop_start(struct daemon *d)
 {
-	int error = sd_event_add_defer(d->loop, &d->pass, on_pass, d);
-
-	d->deadline_armed = STACK_NEVER;
-	if (error >= 0)
-		error = sd_event_add_time(d->loop, &d->deadline, CLOCK_MONOTONIC, 0, 1, on_deadline, d);
-	if (error >= 0)
-		error = sd_event_source_set_enabled(d->deadline, SD_EVENT_OFF);
-	if (error >= 0)
-		error = sd_event_add_time(d->loop, &d->status_timer, CLOCK_MONOTONIC, 0, 0, on_status, d);
+	prctl(PR_SET_TIMERSLACK, 1UL); /* pacing is a matter of microseconds */
+	d->poll = epoll_create1(EPOLL_CLOEXEC);
+	if (d->poll < 0)
+		return -errno;
+	int error = sd_event_add_time(d->loop, &d->status_timer, CLOCK_MONOTONIC, 0, 0, on_status, d);
 	if (error >= 0)
 		error = sd_event_source_set_enabled(d->status_timer, SD_EVENT_OFF);
+	if (error >= 0)
+		error = loop_watch(d, &d->events, sd_event_get_fd(d->loop), EPOLLIN, on_events, d);
 	return error;
+}
+
+void loop_end(struct daemon *d)
+{
+	sd_event_source_disable_unref(d->status_timer);
+	sd_event_unref(d->loop);
+	if (d->poll >= 0)
+		close(d->poll);
 }

@@ -78,7 +78,7 @@ static int make_pair(int type, bool nonblock, int fd[2], const char **why)
 		return -errno;
 	}
 	if (!nonblock)
-		fcntl(fd[1], F_SETFL, fcntl(fd[1], F_GETFL) & ~O_NONBLOCK);
+		fcntl(fd[1], F_SETFL, O_RDWR);
 	return 0;
 }
 

@@ -66,7 +66,7 @@ struct listener;
 /* A TCP connection of an owner. */
 struct stream {
 	struct endpoint endpoint;
-	sd_event_source *source;  /* NULL until the owner has its end */
+	struct watch watch;       /* of fd, once the owner has its end */
 	int fd;                   /* our end */
 	int owner_fd;             /* the owner's, until it is handed over; then -1 */
 	uint32_t seen;            /* bytes at the head of what we can read that are parked or were handled already */
@@ -77,6 +77,8 @@ struct stream {
 	bool half_closed;         /* the owner sends no more (EPOLLRDHUP) */
 	bool gone;                /* the owner has closed (EPOLLHUP) */
 	bool finished;            /* all that the owner sent is in the stack, and its FIN */
+	bool full;                /* the pair takes no more: EPOLLOUT is awaited */
+	bool bulk;                /* the owner writes more at a time than is looked at */
 	bool eof;                 /* the peer's FIN came */
 	bool eof_told;            /* and the owner sees it */
 	bool urgent;              /* the owner has written an urgent byte that was not found yet */

@@ -32,7 +32,7 @@
 
 struct datagram {
 	struct endpoint endpoint;
-	sd_event_source *source;
+	struct watch watch; /* of fd */
 	int fd;         /* our end */
 	bool connected; /* messages are payload alone */
 	bool beside;    /* unconnected: the sender is beside the message, not in it */
@@ -57,7 +57,7 @@ static void datagram_free(struct datagram *u)
 		endpoint_unlink(d, &u->endpoint);
 		daemon_kick(d);
 	}
-	sd_event_source_disable_unref(u->source);
+	loop_unwatch(d, &u->watch);
 	close(u->fd);
 	d->files_given -= u->files;
 	owner_free(&u->endpoint);
@@ -230,20 +230,18 @@ static bool pull(struct datagram *u)
 	return true;
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
+static void on_io(void *datagram, uint32_t events)
 {
-	struct datagram *u = arg;
+	struct datagram *u = datagram;
 
-	(void)fd;
 	if (events & EPOLLOUT)
 		push(u);
 	bool more = pull(u);
 	daemon_kick(u->endpoint.daemon);
 	if (more)
-		return sd_event_source_set_io_events(source, WATCHED); /* resets the edge */
-	if (events & EPOLLHUP)
+		loop_rewatch(u->endpoint.daemon, &u->watch, WATCHED); /* resets the edge */
+	else if (events & EPOLLHUP)
 		datagram_free(u);
-	return 0;
 }
 
 /* ---- operations ---- */
@@ -327,7 +325,7 @@ static int datagram_start(struct datagram *u, const struct stack_endpoint *local
 	error = set_up(&sock, local, remote, broadcast, why);
 	if (!error) {
 		*why = "the daemon cannot watch a descriptor";
-		error = sd_event_add_io(d->loop, &u->source, u->fd, WATCHED, on_io, u);
+		error = loop_watch(d, &u->watch, u->fd, WATCHED, on_io, u);
 	}
 	if (error < 0) {
 		stack_close(sock, daemon_now());
@@ -380,7 +378,7 @@ struct endpoint *datagram_new(struct daemon *d, const struct owner *who, enum st
 		u->endpoint.sock = sock;
 		endpoint_link(d, &u->endpoint);
 	}
-	*error = sock ? sd_event_add_io(d->loop, &u->source, u->fd, WATCHED, on_io, u) : -ENOBUFS;
+	*error = sock ? loop_watch(d, &u->watch, u->fd, WATCHED, on_io, u) : -ENOBUFS;
 	if (*error < 0) {
 		*why = sock ? "the daemon cannot watch a descriptor" : owner_error(ENOBUFS);
 		datagram_free(u);

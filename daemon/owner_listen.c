@@ -22,7 +22,7 @@
 
 struct listener {
 	struct endpoint endpoint;
-	sd_event_source *source;
+	struct watch watch;         /* of fd */
 	sd_event_source *retry;     /* NULL: not out of descriptors */
 	int fd;                     /* our end */
 	struct stream *outstanding; /* in the message that the owner has not taken; NULL: none, or it has ended */
@@ -68,7 +68,7 @@ static void listener_free(struct listener *l)
 		endpoint_unlink(d, &l->endpoint);
 		daemon_kick(d);
 	}
-	sd_event_source_disable_unref(l->source);
+	loop_unwatch(d, &l->watch);
 	sd_event_source_disable_unref(l->retry);
 	close(l->fd);
 	owner_free(&l->endpoint);
@@ -147,6 +147,7 @@ static void try_later(struct listener *l, const char *why)
 	daemon_log(LOG_WARNING, "a connection to a listener of %s (pid %d) waits: %s", l->endpoint.owner.comm,
 		   (int)l->endpoint.owner.pid, why);
 	sd_event_add_time_relative(l->endpoint.daemon->loop, &l->retry, CLOCK_MONOTONIC, RETRY, 0, on_retry, l);
+	loop_touched(l->endpoint.daemon);
 }
 
 static void offer(struct listener *l)
@@ -197,17 +198,14 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
 
 /* ---- operations ---- */
 
-static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
+static void on_io(void *listener, uint32_t events)
 {
-	struct listener *l = arg;
+	struct listener *l = listener;
 
-	(void)source;
-	(void)fd;
 	if (events & EPOLLHUP)
 		listener_end(l, (events & EPOLLERR) != 0);
 	else if (events & EPOLLOUT)
 		offer(l);
-	return 0;
 }
 
 static void on_event(struct endpoint *e, const struct stack_event *event)
@@ -255,7 +253,7 @@ static int listener_start(struct listener *l, const struct stack_endpoint *local
 	if (!error)
 		error = stack_listen(&sock, backlog ? backlog : d->config.backlog);
 	if (!error)
-		error = sd_event_add_io(d->loop, &l->source, l->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, l);
+		error = loop_watch(d, &l->watch, l->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, l);
 	if (error < 0) {
 		*why = owner_error(error);
 		stack_close(sock, daemon_now());
@@ -319,11 +317,10 @@ struct endpoint *listener_from_stream(struct stream *s, unsigned backlog, int *e
 	*error = stream_listen(s, backlog, why);
 	if (*error)
 		return NULL;
-	sd_event_source_disable_unref(s->source);
+	loop_unwatch(d, &s->watch);
 	endpoint_unlink(d, &s->endpoint);
 	struct listener *l = owner_become(&s->endpoint, sizeof(*l));
 	if (!l) {
-		s->source = NULL;
 		endpoint_link(d, &s->endpoint);
 		stream_abort(s);
 		*error = -ENOMEM;
@@ -335,7 +332,7 @@ struct endpoint *listener_from_stream(struct stream *s, unsigned backlog, int *e
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 	stack_set_user(l->endpoint.sock, &l->endpoint);
 	endpoint_link(d, &l->endpoint);
-	*error = sd_event_add_io(d->loop, &l->source, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, l);
+	*error = loop_watch(d, &l->watch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, l);
 	if (*error >= 0) {
 		*error = 0;
 		return &l->endpoint;

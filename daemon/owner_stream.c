@@ -37,6 +37,10 @@
 #define PARKED (BYWAY_SEND_BUFFER / 2 + 1) /* bytes: more than a quarter of the buffer that the kernel makes of it */
 #define PARKED_IDLE 1024 /* the same of the least buffer that there is */
 #define LOAN_PIECES 8
+#define WATCHED (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET) /* and EPOLLOUT while the pair is full */
+#define DIRECT_MIN 8192u /* bytes of a segment worth a call of its own */
+#define LOOK 4096u       /* a longer message is worth a question for its length, and is read */
+#define SEEN_KEEP 16u    /* most bytes that stay unread */
 
 static const struct endpoint_ops stream_ops;
 
@@ -118,17 +122,36 @@ void stream_attach(struct stream *s, struct sock *sock)
 	endpoint_link(s->endpoint.daemon, &s->endpoint);
 }
 
-/* Removes the first n bytes of what we can read. */
+/* Removes the first n bytes of what we can read: all pieces of the read lie in one place. */
 static void discard(struct stream *s, size_t n)
 {
 	char junk[4096];
+	struct iovec iov[32];
 
 	while (n > 0) {
-		ssize_t got = recv(s->fd, junk, n < sizeof(junk) ? n : sizeof(junk), MSG_DONTWAIT);
+		unsigned pieces = 0;
+		for (size_t left = n; left > 0 && pieces < sizeof(iov) / sizeof(iov[0]); pieces++) {
+			iov[pieces] = (struct iovec){junk, left < sizeof(junk) ? left : sizeof(junk)};
+			left -= iov[pieces].iov_len;
+		}
+		ssize_t got = readv(s->fd, iov, (int)pieces);
 		if (got <= 0)
 			return;
 		n -= (size_t)got;
 	}
+}
+
+static void count_read(struct stream *s, size_t bytes)
+{
+	s->endpoint.daemon->count.owner_reads++;
+	s->endpoint.daemon->count.owner_read_bytes += bytes;
+}
+
+/* Of what was seen only the last byte stays. */
+static void leave_last(struct stream *s)
+{
+	discard(s, s->seen - 1);
+	s->seen = 1;
 }
 
 void stream_free(struct stream *s, bool reset)
@@ -143,7 +166,7 @@ void stream_free(struct stream *s, bool reset)
 		listener_forget(s->listener, s);
 	if (s->endpoint.sock)
 		endpoint_unlink(d, &s->endpoint);
-	sd_event_source_disable_unref(s->source);
+	loop_unwatch(d, &s->watch);
 	free(s->deferred);
 	close(s->fd);
 	if (s->owner_fd >= 0)
@@ -168,6 +191,14 @@ static void stream_close(struct stream *s, bool reset)
 
 /* ---- from the stack to the owner ---- */
 
+static bool stack_has_data(struct stream *s)
+{
+	struct iovec iov;
+	unsigned pieces = 1;
+
+	return stack_recv_peek(s->endpoint.sock, &iov, &pieces) > 0;
+}
+
 /* Whether a byte that could not be given to the owner may be forgotten. */
 static bool unwanted(struct stream *s)
 {
@@ -180,15 +211,48 @@ static bool unwanted(struct stream *s)
 	return errno == EPIPE && poll(&p, 1, 0) == 0;
 }
 
+/*
+ * The pair is full: the loop says when it has room. An edge is enough where it is waited for
+ * already; asking anew finds room that came meanwhile.
+ */
+static void wait_for_room(struct stream *s)
+{
+	s->full = true;
+	if (s->watch.ready && !(s->watch.events & EPOLLOUT))
+		loop_rewatch(s->endpoint.daemon, &s->watch, WATCHED | EPOLLOUT);
+}
+
+/* Returns the bytes that the pair took, which may be none; less than 0: the owner will never take any (unwanted). */
+static ssize_t give(struct stream *s, struct iovec *iov, unsigned pieces, size_t len)
+{
+	struct daemon_counters *count = &s->endpoint.daemon->count;
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = pieces};
+	ssize_t n = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	count->owner_writes++;
+	if (n < 0 && unwanted(s))
+		return -1;
+	if (n < 0)
+		n = 0;
+	s->given += (size_t)n;
+	count->owner_write_bytes += (size_t)n;
+	if ((size_t)n < len) {
+		count->owner_writes_full++;
+		wait_for_room(s);
+	}
+	return n;
+}
+
+/* Small segments are stored, and follow with others of the same turn in one call. */
 static size_t on_receive(struct endpoint *e, const void *data, size_t len)
 {
 	struct stream *s = stream_of(e);
-	ssize_t n = s->gone || !s->connected ? 0 : send(s->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	struct iovec iov = {(void *)(uintptr_t)data, len};
 
-	if (n < 0)
-		return unwanted(s) ? len : 0;
-	s->given += (size_t)n;
-	return (size_t)n;
+	if (s->gone || !s->connected || s->full || len < DIRECT_MIN)
+		return 0;
+	ssize_t n = give(s, &iov, 1, len);
+	return n < 0 ? len : (size_t)n;
 }
 
 /* An urgent byte whose turn it is: a socket pair has a mark of its own for it. False: not now. */
@@ -199,8 +263,10 @@ static bool push_urgent(struct stream *s)
 
 	if (!stack_at_mark(sock) || stack_recv_urgent(sock, &byte, true) != 1)
 		return true;
-	if (send(s->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) != 1 && !unwanted(s))
+	if (send(s->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) != 1 && !unwanted(s)) {
+		wait_for_room(s);
 		return false;
+	}
 	stack_recv_urgent(sock, &byte, false);
 	s->given++;
 	return true;
@@ -212,26 +278,20 @@ static void push(struct stream *s)
 	struct sock *sock = s->endpoint.sock;
 	struct iovec iov[LOAN_PIECES];
 	unsigned pieces = LOAN_PIECES;
+	size_t waiting;
 
 	if (!s->connected)
 		return;
-	for (;;) {
-		if (!push_urgent(s))
+	while (!s->full && push_urgent(s) && (waiting = stack_recv_peek(sock, iov, &pieces)) > 0) {
+		ssize_t n = give(s, iov, pieces, waiting);
+		size_t done = n < 0 ? waiting : (size_t)n;
+		if (done == 0)
 			return;
-		if (stack_recv_peek(sock, iov, &pieces) == 0)
-			break;
-		struct msghdr m = {.msg_iov = iov, .msg_iovlen = pieces};
-		ssize_t n = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (n < 0 && unwanted(s))
-			n = (ssize_t)iov[0].iov_len;
-		if (n <= 0)
-			return;
-		s->given += (size_t)n;
-		stack_recv_consume(sock, daemon_now(), (size_t)n);
+		stack_recv_consume(sock, daemon_now(), done);
 		daemon_kick(s->endpoint.daemon);
 		pieces = LOAN_PIECES;
 	}
-	if (s->eof && !s->eof_told) {
+	if (s->eof && !s->eof_told && !s->full) {
 		s->eof_told = true;
 		shutdown(s->fd, SHUT_WR);
 	}
@@ -272,19 +332,47 @@ static bool urgent_next(struct stream *s)
 }
 
 /*
+ * A short message is looked at and stays where it is, which takes one call. It goes when a few
+ * bytes lie there: each may be a message by itself, and they count against the owner's buffer.
+ * True: there may be more than was looked at.
+ */
+static bool look(struct stream *s)
+{
+	struct sock *sock = s->endpoint.sock;
+	char junk[SEEN_KEEP];
+	struct iovec iov[3] = {{junk, s->seen}};
+	unsigned pieces = 2;
+	size_t space = stack_send_space(sock, LOOK, iov + 1, &pieces);
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = pieces + 1};
+	ssize_t n = space > 0 ? recvmsg(s->fd, &m, MSG_PEEK | MSG_DONTWAIT) : 0;
+	size_t fresh = n > (ssize_t)s->seen ? (size_t)n - s->seen : 0;
+
+	stack_send_commit(sock, daemon_now(), fresh);
+	count_read(s, fresh);
+	if (fresh == 0)
+		return false;
+	daemon_kick(s->endpoint.daemon);
+	s->seen += (uint32_t)fresh;
+	if (s->seen > SEEN_KEEP)
+		leave_last(s);
+	return fresh == space;
+}
+
+/*
  * Reads one loan of send-queue space full, as far as the owner has written. When that takes
  * all there is, the last byte of a pair is only looked at. False: nothing more to be had now.
  */
-static bool pull_once(struct stream *s)
+static bool take(struct stream *s)
 {
 	struct sock *sock = s->endpoint.sock;
-	char junk; /* `seen` is 1 at most here: the parked bytes were removed when the connection was made */
-	struct iovec iov[LOAN_PIECES + 1] = {{&junk, s->seen}};
+	char junk[SEEN_KEEP];
+	struct iovec iov[LOAN_PIECES + 1] = {{junk, s->seen}};
 	unsigned pieces = LOAN_PIECES;
 	size_t fresh = stream_fresh(s), taken = 0, space;
 
 	if (fresh == 0)
 		return false;
+	s->bulk = fresh >= LOOK;
 	bool urgent = s->seen == 0 && urgent_next(s);
 	if (urgent)
 		fresh = 1;
@@ -307,12 +395,26 @@ static bool pull_once(struct stream *s)
 		s->seen = 1;
 	}
 	stack_send_commit(sock, daemon_now(), taken);
+	count_read(s, taken);
 	if (taken > 0 && (urgent || (s->seen == 1 && urgent_next(s)))) {
 		stack_send_urgent(sock);
 		s->urgent = false;
 	}
 	daemon_kick(s->endpoint.daemon);
 	return n > 0 || taken > 0;
+}
+
+/*
+ * What the owner has written, as far as the send queue has room. A look ends before an urgent byte,
+ * which is only found by reading.
+ */
+static void pull_all(struct stream *s)
+{
+	if (!s->foreign && !s->bulk && !s->urgent && !look(s))
+		return;
+	while (take(s))
+		;
+	s->urgent = s->urgent && stream_fresh(s) > 0;
 }
 
 /* Takes what the owner wrote as far as the send queue has room, then its end. False: the stream is gone. */
@@ -322,9 +424,7 @@ static bool pull(struct stream *s)
 		return stream_deferred_start(s);
 	if (!s->connected || s->finished)
 		return true;
-	while (pull_once(s))
-		;
-	s->urgent = s->urgent && stream_fresh(s) > 0;
+	pull_all(s);
 	if (!s->half_closed || stream_fresh(s) > 0)
 		return true;
 	if (s->gone) {
@@ -338,14 +438,6 @@ static bool pull(struct stream *s)
 }
 
 /* ---- readiness ---- */
-
-static bool stack_has_data(struct stream *s)
-{
-	struct iovec iov;
-	unsigned pieces = 1;
-
-	return stack_recv_peek(s->endpoint.sock, &iov, &pieces) > 0;
-}
 
 /* True when the owner is gone and that was dealt with: the stream does not exist any more. */
 static bool owner_gone(struct stream *s, uint32_t events)
@@ -365,42 +457,47 @@ static bool owner_gone(struct stream *s, uint32_t events)
 	return false;
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t events, void *arg)
+/* False: nobody waits for it any more, so it is not to wake us again. */
+static bool room_came(struct stream *s)
 {
-	struct stream *s = arg;
+	bool awaited = s->full;
 
-	(void)source;
-	(void)fd;
+	s->full = false;
+	if (!awaited)
+		loop_rewatch(s->endpoint.daemon, &s->watch, WATCHED);
+	return awaited;
+}
+
+static void on_io(void *stream, uint32_t events)
+{
+	struct stream *s = stream;
+
 	if (s->listener && (events & EPOLLHUP) && listener_unread(s->listener))
 		events |= EPOLLERR; /* closed with its listener: nobody ever had it */
 	if (events & EPOLLRDHUP)
 		s->half_closed = true;
 	if (owner_gone(s, events))
-		return 0;
+		return;
 	if (events & EPOLLPRI)
 		s->urgent = true;
 	if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP)) && !pull(s))
-		return 0;
-	if ((events & EPOLLOUT) && s->connected) {
+		return;
+	if ((events & EPOLLOUT) && room_came(s) && s->connected) {
 		push(s);
 		if (s->closed && !stack_has_data(s))
 			stream_close(s, false);
 	}
-	return 0;
 }
 
 int stream_watch(struct stream *s)
 {
-	return sd_event_add_io(s->endpoint.daemon->loop, &s->source, s->fd,
-			       EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, s);
+	return loop_watch(s->endpoint.daemon, &s->watch, s->fd, WATCHED | (s->full ? EPOLLOUT : 0), on_io, s);
 }
 
 void stream_unpark(struct stream *s)
 {
-	if (s->seen > 1) {
-		discard(s, s->seen - 1);
-		s->seen = 1;
-	}
+	if (s->seen > 1)
+		leave_last(s);
 }
 
 bool stream_connected(struct stream *s)
@@ -464,6 +561,7 @@ static void on_error(struct stream *s, int error)
 		s->done = NULL;
 		done(arg, error, owner_error(error), -1, &s->endpoint);
 	} else if (s->connected) {
+		s->full = false;
 		push(s);
 	}
 	stream_failed(s, error);
@@ -538,9 +636,9 @@ static void on_close(struct endpoint *e, bool abort)
 		stream_abort(s);
 		return;
 	}
+	s->full = false;
 	push(s);
-	while (pull_once(s))
-		;
+	pull_all(s);
 	stream_close(s, false);
 }
 

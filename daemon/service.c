@@ -9,6 +9,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -19,6 +20,7 @@
 #define CHARSET 95u     /* chargen: the printing characters of ASCII, from the blank on */
 #define PATTERN (LINE * CHARSET) /* bytes after which chargen repeats itself */
 #define BACKLOG 1024u
+#define UNSENT (128 << 10) /* bytes made before they can go: more would leave the processor's cache first */
 
 struct conn;
 
@@ -361,11 +363,13 @@ static int door_open(struct daemon *d, struct door *door, const struct service *
 {
 	const struct stack_endpoint local = {.port = service->port};
 	struct sock *sock = stack_socket(d->stack, proto, 0, NULL);
-	static const int yes = 1;
+	static const int yes = 1, unsent = UNSENT;
 	int error = sock ? 0 : -ENOBUFS;
 
 	if (!error)
 		error = stack_setsockopt(sock, daemon_now(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+	if (!error && proto == STACK_TCP && service->produce)
+		error = stack_setsockopt(sock, daemon_now(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	if (!error)
 		error = stack_bind(sock, &local);
 	if (!error && proto == STACK_TCP)

@@ -63,6 +63,7 @@
 	X(tcp_in_bad_checksum, "tcp.in_bad_checksum", "segments with a bad checksum") \
 	X(tcp_in_no_socket, "tcp.in_no_socket", "segments to a closed port or unknown connection") \
 	X(tcp_in_duplicate, "tcp.in_duplicate", "segments with nothing new") \
+	X(tcp_in_copied_bytes, "tcp.in_copied_bytes", "bytes copied to a receive queue, as their reader did not take them from the frame") \
 	X(tcp_in_out_of_order, "tcp.in_out_of_order", "segments stored out of order") \
 	X(tcp_in_ooo_dropped, "tcp.in_ooo_dropped", "out-of-order segments dropped for the budget") \
 	X(tcp_in_window, "tcp.in_outside_window", "segments outside the receive window") \

@@ -222,6 +222,7 @@ static uint32_t ooo_store_piece(struct tcb *t, seq32 seq, const uint8_t *data, u
 		return 0;
 	stored = (uint32_t)byteq_append(&r->data, &tcb_stack(t)->mem, MEM_OOO, data, n);
 	t->ooo->bytes += stored;
+	COUNT_ADD(tcb_stack(t), tcp_in_copied_bytes, stored);
 	if (r->data.len == 0) {
 		struct ooo_range **link = &t->ooo->head;
 
@@ -301,6 +302,7 @@ static uint32_t deliver(struct tcb *t, const uint8_t *data, uint32_t len)
 	if (taken == len)
 		return taken;
 	stored = (uint32_t)byteq_append(&t->rcvq, &s->mem, MEM_RECV, data + taken, len - taken);
+	COUNT_ADD(s, tcp_in_copied_bytes, stored);
 	if (stored > 0 && t->rcvq.len >= sock_options(&t->sock)->recv_lowat)
 		tcb_event(t, STACK_EVENT_READABLE);
 	if (t->urgent != URGENT_NONE)

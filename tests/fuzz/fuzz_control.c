@@ -132,7 +132,7 @@ static void start(struct fake *f, uint8_t who)
 
 static void run_loop(struct fake *f)
 {
-	for (unsigned i = 0; sd_event_run(f->daemon.loop, 0) > 0; i++)
+	for (unsigned i = 0; loop_poll(&f->daemon); i++)
 		FUZZ_CHECK(i < TURNS_MAX, "the loop does not come to rest");
 }
 
@@ -164,10 +164,7 @@ static void finish(struct fake *f)
 	const char *wrong = stack_check(d->stack);
 	FUZZ_CHECK(!wrong, "%s", wrong);
 	stack_free(d->stack);
-	sd_event_source_disable_unref(d->status_timer);
-	sd_event_source_disable_unref(d->deadline);
-	sd_event_source_disable_unref(d->pass);
-	sd_event_unref(d->loop);
+	loop_end(d);
 }
 
 /* ---- what clients do ---- */

@@ -1,0 +1,83 @@
+#!/usr/bin/env bats
+# What a daemon's work costs, in calls and copies, which no load of the machine changes.
+load lib
+
+LOAD=$BUILD/tests/bench/load
+
+setup_file() {
+	# The host's own router solicitations would wake the daemon.
+	sysctl -qw net.ipv6.conf.default.disable_ipv6=1
+}
+
+# NAME...: the sum of these counters.
+sum() {
+	byway stats --json | jq --arg names "$*" '[.counters[] | select(.name | IN($names | split(" ")[])) | .value] | add'
+}
+
+all_calls() { sum daemon.turns daemon.link_reads daemon.link_reads_empty daemon.link_writes; }
+
+@test "bulk into the stack moves over 30 KiB a system call, whatever the call" {
+	start_daemon Services.Discard=yes
+	env -u BYWAY_SOCKET "$LOAD" out "$STACK" 1
+	[ "$(sum link.in_bytes)" -gt $((30 * 1024 * $(all_calls))) ]
+}
+
+@test "bulk out of the stack writes over 30 KiB a system call" {
+	start_daemon Services.Chargen=yes
+	env -u BYWAY_SOCKET "$LOAD" in "$STACK" 1
+	[ "$(sum link.out_bytes)" -gt $((30 * 1024 * $(sum daemon.link_writes))) ]
+}
+
+@test "bulk of an owner: over 30 KiB a call to it and from it, and no byte copied twice on its way to it" {
+	start_daemon
+	background env -u BYWAY_SOCKET "$LOAD" serve
+	wait_for 10 host_listens 19
+	env BYWAY_SOCKET="$BYWAY_SOCKET" "$LOAD" in "$HOST" 1
+	[ "$(sum daemon.owner_write_bytes)" -gt $((30 * 1024 * $(sum daemon.owner_writes))) ]
+	[ "$(sum tcp.in_copied_bytes)" -le "$(sum tcp.in_bytes)" ]
+	env BYWAY_SOCKET="$BYWAY_SOCKET" "$LOAD" out "$HOST" 1
+	[ "$(sum daemon.owner_read_bytes)" -gt $((30 * 1024 * $(sum daemon.owner_reads))) ]
+}
+
+@test "a round trip takes four calls with a service, and seven with an owner" {
+	local calls trips
+
+	start_daemon Services.Echo=yes
+	env -u BYWAY_SOCKET "$LOAD" rr "$STACK" 1
+	trips=$(sum daemon.link_writes)
+	calls=$(all_calls)
+	echo "$calls calls for $trips frames"
+	[ "$trips" -gt 100 ] && [ "$calls" -le $((4 * trips)) ]
+	background env -u BYWAY_SOCKET "$LOAD" serve
+	wait_for 10 host_listens 7
+	env BYWAY_SOCKET="$BYWAY_SOCKET" "$LOAD" rr "$HOST" 1
+	trips=$(($(sum daemon.link_writes) - trips))
+	calls=$(($(all_calls) + $(sum daemon.owner_reads daemon.owner_writes) - calls))
+	echo "$calls calls for $trips frames with an owner"
+	[ "$trips" -gt 100 ] && [ "$calls" -le $((7 * trips)) ]
+}
+
+@test "busy polling: as many turns as before, but few of them sleep" {
+	start_daemon Services.Echo=yes Worker.BusyPoll=10ms
+	env -u BYWAY_SOCKET "$LOAD" rr "$STACK" 1
+	[ "$(sum daemon.waits)" -lt $(($(sum daemon.turns) / 4)) ]
+}
+
+# No call began in the last three seconds: strace says of the one it finds only that it was left.
+quiet() {
+	timeout 3 strace -f -qq -p "$DAEMON" -o "$T/calls" || [ $? -eq 124 ]
+	! grep -v "detached ...>" "$T/calls"
+}
+
+@test "an idle daemon makes no system call, busy polling or not" {
+	[ "${BYWAY_SANITIZE:-none}" = none ] || skip "the leak check and strace are both tracers"
+	start_daemon Services.Echo=yes Services.Discard=yes Worker.BusyPoll=100us
+	ping -c 1 -W 2 "$STACK"
+	env -u BYWAY_SOCKET "$LOAD" rr "$STACK" 0.2
+	# What the start and the connection leave behind ends: announcements, the status line, TIME-WAIT.
+	local i
+	for i in {1..10}; do
+		! quiet || return 0
+	done
+	false
+}
