@@ -36,6 +36,7 @@ refused() {
 
 @test "ss -tulpn shows listeners with the processes that hold them" {
 	need_iproute
+	sysctl -qw net.ipv4.ip_local_port_range='32768 65535' # which ss takes for the range of the stack's choices, too
 	start_daemon Services.Echo=yes
 	background byway run python3 -c 'import socket, time
 l = socket.socket(); l.bind(("198.18.0.2", 7777)); l.listen(9)
@@ -82,6 +83,7 @@ u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("0.0.0.0", 7778));
 
 @test "ss finds what chose no port for itself, and nothing on other devices or with a mark" {
 	need_iproute
+	sysctl -qw net.ipv4.ip_local_port_range='32768 65535' # which ss takes for the range of the stack's choices, too
 	start_daemon Services.Echo=yes
 	background byway run python3 -c 'import socket, time
 l = socket.socket(); l.bind(("198.18.0.2", 0)); l.listen(9)

@@ -68,8 +68,10 @@ def in_network(pid):
 
 
 def calm_tcp(prefix=()):
-    """Thousands of connections a second from one address: ports must come back. Fails for users, harmlessly."""
-    for name, value in (("tcp_tw_reuse", "1"), ("tcp_max_tw_buckets", "1000"), ("ip_local_port_range", "10000 65000")):
+    """Ports must come back from thousands of connections a second, and both sides control congestion alike. Fails for
+    users, harmlessly."""
+    for name, value in (("tcp_tw_reuse", "1"), ("tcp_max_tw_buckets", "1000"), ("ip_local_port_range", "10000 65000"),
+                        ("tcp_congestion_control", "cubic")):
         subprocess.run([*prefix, "sysctl", "-qw", f"net.ipv4.{name}={value}"], stderr=subprocess.DEVNULL, check=False)
 
 
