@@ -193,6 +193,7 @@ class Kernel(System):
     def begin(self, setting):
         self.program = self.namespace(*self.load("serve", str(LIMIT)))
         inside = in_network(self.program)
+        calm_tcp(inside)
         command("ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1", "netns", str(self.program))
         command("ip", "addr", "add", "198.18.9.1/24", "dev", "v0")
         command(*inside, "ip", "addr", "add", self.address + "/24", "dev", "v1")
