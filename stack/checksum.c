@@ -47,16 +47,6 @@ uint64_t checksum_add(uint64_t sum, const void *data, size_t len)
 	return add_carry(add_carry(sum, a), add_carry(b, c));
 }
 
-/* 16 bits as they lie in memory. */
-static uint16_t fold_native(uint64_t sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)((sum & 0xffff) + (sum >> 16));
-}
-
 uint64_t checksum_iov(uint64_t sum, const struct iovec *iov, unsigned count, size_t skip)
 {
 	bool odd = false; /* the pieces before ended in the middle of a word */
@@ -70,7 +60,7 @@ uint64_t checksum_iov(uint64_t sum, const struct iovec *iov, unsigned count, siz
 			continue;
 		const uint8_t *p = (const uint8_t *)iov[i].iov_base + left_out;
 		if (odd) /* RFC 1071 2(B): a sum of swapped words is the swapped sum */
-			sum = add_carry(sum, __builtin_bswap16(fold_native(checksum_add(0, p, len))));
+			sum = add_carry(sum, __builtin_bswap16(checksum_fold_native(checksum_add(0, p, len))));
 		else
 			sum = checksum_add(sum, p, len);
 		odd ^= len & 1;
@@ -89,25 +79,9 @@ uint64_t checksum_pseudo(const struct stack_addr *src, const struct stack_addr *
 {
 	unsigned skip = is_v4(dst) ? 12 : 0;
 	uint8_t tail[8] = {0};
-	uint64_t sum;
 
 	store32(tail, (uint32_t)len);
 	tail[7] = proto;
-	sum = checksum_add(0, src->byte + skip, 16 - skip);
-	sum = checksum_add(sum, dst->byte + skip, 16 - skip);
-	return checksum_add(sum, tail, sizeof(tail));
-}
-
-uint16_t checksum_fold(uint64_t sum)
-{
-	uint16_t native = fold_native(sum);
-	uint8_t bytes[2];
-
-	memcpy(bytes, &native, 2);
-	return load16(bytes);
-}
-
-uint16_t checksum_finish(uint64_t sum)
-{
-	return (uint16_t)~checksum_fold(sum);
+	return checksum_header(src->byte + skip, 16 - skip) + checksum_header(dst->byte + skip, 16 - skip) +
+	       checksum_header(tail, sizeof(tail));
 }

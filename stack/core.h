@@ -75,6 +75,7 @@ bool limit_allow(struct limit *l, stack_time now, uint32_t rate, uint32_t burst)
 
 struct address {
 	struct stack_addr addr;
+	uint32_t broadcast; /* its prefix's directed broadcast; 0: there is none (RFC 3021) */
 	uint8_t prefix;
 	bool used, tentative, conflict;
 	uint8_t probes_left, announcements_left;
@@ -140,7 +141,9 @@ struct stack {
 	/* link and network */
 	struct address address[ADDRESS_MAX];
 	size_t address_top; /* none is used from here on */
+	uint64_t good_pair; /* IPv4 source and destination of the last packet that was for us; 0: an address has changed since */
 	struct route route[ROUTE_MAX];
+	size_t route_top; /* the same */
 	struct neighbour *neighbours; /* arp.c: the last used of a ring */
 	struct neighbour *neighbour_bucket[NEIGHBOUR_BUCKETS];
 	uint32_t neighbour_count;

@@ -24,12 +24,13 @@ static bool source_good(struct stack *s, const struct ip4_header *h, bool loopba
 	return !address_is_loopback(&h->src) && !address_find(s, &h->src);
 }
 
-/* RFC 1122 3.2.1.3, and 3.3.6: a link-layer broadcast carries an IP broadcast or is dropped. */
-static bool destination_good(struct stack *s, const struct ip4_header *h, const struct ip4_packet *p)
+/* RFC 1122 3.2.1.3, and 3.3.6: a link-layer broadcast carries an IP broadcast or is dropped. No address of ours is one. */
+static bool destination_good(struct stack *s, const struct ip4_header *h, const struct ip4_packet *p, bool *broadcast)
 {
-	if (address_is_broadcast(s, &h->dst))
+	*broadcast = p->broadcast;
+	if (!p->broadcast && address_is_ours(s, &h->dst, p->loopback))
 		return true;
-	return !p->broadcast && address_is_ours(s, &h->dst, p->loopback);
+	return *broadcast = address_is_broadcast(s, &h->dst);
 }
 
 static struct ip_info info_of(const struct ip4_header *h, const uint8_t *packet)
@@ -96,37 +97,53 @@ static void fragment_input(struct stack *s, const struct ip4_header *h, const st
 	reasm_release(s, packet, len);
 }
 
+/* Packets come in rows, so what was found out for one need not be again. */
+static uint64_t pair_of(const struct ip4_header *h)
+{
+	return (uint64_t)load32(h->src.byte + 12) << 32 | load32(h->dst.byte + 12);
+}
+
 /* False: dropped and counted. */
-static bool header_input(struct stack *s, const struct ip4_packet *p, struct ip4_header *h)
+static bool header_input(struct stack *s, const struct ip4_packet *p, struct ip4_header *h, bool *broadcast)
 {
 	const char *wrong = ip4_parse(p->data, p->len, h);
 
-	if (wrong == wire_bad_checksum)
-		COUNT(s, ip_in_bad_checksum);
-	else if (wrong)
-		COUNT(s, ip_in_bad_header);
-	else if (!source_good(s, h, p->loopback))
-		COUNT(s, ip_in_bad_source);
-	else if (!destination_good(s, h, p))
-		COUNT(s, ip_in_not_ours);
-	else
+	if (wrong) {
+		if (wrong == wire_bad_checksum)
+			COUNT(s, ip_in_bad_checksum);
+		else
+			COUNT(s, ip_in_bad_header);
+		return false;
+	}
+	if (pair_of(h) == s->good_pair && !p->loopback && !p->broadcast)
 		return true;
-	return false;
+	if (!source_good(s, h, p->loopback)) {
+		COUNT(s, ip_in_bad_source);
+		return false;
+	}
+	if (!destination_good(s, h, p, broadcast)) {
+		COUNT(s, ip_in_not_ours);
+		return false;
+	}
+	if (!p->loopback && !*broadcast)
+		s->good_pair = pair_of(h);
+	return true;
 }
 
 void ip4_input(struct stack *s, const struct ip4_packet *p)
 {
 	struct ip4_header h;
 	struct ip_info info;
+	bool broadcast = false;
 
 	COUNT(s, ip_in);
-	if (!header_input(s, p, &h))
+	if (!header_input(s, p, &h, &broadcast))
 		return;
 	info = info_of(&h, p->data);
 	info.csum_good = p->csum_good;
 	info.gso_size = p->gso_size;
 	info.loopback = p->loopback;
-	info.broadcast = p->broadcast || address_is_broadcast(s, &h.dst);
+	info.broadcast = broadcast;
 	if (!options_good(s, &h, &info))
 		return;
 	if (h.more_fragments || h.fragment_offset > 0)

@@ -96,21 +96,19 @@ unsigned iov_slice(const struct iovec *in, unsigned count, size_t offset, size_t
 
 static void transmit(struct stack *s, struct tx *tx)
 {
-	struct stack_output out = {
-		.iov_count = tx->data_count + 1,
-		.len = TX_HEADROOM - tx->start + tx->data_len,
-		.csum_partial = tx->csum_partial,
-		.gso_size = tx->gso_size,
-	};
+	uint16_t header = (uint16_t)(TX_HEADROOM - tx->start);
+	struct stack_output out; /* of iov[] only what is in use is set */
 
-	out.iov[0] = (struct iovec){tx->head + tx->start, TX_HEADROOM - tx->start};
-	memcpy(out.iov + 1, tx->data, tx->data_count * sizeof(tx->data[0]));
-	if (tx->csum_partial) {
-		out.csum_start = (uint16_t)(tx->transport - tx->start);
-		out.csum_offset = tx->csum_offset;
-	}
-	if (tx->gso_size)
-		out.header_len = (uint16_t)(TX_HEADROOM - tx->start);
+	out.iov_count = tx->data_count + 1;
+	out.len = header + tx->data_len;
+	out.csum_partial = tx->csum_partial;
+	out.csum_start = tx->csum_partial ? (uint16_t)(tx->transport - tx->start) : 0;
+	out.csum_offset = tx->csum_partial ? tx->csum_offset : 0;
+	out.gso_size = tx->gso_size;
+	out.header_len = tx->gso_size ? header : 0;
+	out.iov[0] = (struct iovec){tx->head + tx->start, header};
+	for (unsigned i = 0; i < tx->data_count; i++)
+		out.iov[i + 1] = tx->data[i];
 	if (!s->ops.transmit(s->context, &out)) {
 		COUNT(s, link_out_failed);
 		return;

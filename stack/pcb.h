@@ -43,6 +43,13 @@ static inline bool pcb_is_datagram(const struct pcb *p)
 	return pcb_proto(p) != STACK_TCP;
 }
 
+static inline bool addr_is_v4(const struct stack_addr *a)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(a->byte, mapped, sizeof(mapped)) == 0;
+}
+
 static inline bool addr_eq(const struct stack_addr *a, const struct stack_addr *b)
 {
 	return memcmp(a, b, sizeof(*a)) == 0;

@@ -15,13 +15,6 @@ static uint32_t v4(const struct stack_addr *a)
 	return load32(a->byte + 12);
 }
 
-static bool is_v4(const struct stack_addr *a)
-{
-	struct stack_addr mapped = stack_addr_v4(a->byte + 12);
-
-	return addr_eq(a, &mapped);
-}
-
 static uint32_t mask(uint8_t prefix)
 {
 	return prefix ? UINT32_MAX << (32 - prefix) : 0;
@@ -36,21 +29,23 @@ static bool in_prefix(const struct stack_addr *a, const struct stack_addr *net, 
 
 bool address_is_multicast(const struct stack_addr *addr)
 {
-	return is_v4(addr) && addr->byte[12] >> 4 == 0xe;
+	return addr->byte[12] >> 4 == 0xe && addr_is_v4(addr);
 }
 
 bool address_is_loopback(const struct stack_addr *addr)
 {
-	return is_v4(addr) && addr->byte[12] == 127;
+	return addr->byte[12] == 127 && addr_is_v4(addr);
 }
 
-/* The address of ours whose prefix has `addr` as its directed broadcast. /31 and /32 have none (RFC 3021). */
+/* The address of ours whose prefix has `addr` as its directed broadcast. */
 static const struct address *directed_broadcast(const struct stack *s, const struct stack_addr *addr)
 {
+	uint32_t to = v4(addr);
+
 	for (size_t i = 0; i < s->address_top; i++) {
 		const struct address *a = &s->address[i];
 
-		if (a->used && a->prefix <= 30 && v4(addr) == (v4(&a->addr) | ~mask(a->prefix)))
+		if (a->broadcast == to && a->used)
 			return a;
 	}
 	return NULL;
@@ -58,7 +53,7 @@ static const struct address *directed_broadcast(const struct stack *s, const str
 
 bool address_is_broadcast(const struct stack *s, const struct stack_addr *addr)
 {
-	return is_v4(addr) && (v4(addr) == UINT32_MAX || directed_broadcast(s, addr));
+	return (v4(addr) == UINT32_MAX || directed_broadcast(s, addr)) && addr_is_v4(addr);
 }
 
 struct address *address_find(struct stack *s, const struct stack_addr *addr)
@@ -93,7 +88,7 @@ static const struct route *best_route(const struct stack *s, const struct stack_
 {
 	const struct route *best = NULL;
 
-	for (size_t i = 0; i < ROUTE_MAX; i++) {
+	for (size_t i = 0; i < s->route_top; i++) {
 		const struct route *r = &s->route[i];
 
 		if (r->used && in_prefix(dst, &r->dest, r->prefix) && (!best || r->prefix > best->prefix) &&
@@ -136,7 +131,7 @@ int route_lookup(struct stack *s, const struct stack_addr *dst, struct route_res
 {
 	const struct stack_addr *source;
 
-	if (!is_v4(dst) || stack_addr_is_any(dst))
+	if (!addr_is_v4(dst) || stack_addr_is_any(dst))
 		return -ENETUNREACH;
 	source = lookup(s, dst, out);
 	if (!source)
@@ -182,6 +177,7 @@ static int route_insert(struct stack *s, const struct route *route)
 		if (!s->route[i].used) {
 			s->route[i] = *route;
 			s->route[i].used = true;
+			s->route_top = (size_t)max_u64(s->route_top, i + 1);
 			return 0;
 		}
 	}
@@ -272,7 +268,7 @@ static bool host_address(const struct stack_addr *addr, uint8_t prefix)
 {
 	uint32_t host;
 
-	if (!is_v4(addr) || prefix > 32 || addr->byte[12] == 0 || addr->byte[12] >= 224 || address_is_loopback(addr))
+	if (!addr_is_v4(addr) || prefix > 32 || addr->byte[12] == 0 || addr->byte[12] >= 224 || address_is_loopback(addr))
 		return false;
 	host = v4(addr) & ~mask(prefix);
 	return prefix > 30 || (host != 0 && host != ~mask(prefix));
@@ -303,7 +299,9 @@ int stack_address_add(struct stack *s, stack_time now, const struct stack_addr *
 	connected.dest = stack_addr_v4(net);
 	if (route_insert(s, &connected) != 0)
 		return -ENOSPC;
+	s->good_pair = 0;
 	*a = (struct address){.addr = *addr, .prefix = prefix, .used = true};
+	a->broadcast = prefix <= 30 ? v4(addr) | ~mask(prefix) : 0;
 	s->address_top = (size_t)max_u64(s->address_top, (uint64_t)(a - s->address) + 1);
 	a->timer.kind = TIMER_ADDRESS;
 	if (s->cfg.link == STACK_LINK_ETHERNET)
@@ -318,6 +316,7 @@ int stack_address_remove(struct stack *s, const struct stack_addr *addr)
 	if (!a)
 		return -EADDRNOTAVAIL;
 	timer_cancel(&s->wheel, &a->timer);
+	s->good_pair = 0;
 	a->used = false;
 	for (size_t i = 0; i < ROUTE_MAX; i++)
 		if (s->route[i].used && addr_eq(&s->route[i].source, addr))

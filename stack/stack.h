@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/uio.h>
 
 struct stack; /* one TCP/IP stack */
@@ -580,10 +581,9 @@ const char *stack_check(struct stack *s);
 
 static inline bool stack_addr_is_any(const struct stack_addr *a)
 {
-	for (unsigned i = 0; i < 16; i++)
-		if (a->byte[i] != 0 && !((i == 10 || i == 11) && a->byte[i] == 0xff))
-			return false;
-	return true;
+	static const struct stack_addr any, any4 = {{[10] = 0xff, [11] = 0xff}};
+
+	return memcmp(a, &any, sizeof(any)) == 0 || memcmp(a, &any4, sizeof(any4)) == 0;
 }
 
 /* From an IPv4 address in network byte order. */

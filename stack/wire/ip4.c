@@ -52,7 +52,7 @@ const char *ip4_parse(const uint8_t *p, size_t len, struct ip4_header *out)
 		return "IPv4 total length above the packet's";
 	if (out->ttl == 0)
 		return "IPv4 TTL";
-	if (checksum_finish(checksum_add(0, p, out->header_len)) != 0)
+	if (checksum_finish(checksum_header(p, out->header_len)) != 0)
 		return wire_bad_checksum;
 	return NULL;
 }
@@ -71,7 +71,7 @@ const char *ip4_parse_quoted(const uint8_t *p, size_t len, struct ip4_header *ou
 static void checksum_set(uint8_t *p, size_t header_len)
 {
 	store16(p + 10, 0);
-	store16(p + 10, checksum_finish(checksum_add(0, p, header_len)));
+	store16(p + 10, checksum_finish(checksum_header(p, header_len)));
 }
 
 void ip4_write(uint8_t *p, const struct ip4_header *h)

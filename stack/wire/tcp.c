@@ -120,9 +120,22 @@ static bool option_parse(const uint8_t *p, size_t len, bool syn, struct tcp_opti
 	return true; /* RFC 9293 3.2, MUST-6: an unknown option is skipped */
 }
 
+/* What most segments have, as RFC 7323 appendix A lays it out: NOP, NOP, timestamps. */
+static bool only_timestamp(const uint8_t *p, size_t len)
+{
+	static const uint8_t head[4] = {OPT_NOP, OPT_NOP, OPT_TIMESTAMP, LEN_TIMESTAMP};
+
+	return len == 2 + LEN_TIMESTAMP && memcmp(p, head, sizeof(head)) == 0;
+}
+
 void tcp_options_parse(const uint8_t *p, size_t len, bool syn, struct tcp_options *out)
 {
-	memset(out, 0, sizeof(*out));
+	/* What has a flag or a count needs no value without it. */
+	memset(out, 0, offsetof(struct tcp_options, sack));
+	if (only_timestamp(p, len)) {
+		timestamp_parse(p + 2, LEN_TIMESTAMP, out);
+		return;
+	}
 	while (len > 0 && p[0] != OPT_END) {
 		size_t size = 1;
 

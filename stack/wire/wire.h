@@ -108,14 +108,15 @@ void udp_write(uint8_t *p, const struct udp_header *h, uint16_t checksum);
 #define TCP_FASTOPEN_MAX 16u /* bytes of a Fast Open cookie (RFC 7413 4.1.1): 4 to 16, an even number */
 struct tcp_options {
 	bool has_mss, has_window_scale, has_timestamp, sack_permitted;
-	uint8_t window_scale; /* clamped to 14 (RFC 7323 2.3) */
-	uint16_t mss;
-	uint32_t ts_value, ts_echo;
-	uint8_t sack_count; /* up to 4 */
-	struct { seq32 left, right; } sack[4];
 	bool has_fastopen;          /* in a SYN */
 	bool fastopen_experimental; /* in the form that it had before it got a number of its own */
 	uint8_t fastopen_len;       /* bytes of cookie; 0: asks for one */
+	uint8_t sack_count;         /* up to 4 */
+	/* of what there is */
+	uint8_t window_scale;       /* clamped to 14 (RFC 7323 2.3) */
+	uint16_t mss;
+	uint32_t ts_value, ts_echo;
+	struct { seq32 left, right; } sack[4];
 	uint8_t fastopen[TCP_FASTOPEN_MAX];
 };
 struct tcp_segment {

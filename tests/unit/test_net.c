@@ -1361,6 +1361,25 @@ START_TEST(an_address_takes_its_routes_with_it)
 }
 END_TEST
 
+/* What was found out for one packet of a row holds for the next only as long as our addresses stay. */
+START_TEST(packets_in_a_row_are_checked_when_addresses_change)
+{
+	net_start(&net, NULL);
+	for (unsigned i = 0; i < 3; i++)
+		feed_udp(&net, &net.peer, &net.us, 9, "x", 1);
+	ck_assert_uint_eq(count_of(&net, "ip4.in_not_ours") + count_of(&net, "ip4.in_bad_source"), 0);
+	ck_assert_int_eq(stack_address_add(net.s, net.now, &net.peer, 24), 0); /* now the packet is from ourselves */
+	feed_udp(&net, &net.peer, &net.us, 9, "x", 1);
+	ck_assert_uint_eq(count_of(&net, "ip4.in_bad_source"), 1);
+	ck_assert_int_eq(stack_address_remove(net.s, &net.peer), 0);
+	feed_udp(&net, &net.peer, &net.us, 9, "x", 1);
+	ck_assert_int_eq(stack_address_remove(net.s, &net.us), 0);
+	feed_udp(&net, &net.peer, &net.us, 9, "x", 1);
+	ck_assert_uint_eq(count_of(&net, "ip4.in_not_ours"), 1);
+	net_end(&net);
+}
+END_TEST
+
 START_TEST(addresses_that_cannot_be)
 {
 	static const struct { uint8_t a[4], prefix; int error; } row[] = {
@@ -1515,6 +1534,7 @@ static void add_routes(Suite *s)
 	suite_add(s, "longest prefix wins", longest_prefix_wins);
 	suite_add(s, "routes that cannot be", routes_that_cannot_be);
 	suite_add(s, "an address takes its routes with it", an_address_takes_its_routes_with_it);
+	suite_add(s, "packets in a row are checked when addresses change", packets_in_a_row_are_checked_when_addresses_change);
 	suite_add(s, "addresses that cannot be", addresses_that_cannot_be);
 	suite_add(s, "several addresses", several_addresses);
 	suite_add(s, "kinds of destination", kinds_of_destination);
