@@ -85,6 +85,9 @@ extern const struct cc_ops cc_newreno, cc_cubic, cc_bbr;
 
 /* By name, or NULL. */
 const struct cc_ops *cc_find(const char *name);
+/* A small number for each, and back. */
+unsigned cc_number(const struct cc_ops *ops);
+const struct cc_ops *cc_by_number(unsigned number);
 
 /* RFC 6928 2: min(10 * MSS, max(2 * MSS, 14600)) */
 static inline uint32_t cc_initial_window(uint32_t mss)

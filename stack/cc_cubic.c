@@ -235,10 +235,24 @@ const struct cc_ops cc_cubic = {
 	.sample = cubic_sample,
 };
 
+static const struct cc_ops *const all[] = {&cc_cubic, &cc_newreno, &cc_bbr};
+
+unsigned cc_number(const struct cc_ops *ops)
+{
+	unsigned i = 0;
+
+	while (all[i] != ops)
+		i++;
+	return i;
+}
+
+const struct cc_ops *cc_by_number(unsigned number)
+{
+	return all[number];
+}
+
 const struct cc_ops *cc_find(const char *name)
 {
-	static const struct cc_ops *const all[] = {&cc_cubic, &cc_newreno, &cc_bbr};
-
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		if (strcmp(all[i]->name, name) == 0)
 			return all[i];

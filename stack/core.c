@@ -56,6 +56,7 @@ void stack_config_default(struct stack_config *c)
 		.mtu_probing = STACK_MTU_PROBE_BLACK_HOLE,
 		.fastopen = STACK_FASTOPEN_CLIENT,
 		.fastopen_pause = SECONDS(60),
+		.rest_after = SECONDS(1),
 		.icmp_rate = 1000,
 		.icmp_burst = 200,
 		.rst_rate = 1000,
@@ -229,6 +230,9 @@ static void dispatch_timer(struct stack *s, struct timer *t)
 	case TIMER_ADDRESS:
 		arp_address_timer(s, t);
 		break;
+	case TIMER_REST:
+		conn_timer(s, t);
+		break;
 	}
 }
 
@@ -319,10 +323,17 @@ static bool collect(void *arg, struct pcb *p)
 	return c->count < COLLECT;
 }
 
-static void tcb_release(struct stack *s, struct tcb *t)
+static void conn_release(struct stack *s, struct conn *c)
 {
-	tcb_memory_free(t);
+	struct tcb *t = conn_tcb(c);
+	struct extra *extra = t ? t->extra : c->extra;
+
+	if (t)
+		tcb_memory_free(t);
 	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
+	mem_free(&s->mem, MEM_SOCKET, extra, sizeof(*extra));
+	sock_options_free(&c->sock);
+	mem_free(&s->mem, MEM_SOCKET, c, sizeof(*c));
 }
 
 static void pcb_release(struct stack *s, struct pcb *p)
@@ -341,7 +352,7 @@ static void pcb_release(struct stack *s, struct pcb *p)
 	case PCB_HALF:
 		break; /* in the pool */
 	case PCB_TCB:
-		tcb_release(s, CONTAINER_OF(p, struct tcb, sock.pcb));
+		conn_release(s, CONTAINER_OF(p, struct conn, sock.pcb));
 		break;
 	case PCB_TIME_WAIT:
 		mem_free(&s->mem, MEM_TIME_WAIT, p, sizeof(struct time_wait));
@@ -353,13 +364,11 @@ static void pcb_release(struct stack *s, struct pcb *p)
 	}
 }
 
-/* Some entries of the table; 0 when it is empty. */
-static unsigned table_take(struct stack *s, struct collection *c)
+/* Some entries of the table, further on each time; 0: there are no more. */
+static unsigned table_take(struct stack *s, uint64_t *cursor, struct collection *c)
 {
-	uint64_t cursor = 0;
-
 	c->count = 0;
-	while (c->count == 0 && table_walk(&s->table, &cursor, COLLECT, collect, c))
+	while (c->count == 0 && table_walk(&s->table, cursor, COLLECT, collect, c))
 		;
 	return c->count;
 }
@@ -367,13 +376,14 @@ static unsigned table_take(struct stack *s, struct collection *c)
 void stack_free(struct stack *s)
 {
 	struct collection c;
+	uint64_t cursor = 0;
 
 	if (!s)
 		return;
 	/* These cancel their timers, which are linked with those of control blocks: before the blocks go. */
 	arp_free(s);
 	reasm_free(s);
-	while (table_take(s, &c) > 0)
+	while (table_take(s, &cursor, &c) > 0)
 		for (unsigned i = 0; i < c.count; i++)
 			pcb_release(s, c.pcb[i]);
 	half_open_pool_free(s);

@@ -59,9 +59,14 @@ struct sock {
 	struct pcb pcb;
 	struct stack *stack;
 	void *user;
-	struct sock *event_next, **event_link; /* in stack->events; link NULL: not queued */
-	uint32_t events;                       /* STACK_EVENT_* not yet fetched */
-	int32_t error;                         /* positive errno of what ended it, or pending (UDP) */
+	union {
+		struct {
+			struct sock *event_next, **event_link; /* in stack->events; link NULL: not queued */
+			uint32_t events;               /* STACK_EVENT_* not yet fetched */
+			int32_t error;                 /* positive errno of what ended it, or pending (UDP) */
+		};
+		uint32_t spare[6]; /* of a connection at rest, which has neither events nor an error: tcp_rest.c */
+	};
 	struct sock_options *options;          /* NULL: the stack's defaults */
 };
 
@@ -114,6 +119,7 @@ struct reasm_slot {
 };
 struct time_wait;
 struct fastopen_peer;
+struct listener;
 struct tcb;
 struct half_open;
 struct half_slab;
@@ -171,6 +177,7 @@ struct stack {
 	uint32_t fastopen_pending; /* opened early, the handshake not complete */
 	struct fastopen_peer *fastopen_peers; /* fastopen_cache.c; NULL: not used yet */
 	uint64_t fastopen_uses;
+	struct listener *listeners[64]; /* by port */
 	struct limit rst_limit;
 	uint32_t port_counter;
 	const char *wrong; /* a defect of ours that was noticed; stack_check reports it */

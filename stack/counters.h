@@ -116,6 +116,7 @@
 	X(tcp_mtu_probes_passed, "tcp.mtu_probes_passed", "those that got through") \
 	X(tcp_mtu_probes_lost, "tcp.mtu_probes_lost", "those that did not") \
 	X(tcp_transitions, "tcp.transitions", "state changes") \
+	X(tcp_rests, "tcp.rests", "idle connections that gave back the memory that only traffic needs") \
 	X(mem_failures, "memory.failures", "allocations refused by a budget")
 
 enum stack_counter_id {

@@ -16,10 +16,10 @@ static void *holder(const struct pcb *p)
 	return CONTAINER_OF(p, struct sock, pcb)->user;
 }
 
-static void fill_tcb(const struct tcb *t, struct stack_sock_info *out)
+static void fill_conn(const struct conn *c, struct stack_sock_info *out)
 {
-	out->recv_q = t->rcvq.len;
-	out->send_q = t->sndq.len;
+	out->recv_q = c->at_rest ? 0 : c->tcb->rcvq.len;
+	out->send_q = c->at_rest ? 0 : c->tcb->sndq.len;
 }
 
 static void fill(const struct pcb *p, struct stack_sock_info *out)
@@ -40,7 +40,7 @@ static void fill(const struct pcb *p, struct stack_sock_info *out)
 		break;
 	}
 	case PCB_TCB:
-		fill_tcb(CONTAINER_OF(p, struct tcb, sock.pcb), out);
+		fill_conn(CONTAINER_OF(p, struct conn, sock.pcb), out);
 		break;
 	case PCB_UDP:
 	case PCB_PING: {
@@ -132,21 +132,22 @@ static const char *recovery_name(enum tcp_recovery recovery)
 	return "?";
 }
 
-static void tcb_history(const struct tcb *t, stack_time now, struct stack_tcb_info *out)
+static void conn_history(const struct conn *c, stack_time now, struct stack_tcb_info *out)
 {
-	unsigned first = ((unsigned)t->history_next + STACK_HISTORY - t->history_count) % STACK_HISTORY;
-	uint8_t from = t->history_first;
+	const struct extra *extra = conn_noted(c);
+	uint8_t from = c->history_first;
 
-	out->history_count = t->history_count;
-	for (unsigned i = 0; i < t->history_count; i++) {
-		unsigned at = (first + i) % STACK_HISTORY;
-		const struct tcp_change *c = &t->history[at];
+	out->history_count = c->history_count;
+	for (unsigned i = 0; i < c->history_count; i++) {
+		unsigned late = i - HISTORY_EARLY;
+		const struct tcp_change *change = i < HISTORY_EARLY ? &c->history[i] : &extra->history[late];
 
 		out->history[i] = (struct stack_change){
-			from_ms(now, t->history_ms[at]), (enum tcp_state)from, (enum tcp_state)c->state,
-			tcp_cause_name((enum tcp_cause)c->cause),
+			i == 0 ? c->created : from_ms(now, i < HISTORY_EARLY ? c->second_ms : extra->history_ms[late]),
+			(enum tcp_state)from, (enum tcp_state)change->state,
+			tcp_cause_name((enum tcp_cause)change->cause),
 		};
-		from = c->state;
+		from = change->state;
 	}
 }
 
@@ -168,7 +169,7 @@ static void tcb_sequences(const struct tcb *t, struct stack_tcb_info *out)
 	out->snd_scale = t->snd_scale;
 	out->rcv_scale = t->rcv_scale;
 	out->mss_send = t->mss;
-	out->mss_recv = tcp_mss_offered(&t->sock);
+	out->mss_recv = tcp_mss_offered(&t->conn->sock);
 	out->mss_peer = t->mss_peer;
 	tcp_mtu_info(t, out);
 }
@@ -184,8 +185,8 @@ static void tcb_control(const struct tcb *t, struct stack_tcb_info *out)
 	out->sacked = t->board.sacked;
 	out->lost = t->board.lost;
 	out->reordering = t->reordering;
-	out->reorder_degree = t->reorder_degree;
-	out->reorder_seen = t->reorder_seen;
+	out->reorder_degree = conn_noted(t->conn)->reorder_degree;
+	out->reorder_seen = conn_noted(t->conn)->reorder_seen;
 	out->dupacks = t->dupacks;
 	out->srtt = t->rtt.srtt / 8;
 	out->rttvar = t->rtt.rttvar / 4;
@@ -193,7 +194,7 @@ static void tcb_control(const struct tcb *t, struct stack_tcb_info *out)
 	out->rto = rtt_timeout(&t->rtt, tcb_stack(t)->cfg.rto_max);
 	out->backoff = t->rtt.backoff;
 	out->retries = t->retries;
-	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
+	for (unsigned i = 0; i <= TCB_PACE; i++)
 		out->timer[i] = tcb_deadline(t, (enum tcb_timer)i);
 }
 
@@ -204,12 +205,12 @@ static void tcb_times(const struct tcb *t, stack_time now, struct stack_tcb_info
 	out->last_data_received = t->syn_acked ? from_ms(now, t->data_received_ms) : 0;
 	out->mss_seen = t->mss_seen ? t->mss_seen : (uint16_t)min_u32(t->mss, TCP_MSS_DEFAULT);
 	out->last_ack_received = t->last_received;
-	out->data_segments_in = t->data_in;
-	out->data_segments_out = t->data_out;
+	out->data_segments_in = t->conn->data_in;
+	out->data_segments_out = t->conn->data_out;
 	for (const struct sent *r = t->board.head; r; r = r->next)
 		out->sent_again += r->flags & SENT_AGAIN && !(r->flags & (SENT_SACKED | SENT_LOST)) ? r->end.v - r->seq.v : 0;
 	if (t->mss)
-		out->delivered = (uint32_t)((t->bytes_acked - t->syn_bytes + t->board.sacked + t->mss - 1) / t->mss);
+		out->delivered = (uint32_t)((t->conn->bytes_acked - t->syn_bytes + t->board.sacked + t->mss - 1) / t->mss);
 	if (t->syn_acked && !t->fastopen_pending)
 		out->delivered++; /* our SYN, with what it carried */
 	out->probes = t->keepalive_sent;
@@ -219,8 +220,8 @@ static void tcb_times(const struct tcb *t, stack_time now, struct stack_tcb_info
 	out->buffer_limited = tcp_limited(t, LIMIT_BUFFER);
 	out->busy = tcp_limited(t, LIMIT_NONE) + out->window_limited + out->buffer_limited;
 	out->ato = (uint32_t)tcb_stack(t)->cfg.delayed_ack;
-	out->window_clamp = sock_options(&t->sock)->window_clamp;
-	out->pacing_limit = sock_options(&t->sock)->pacing_limit;
+	out->window_clamp = sock_options(&t->conn->sock)->window_clamp;
+	out->pacing_limit = sock_options(&t->conn->sock)->pacing_limit;
 }
 
 static void tcb_rates(const struct tcb *t, struct stack_tcb_info *out)
@@ -247,7 +248,7 @@ static void tcb_rates(const struct tcb *t, struct stack_tcb_info *out)
 static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_info *out)
 {
 	out->form = "full";
-	out->created = t->created;
+	out->created = t->conn->created;
 	tcb_sequences(t, out);
 	tcb_control(t, out);
 	tcb_rates(t, out);
@@ -257,21 +258,23 @@ static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_in
 	out->rcv_rtt = t->rcv_rtt;
 	out->ooo_bytes = t->ooo ? t->ooo->bytes : 0;
 	out->ooo_ranges = t->ooo ? t->ooo->ranges : 0;
-	out->memory = sizeof(*t) + byteq_memory(&t->sndq) + byteq_memory(&t->rcvq);
+	out->memory = sizeof(*t->conn) + (t->conn->at_rest ? 0 : sizeof(*t));
+	out->memory += conn_noted(t->conn) == &extra_none ? 0 : sizeof(struct extra);
+	out->memory += byteq_memory(&t->sndq) + byteq_memory(&t->rcvq);
 	out->memory += t->syn_acked ? t->cc_ops->state_size : 0;
 	out->memory += t->board.count * sizeof(struct sent) + tcp_mtu_memory(t);
 	out->memory += (t->ooo ? sizeof(*t->ooo) : 0) + (t->rec ? sizeof(*t->rec) : 0);
 	for (const struct ooo_range *r = tcb_ranges(t); r; r = r->next)
 		out->memory += sizeof(*r) + byteq_memory(&r->data);
 	out->bytes_sent = t->bytes_sent;
-	out->bytes_acked = t->bytes_acked;
-	out->bytes_received = t->bytes_received;
-	out->bytes_retransmitted = t->bytes_retransmitted;
-	out->segments_in = t->segments_in;
-	out->segments_out = t->segments_out;
-	out->retransmissions = t->retransmissions;
-	out->dupacks_in = t->dupacks_in;
-	out->ooo_in = t->ooo_in;
+	out->bytes_acked = t->conn->bytes_acked;
+	out->bytes_received = t->conn->bytes_received;
+	out->bytes_retransmitted = conn_noted(t->conn)->bytes_retransmitted;
+	out->segments_in = t->conn->segments_in;
+	out->segments_out = t->conn->segments_out;
+	out->retransmissions = t->conn->retransmissions;
+	out->dupacks_in = conn_noted(t->conn)->dupacks_in;
+	out->ooo_in = conn_noted(t->conn)->ooo_in;
 	out->opt_timestamps = t->ts_on;
 	out->opt_window_scaling = t->ws_on;
 	out->opt_sack = t->sack_on;
@@ -284,8 +287,8 @@ static void tcb_details(const struct tcb *t, stack_time now, struct stack_tcb_in
 	out->user_closed = t->user_closed;
 	out->syn_data = t->syn_data;
 	out->fastopen_failure = t->fastopen_failure;
-	out->error = t->sock.error ? t->sock.error : t->soft_error;
-	tcb_history(t, now, out);
+	out->error = t->conn->at_rest ? 0 : t->conn->sock.error ? t->conn->sock.error : t->soft_error;
+	conn_history(t->conn, now, out);
 }
 
 static void half_open_details(const struct stack *s, const struct half_open *h, struct stack_tcb_info *out)
@@ -296,7 +299,6 @@ static void half_open_details(const struct stack *s, const struct half_open *h, 
 	out->snd_nxt = h->iss.v + 1;
 	out->irs = h->irs.v;
 	out->rcv_nxt = h->irs.v + 1;
-	out->snd_wnd = out->max_snd_wnd = h->window;
 	out->snd_scale = h->snd_scale;
 	out->mss_peer = h->mss;
 	out->mtu = s->cfg.mtu;
@@ -313,13 +315,15 @@ static void half_open_details(const struct stack *s, const struct half_open *h, 
 
 static void time_wait_details(const struct stack *s, const struct time_wait *w, struct stack_tcb_info *out)
 {
+	stack_time expires = time_wait_expires(s, w);
+
 	out->form = "time-wait";
-	out->created = w->expires > s->cfg.time_wait ? w->expires - s->cfg.time_wait : 0;
+	out->created = expires > s->cfg.time_wait ? expires - s->cfg.time_wait : 0;
 	out->snd_una = out->snd_nxt = w->snd_nxt.v;
 	out->rcv_nxt = w->rcv_nxt.v;
 	out->mtu = s->cfg.mtu;
 	out->opt_timestamps = w->ts_on;
-	out->timer[STACK_TIMER_TIME_WAIT] = w->expires;
+	out->timer[STACK_TIMER_TIME_WAIT] = expires;
 	out->memory = sizeof(*w);
 }
 
@@ -347,9 +351,12 @@ static void pcb_details(struct stack *s, stack_time now, const struct pcb *p, st
 	case PCB_HALF:
 		half_open_details(s, CONTAINER_OF(p, struct half_open, pcb), out);
 		break;
-	case PCB_TCB:
-		tcb_details(CONTAINER_OF(p, struct tcb, sock.pcb), now, out);
+	case PCB_TCB: {
+		struct tcb room;
+
+		tcb_details(conn_look(CONTAINER_OF(p, const struct conn, sock.pcb), &room), now, out);
 		break;
+	}
 	case PCB_TIME_WAIT:
 		time_wait_details(s, CONTAINER_OF(p, struct time_wait, pcb), out);
 		break;
@@ -440,9 +447,14 @@ int stack_destroy(struct stack *s, stack_time now, uint64_t id)
 		return -ENOENT;
 	s->now = now;
 	switch ((enum pcb_kind)p->kind) {
-	case PCB_TCB:
-		tcp_abort(CONTAINER_OF(p, struct tcb, sock.pcb), CAUSE_DESTROYED, ECONNABORTED);
+	case PCB_TCB: {
+		struct tcb *t = tcb_of(CONTAINER_OF(p, struct sock, pcb));
+
+		if (!t)
+			return -ENOBUFS;
+		tcp_abort(t, CAUSE_DESTROYED, ECONNABORTED);
 		break;
+	}
 	case PCB_HALF:
 		half_open_reset(s, CONTAINER_OF(p, struct half_open, pcb));
 		break;
@@ -474,12 +486,9 @@ struct batch {
 static bool batch_visit(void *arg, struct pcb *p)
 {
 	struct batch *b = arg;
-	struct tcb *t;
+	struct tcb *t = tcb_of(CONTAINER_OF(p, struct sock, pcb));
 
-	if (p->kind != PCB_TCB)
-		return true;
-	t = CONTAINER_OF(p, struct tcb, sock.pcb);
-	if (!t->detached && (b->abort || !t->fin_queued))
+	if (t && !t->detached && (b->abort || !t->fin_queued))
 		b->tcb[b->count++] = t;
 	return b->count < BATCH;
 }
@@ -487,17 +496,16 @@ static bool batch_visit(void *arg, struct pcb *p)
 void stack_shutdown_all(struct stack *s, stack_time now, bool abort)
 {
 	struct batch b;
+	uint64_t cursor = 0;
 
 	s->now = now;
-	do { /* each pass leaves fewer that batch_visit takes */
-		uint64_t cursor = 0;
-
+	do { /* what has been closed batch_visit takes no more: the walk stands still where it was full */
 		b = (struct batch){.abort = abort};
 		while (b.count < BATCH && table_walk(&s->table, &cursor, SIZE_MAX, batch_visit, &b))
 			;
 		for (unsigned i = 0; i < b.count; i++) {
 			b.tcb[i]->user_closed |= !b.tcb[i]->held;
-			if (abort)
+			if (abort || s->mem.total > s->mem.total_limit) /* no room for all of them to end in order */
 				tcp_abort(b.tcb[i], CAUSE_ABORT, ECONNABORTED);
 			else
 				tcp_shutdown(b.tcb[i], CAUSE_CLOSE);
@@ -524,11 +532,15 @@ static const char *check_ranges(const struct tcb *t)
 	return !t->ooo || (bytes == t->ooo->bytes && count == t->ooo->ranges) ? NULL : "out-of-order sums are wrong";
 }
 
-static const char *check_tcb(const struct tcb *t)
+static const char *check_conn(const struct conn *c)
 {
+	struct tcb room;
+	const struct tcb *t = conn_look(c, &room);
 	seq32 end = seq_add(tcb_queue_seq(t), t->sndq.len + (t->fin_sent && !tcp_fin_acked(t) ? 1u : 0u));
 	const char *bad = byteq_check(&t->sndq);
 
+	if (t->conn != c || t->stack != c->sock.stack)
+		return "a connection and its control block do not know each other";
 	if (!bad)
 		bad = byteq_check(&t->rcvq);
 	if (!bad)
@@ -551,11 +563,11 @@ static const char *check_tcb(const struct tcb *t)
 		return "cwnd is too small to send";
 	if (tcb_flight(t) > 0 && !tcb_timer_runs(t, TCB_REXMT))
 		return "data in flight and no retransmission timer";
-	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
+	for (unsigned i = 0; !c->at_rest && i < TCB_TIMER_COUNT; i++)
 		if (tcb_timer_runs(t, (enum tcb_timer)i) &&
 		    (!timer_armed(&t->timer) || t->timer.at > max_u64(tcb_deadline(t, (enum tcb_timer)i), tcb_stack(t)->now)))
 			return "a deadline without its timer";
-	return t->fin_queued && t->sock.pcb.state == TCP_ESTABLISHED ? "FIN queued in ESTABLISHED" : NULL;
+	return t->fin_queued && t->conn->sock.pcb.state == TCP_ESTABLISHED ? "FIN queued in ESTABLISHED" : NULL;
 }
 
 static const char *check_listener(const struct listener *l)
@@ -579,7 +591,7 @@ static bool check_visit(void *arg, struct pcb *p)
 
 	c->sockets += p->kind != PCB_HALF && p->kind != PCB_TIME_WAIT;
 	if (p->kind == PCB_TCB)
-		c->bad = check_tcb(CONTAINER_OF(p, struct tcb, sock.pcb));
+		c->bad = check_conn(CONTAINER_OF(p, struct conn, sock.pcb));
 	else if (p->kind == PCB_LISTEN)
 		c->bad = check_listener(CONTAINER_OF(p, struct listener, sock.pcb));
 	return c->bad == NULL;

@@ -40,6 +40,11 @@ void *mem_alloc_raw(struct mem *m, enum mem_class class, size_t size)
 	return mem_charge(m, class, size, mem_fits(m, class, size) ? malloc(size) : NULL);
 }
 
+void *mem_alloc_always(struct mem *m, enum mem_class class, size_t size)
+{
+	return mem_charge(m, class, size, calloc(1, size));
+}
+
 void mem_free(struct mem *m, enum mem_class class, void *p, size_t size)
 {
 	if (!p)

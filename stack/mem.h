@@ -35,6 +35,8 @@ struct mem {
 void *mem_alloc(struct mem *m, enum mem_class class, size_t size);
 /* Not zeroed. */
 void *mem_alloc_raw(struct mem *m, enum mem_class class, size_t size);
+/* As mem_alloc, past any budget: for what our own side asks for, which is bounded by what it holds. */
+void *mem_alloc_always(struct mem *m, enum mem_class class, size_t size);
 /* `size` as given to mem_alloc. NULL is fine. */
 void mem_free(struct mem *m, enum mem_class class, void *p, size_t size);
 /* Books memory that stays where it is to another class (never refused). */

@@ -39,7 +39,7 @@ static const char *const timer_names[] = {
 	[STACK_TIMER_REORDER] = "reorder", [STACK_TIMER_PACE] = "pacing", [STACK_TIMER_TIME_WAIT] = "time-wait",
 };
 _Static_assert(ARRAY_SIZE(timer_names) == STACK_TIMER_COUNT, "a name for each timer");
-_Static_assert((int)TCB_PACE == (int)STACK_TIMER_PACE && TCB_TIMER_COUNT == STACK_TIMER_COUNT - 1,
+_Static_assert((int)TCB_PACE == (int)STACK_TIMER_PACE && (int)TCB_REST == (int)STACK_TIMER_TIME_WAIT,
 	       "a tcb's deadlines are in the order of enum stack_timer");
 
 static const struct { const char *name, *help; } counter_names[] = {

@@ -9,13 +9,13 @@
 
 static const struct stack_addr any_addr;
 
-static bool taken(const struct stack *s, enum stack_proto proto, const struct stack_addr *local, uint16_t port)
+static bool taken(struct stack *s, enum stack_proto proto, const struct stack_addr *local, uint16_t port)
 {
 	return table_find(&s->table, proto, local, port, &any_addr, 0) != NULL;
 }
 
 /* Is the port bound on any address of ours? */
-static bool taken_somewhere(const struct stack *s, enum stack_proto proto, uint16_t port)
+static bool taken_somewhere(struct stack *s, enum stack_proto proto, uint16_t port)
 {
 	static const uint8_t localhost[4] = {127, 0, 0, 1};
 	const struct stack_addr loopback = stack_addr_v4(localhost);
@@ -55,7 +55,7 @@ static bool refused(const struct sock *sock, const struct stack_addr *addr, uint
 {
 	static const uint8_t localhost[4] = {127, 0, 0, 1};
 	const struct stack_addr loopback = stack_addr_v4(localhost);
-	const struct stack *s = sock->stack;
+	struct stack *s = sock->stack;
 
 	if (refused_at(sock, &any_addr, port))
 		return true;
@@ -82,7 +82,7 @@ static bool search_visit(void *arg, struct pcb *p)
 }
 
 /* A connection uses the port, be it in TIME-WAIT. Only one without SO_REUSEADDR asks. */
-static bool connected_from(const struct stack *s, const struct stack_endpoint *local)
+static bool connected_from(struct stack *s, const struct stack_endpoint *local)
 {
 	struct port_search search = {.local = local};
 	uint64_t cursor = 0;
@@ -95,7 +95,7 @@ static bool connected_from(const struct stack *s, const struct stack_endpoint *l
 int port_check_listen(const struct sock *sock)
 {
 	struct stack_endpoint local = {sock->pcb.local, sock->pcb.lport};
-	const struct stack *s = sock->stack;
+	struct stack *s = sock->stack;
 	const struct stack_addr *addr[] = {&local.addr, &any_addr};
 
 	for (size_t i = 0; i < ARRAY_SIZE(addr); i++)
@@ -116,7 +116,7 @@ int port_check_address(const struct sock *sock, const struct stack_addr *addr)
 
 int port_check(const struct sock *sock, const struct stack_endpoint *local)
 {
-	const struct stack *s = sock->stack;
+	struct stack *s = sock->stack;
 
 	if (local->port == 0)
 		return 0;

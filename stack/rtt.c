@@ -18,10 +18,26 @@ void rtt_init(struct rtt *r, uint64_t initial_rto)
 	*r = (struct rtt){.min = UINT32_MAX, .rto = (uint32_t)min_u64(initial_rto, UINT32_MAX)};
 }
 
+/* RFC 6298 2.2 and 2.3: RTO <- SRTT + max (G, K*RTTVAR) */
+static void set_rto(struct rtt *r, uint64_t rto_min, uint64_t rto_max)
+{
+	uint64_t rto = (uint64_t)r->srtt / 8 + max_u32(GRANULARITY, r->rttvar);
+
+	r->rto = (uint32_t)min_u64(min_u64(max_u64(rto, rto_min), rto_max), UINT32_MAX);
+}
+
+void rtt_resume(struct rtt *r, uint32_t srtt, uint32_t rttvar, uint32_t min, uint64_t rto_min, uint64_t rto_max)
+{
+	r->srtt = srtt;
+	r->rttvar = rttvar;
+	r->min = min;
+	if (srtt > 0)
+		set_rto(r, rto_min, rto_max);
+}
+
 void rtt_sample(struct rtt *r, uint64_t sample, uint64_t rto_min, uint64_t rto_max)
 {
 	uint32_t rtt = (uint32_t)max_u64(min_u64(sample, SAMPLE_MAX), 1);
-	uint64_t rto;
 
 	if (r->srtt == 0) {
 		/* 2.2: SRTT <- R, RTTVAR <- R/2 */
@@ -35,8 +51,7 @@ void rtt_sample(struct rtt *r, uint64_t sample, uint64_t rto_min, uint64_t rto_m
 		r->srtt = r->srtt - old + rtt;
 	}
 	r->min = min_u32(r->min, rtt);
-	rto = (uint64_t)r->srtt / 8 + max_u32(GRANULARITY, r->rttvar);
-	r->rto = (uint32_t)min_u64(min_u64(max_u64(rto, rto_min), rto_max), UINT32_MAX);
+	set_rto(r, rto_min, rto_max);
 	r->backoff = 0;
 }
 

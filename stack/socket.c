@@ -20,10 +20,11 @@ bool sock_admit(struct stack *s)
 void sock_park(struct sock *sock)
 {
 	struct pcb *p = &sock->pcb;
+	uint64_t id = p->id;
 
 	memset(&p->local, 0, sizeof(p->local));
 	memset(&p->remote, 0, sizeof(p->remote));
-	memcpy(p->remote.byte, &p->id, sizeof(p->id));
+	memcpy(p->remote.byte, &id, sizeof(id));
 	p->lport = p->rport = 0;
 	table_insert(&sock->stack->table, p);
 }
@@ -32,10 +33,10 @@ void sock_init(struct sock *sock, struct stack *s, enum pcb_kind kind, uint32_t 
 {
 	sock->stack = s;
 	sock->user = user;
-	sock->pcb.kind = (uint8_t)kind;
+	sock->pcb.kind = (unsigned)kind & 0xffu;
 	sock->pcb.state = TCP_CLOSED;
 	sock->pcb.owner = owner;
-	sock->pcb.id = s->next_id++;
+	sock->pcb.id = PCB_ID(s->next_id++);
 }
 
 struct sock *stack_socket(struct stack *s, enum stack_proto proto, uint32_t owner, void *user)
@@ -130,7 +131,7 @@ struct sock *stack_accept(struct sock *listener)
 	if (listener->pcb.kind != PCB_LISTEN)
 		return NULL;
 	t = listener_accept(CONTAINER_OF(listener, struct listener, sock));
-	return t ? &t->sock : NULL;
+	return t ? &t->conn->sock : NULL;
 }
 
 int stack_connect(struct sock **sock, stack_time now, const struct stack_endpoint *remote)
@@ -158,11 +159,26 @@ int stack_connect(struct sock **sock, stack_time now, const struct stack_endpoin
 
 int stack_shutdown(struct sock *sock, stack_time now)
 {
+	struct tcb *t;
+
 	sock->stack->now = now;
 	if (sock->pcb.kind != PCB_TCB)
 		return -ENOTCONN;
-	tcp_shutdown(tcb_of(sock), CAUSE_SHUTDOWN);
+	t = tcb_of(sock);
+	if (!t)
+		return -ENOBUFS;
+	tcp_shutdown(t, CAUSE_SHUTDOWN);
 	return 0;
+}
+
+/* Its tcb, to end it; without memory for that it ends at once: the peer is told when it next sends something. */
+static struct tcb *tcb_to_end(struct sock *sock)
+{
+	struct tcb *t = tcb_of(sock);
+
+	if (!t)
+		conn_free(conn_of(sock));
+	return t;
 }
 
 void sock_bound_free(struct sock *sock)
@@ -178,6 +194,8 @@ void sock_bound_free(struct sock *sock)
 
 void stack_close(struct sock *sock, stack_time now)
 {
+	struct tcb *t;
+
 	sock->stack->now = now;
 	sock->user = NULL;
 	switch ((enum pcb_kind)sock->pcb.kind) {
@@ -189,7 +207,9 @@ void stack_close(struct sock *sock, stack_time now)
 		listener_close(CONTAINER_OF(sock, struct listener, sock));
 		break;
 	case PCB_TCB:
-		tcp_close(tcb_of(sock));
+		t = tcb_to_end(sock);
+		if (t)
+			tcp_close(t);
 		break;
 	case PCB_UDP:
 	case PCB_PING:
@@ -204,12 +224,17 @@ void stack_close(struct sock *sock, stack_time now)
 
 void stack_abort(struct sock *sock, stack_time now)
 {
+	struct tcb *t;
+
 	if (sock->pcb.kind != PCB_TCB) {
 		stack_close(sock, now);
 		return;
 	}
 	sock->stack->now = now;
 	sock->user = NULL;
-	tcb_of(sock)->held = false;
-	tcp_abort(tcb_of(sock), CAUSE_ABORT, 0);
+	t = tcb_to_end(sock);
+	if (!t)
+		return;
+	t->held = false;
+	tcp_abort(t, CAUSE_ABORT, 0);
 }

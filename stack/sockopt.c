@@ -77,11 +77,6 @@ void sock_options_free(struct sock *sock)
 	sock->options = NULL;
 }
 
-static struct tcb *connection(struct sock *sock)
-{
-	return sock->pcb.kind == PCB_TCB ? tcb_of(sock) : NULL;
-}
-
 /* The host's "closed or listening": options of the handshake can still be set. */
 static bool before_connection(const struct sock *sock)
 {
@@ -92,7 +87,7 @@ static bool before_connection(const struct sock *sock)
 
 void tcb_take_options(struct tcb *t)
 {
-	const struct sock_options *o = sock_options(&t->sock);
+	const struct sock_options *o = sock_options(&t->conn->sock);
 
 	t->nodelay = o->nodelay;
 	t->cork = o->cork;
@@ -108,7 +103,7 @@ void tcb_take_options(struct tcb *t)
 /* On: what waits goes now, corked or not. */
 static void nodelay_changed(struct sock *sock)
 {
-	struct tcb *t = connection(sock);
+	struct tcb *t = tcb_of(sock);
 
 	if (!t)
 		return;
@@ -121,7 +116,7 @@ static void nodelay_changed(struct sock *sock)
 /* Off: what was held goes, if Nagle has nothing against it. */
 static void cork_changed(struct sock *sock)
 {
-	struct tcb *t = connection(sock);
+	struct tcb *t = tcb_of(sock);
 
 	if (!t)
 		return;
@@ -133,7 +128,7 @@ static void cork_changed(struct sock *sock)
 
 static void keepalive_changed(struct sock *sock)
 {
-	struct tcb *t = connection(sock);
+	struct tcb *t = tcb_of(sock);
 
 	if (!t)
 		return;
@@ -143,7 +138,7 @@ static void keepalive_changed(struct sock *sock)
 
 static void writer_changed(struct sock *sock)
 {
-	struct tcb *t = connection(sock);
+	struct tcb *t = tcb_of(sock);
 
 	if (t)
 		tcp_wake_writer(t);
@@ -151,7 +146,7 @@ static void writer_changed(struct sock *sock)
 
 static void send_buffer_changed(struct sock *sock)
 {
-	struct tcb *t = connection(sock);
+	struct tcb *t = tcb_of(sock);
 
 	if (!t)
 		return;
@@ -161,7 +156,7 @@ static void send_buffer_changed(struct sock *sock)
 
 static void recv_buffer_changed(struct sock *sock)
 {
-	struct tcb *t = connection(sock);
+	struct tcb *t = tcb_of(sock);
 
 	if (t)
 		tcp_set_recv_limit(t, sock->options->recv_buffer);
@@ -184,7 +179,7 @@ static void recv_err_changed(struct sock *sock)
 
 static void path_changed(struct sock *sock)
 {
-	struct tcb *t = connection(sock);
+	struct tcb *t = tcb_of(sock);
 
 	if (t && t->syn_acked)
 		tcp_set_mss(t);
@@ -277,6 +272,7 @@ static int set_pacing(struct sock *sock, const void *value, size_t len)
 {
 	uint64_t rate;
 	uint32_t rate32;
+	struct tcb *t = tcb_of(sock);
 
 	if (len < sizeof(rate32))
 		return -EINVAL;
@@ -285,8 +281,8 @@ static int set_pacing(struct sock *sock, const void *value, size_t len)
 	if (len >= sizeof(rate))
 		memcpy(&rate, value, sizeof(rate));
 	sock->options->pacing_limit = rate;
-	if (sock->pcb.kind == PCB_TCB)
-		tcp_pacing_changed(tcb_of(sock));
+	if (t)
+		tcp_pacing_changed(t);
 	return 0;
 }
 
@@ -352,7 +348,7 @@ static int set_window_clamp(struct sock *sock, const void *value, size_t len)
 /* Acknowledges at once from now on, and what waits; an even value (not 0): only this once. */
 static int set_quickack(struct sock *sock, const void *value, size_t len)
 {
-	struct tcb *t = connection(sock);
+	struct tcb *t = tcb_of(sock);
 	int n, error = take_int(value, len, &n);
 
 	if (error || !t)
@@ -376,8 +372,11 @@ static const struct cc_ops *cc_of(const struct sock *sock)
 {
 	const struct sock_options *o = sock_options(sock);
 
-	if (sock->pcb.kind == PCB_TCB)
-		return tcb_of_const(sock)->cc_ops;
+	if (sock->pcb.kind == PCB_TCB) {
+		const struct conn *c = conn_of_const(sock);
+
+		return c->at_rest ? cc_by_number(c->rest.cc) : c->tcb->cc_ops;
+	}
 	return o->cc_ops ? o->cc_ops : cc_find(sock->stack->cfg.congestion_control);
 }
 
@@ -385,6 +384,7 @@ static int set_congestion(struct sock *sock, const void *value, size_t len)
 {
 	char name[16] = "";
 	const struct cc_ops *ops;
+	struct tcb *t;
 
 	if (len < 1)
 		return -EINVAL;
@@ -393,7 +393,8 @@ static int set_congestion(struct sock *sock, const void *value, size_t len)
 	if (!ops)
 		return -ENOENT;
 	sock->options->cc_ops = ops;
-	return sock->pcb.kind == PCB_TCB ? tcp_cc_change(tcb_of(sock), ops->name) : 0;
+	t = tcb_of(sock);
+	return t ? tcp_cc_change(t, ops->name) : 0;
 }
 
 /* How many connections may be open before their handshake is complete (RFC 7413 5.1). */
@@ -478,20 +479,30 @@ static int give_int(void *value, size_t *len, int n)
 	return give(value, len, &n, sizeof(n));
 }
 
+/* Its connection's control block, if it has one. */
+static const struct tcb *look(const struct sock *sock, struct tcb *room)
+{
+	return sock->pcb.kind == PCB_TCB ? conn_look(conn_of_const(sock), room) : NULL;
+}
+
 static int get_sndbuf(struct sock *sock, void *value, size_t *len)
 {
 	const struct sock_options *o = sock_options(sock);
 	uint32_t size = o->send_buffer ? o->send_buffer : sock->stack->cfg.send_buffer;
+	struct tcb room;
+	const struct tcb *t = look(sock, &room);
 
-	return give_int(value, len, (int)(sock->pcb.kind == PCB_TCB ? tcb_of(sock)->send_limit : size));
+	return give_int(value, len, (int)(t ? t->send_limit : size));
 }
 
 static int get_rcvbuf(struct sock *sock, void *value, size_t *len)
 {
 	const struct sock_options *o = sock_options(sock);
 	uint32_t size = o->recv_buffer ? o->recv_buffer : sock->stack->cfg.recv_buffer;
+	struct tcb room;
+	const struct tcb *t = look(sock, &room);
 
-	return give_int(value, len, (int)(sock->pcb.kind == PCB_TCB ? tcb_of(sock)->recv_limit : size));
+	return give_int(value, len, (int)(t ? t->recv_limit : size));
 }
 
 static int get_one(struct sock *sock, void *value, size_t *len)
@@ -503,17 +514,22 @@ static int get_one(struct sock *sock, void *value, size_t *len)
 /* Tells of an error once; until the connection is gone, what may become one (ICMP) is only looked at. */
 static int get_error(struct sock *sock, void *value, size_t *len)
 {
-	int error = sock->pcb.error_told ? 0 : sock->error;
+	struct tcb *t = sock->pcb.kind == PCB_TCB ? conn_tcb(conn_of(sock)) : NULL;
+	int error;
+
+	if (sock->pcb.kind == PCB_TCB && !t) /* one at rest has no error */
+		return give_int(value, len, 0);
+	error = sock->pcb.error_told ? 0 : sock->error;
 
 	sock->pcb.error_told = true;
 	if (pcb_is_datagram(&sock->pcb)) {
 		sock->error = 0;
 		sock->pcb.error_told = false;
 	}
-	if (!error && sock->pcb.kind == PCB_TCB && !sock->error) {
+	if (!error && t && !sock->error) {
 		sock->pcb.error_told = false;
-		error = tcb_of(sock)->soft_error;
-		tcb_of(sock)->soft_error = 0;
+		error = t->soft_error;
+		t->soft_error = 0;
 	}
 	return give_int(value, len, error);
 }
@@ -560,9 +576,11 @@ static int get_pacing(struct sock *sock, void *value, size_t *len)
 
 static int get_cookie(struct sock *sock, void *value, size_t *len)
 {
-	if (*len < sizeof(sock->pcb.id))
+	uint64_t id = sock->pcb.id;
+
+	if (*len < sizeof(id))
 		return -EINVAL;
-	return give(value, len, &sock->pcb.id, sizeof(sock->pcb.id));
+	return give(value, len, &id, sizeof(id));
 }
 
 /* Bytes queued and the limits; the host's other columns are about its own bookkeeping. */
@@ -587,8 +605,11 @@ static int get_maxseg(struct sock *sock, void *value, size_t *len)
 {
 	const struct sock_options *o = sock_options(sock);
 
-	if (sock->pcb.kind == PCB_TCB)
-		return give_int(value, len, tcb_of(sock)->mss);
+	struct tcb room;
+	const struct tcb *t = look(sock, &room);
+
+	if (t)
+		return give_int(value, len, t->mss);
 	return give_int(value, len, o->maxseg ? o->maxseg : (int)TCP_MSS_DEFAULT);
 }
 
@@ -615,7 +636,10 @@ static int get_defer_accept(struct sock *sock, void *value, size_t *len)
 
 static int get_quickack(struct sock *sock, void *value, size_t *len)
 {
-	return give_int(value, len, sock->pcb.kind != PCB_TCB || !tcb_of(sock)->pingpong);
+	struct tcb room;
+	const struct tcb *t = look(sock, &room);
+
+	return give_int(value, len, !t || !t->pingpong);
 }
 
 static int get_congestion(struct sock *sock, void *value, size_t *len)
@@ -643,9 +667,12 @@ static int get_cc_info(struct sock *sock, void *value, size_t *len)
 	struct cc_bbr_info bbr;
 	struct tcp_bbr_info out = {0};
 
-	if (sock->pcb.kind != PCB_TCB || !tcb_of(sock)->syn_acked || !tcb_of(sock)->cc_ops->info)
+	struct tcb room;
+	const struct tcb *t = look(sock, &room);
+
+	if (!t || !t->syn_acked || !t->cc_ops->info)
 		return give(value, len, &out, 0);
-	tcb_of(sock)->cc_ops->info(&tcb_of(sock)->cc, &bbr);
+	t->cc_ops->info(&t->cc, &bbr);
 	out.bbr_bw_lo = (uint32_t)bbr.bw;
 	out.bbr_bw_hi = (uint32_t)(bbr.bw >> 32);
 	out.bbr_min_rtt = bbr.min_rtt;
@@ -657,7 +684,9 @@ static int get_cc_info(struct sock *sock, void *value, size_t *len)
 /* Our timestamp clock as the peer sees it. */
 static int get_timestamp(struct sock *sock, void *value, size_t *len)
 {
-	uint32_t offset = sock->pcb.kind == PCB_TCB ? tcb_of(sock)->ts_offset : 0;
+	struct tcb room;
+	const struct tcb *t = look(sock, &room);
+	uint32_t offset = t ? t->ts_offset : 0;
 
 	return give_int(value, len, (int)ts_now(sock->stack, offset));
 }
@@ -874,7 +903,8 @@ static uint32_t written(const struct tcb *t)
 
 int stack_ioctl(const struct sock *sock, unsigned long request, int *value)
 {
-	const struct tcb *t = sock->pcb.kind == PCB_TCB ? tcb_of_const(sock) : NULL;
+	struct tcb room;
+	const struct tcb *t = look(sock, &room);
 	struct stack_sock_info info;
 
 	if (request != SIOCINQ && request != SIOCATMARK && request != SIOCOUTQ && request != SIOCOUTQNSD)

@@ -174,6 +174,7 @@ struct stack_config {
 	uint32_t notsent_lowat; /* bytes that may wait to be sent, unless TCP_NOTSENT_LOWAT says otherwise; 0: as the send buffer has room */
 	unsigned fastopen;         /* STACK_FASTOPEN_* */
 	struct stack_fastopen_keys fastopen_keys; /* count 0: made from the seed, and changed twice a day */
+	stack_time rest_after; /* of silence until an idle connection gives back the memory that only traffic needs */
 	stack_time fastopen_pause; /* no Fast Open to a server where it failed; doubles with each failure. 0: never */
 
 	/* rate limits: events in a second, and burst */

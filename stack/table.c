@@ -11,26 +11,18 @@
 #include <assert.h>
 #include <sodium/crypto_shorthash.h>
 
-/* What is hashed; without padding. */
-struct table_key {
-	struct stack_addr local, remote;
-	uint16_t lport, rport;
-	uint8_t proto;
-} __attribute__((packed));
-static_assert(sizeof(struct table_key) == 37, "padding would be hashed");
-
-static uint32_t hash_key(const struct table *t, const struct table_key *key)
+static uint32_t hash_key(const struct table *t, const struct flow_key *key)
 {
 	uint64_t hash;
 
 	static_assert(sizeof(hash) == crypto_shorthash_BYTES && sizeof(t->key) == crypto_shorthash_KEYBYTES, "SipHash");
-	crypto_shorthash((unsigned char *)&hash, (const unsigned char *)key, sizeof(*key), t->key);
+	crypto_shorthash((unsigned char *)&hash, key->byte, key->len, t->key);
 	return (uint32_t)hash;
 }
 
 static uint32_t hash_pcb(const struct table *t, const struct pcb *p)
 {
-	struct table_key key = {p->local, p->remote, p->lport, p->rport, (uint8_t)pcb_proto(p)};
+	struct flow_key key = flow_key(pcb_proto(p), &p->local, p->lport, &p->remote, p->rport);
 
 	return hash_key(t, &key);
 }
@@ -178,6 +170,8 @@ void table_remove(struct table *t, struct pcb *p)
 
 	if (!p->hashed)
 		return;
+	if (t->recent == p)
+		t->recent = NULL;
 	link = table_link(t, p);
 	*link = p->hash_next;
 	p->hash_next = NULL;
@@ -191,6 +185,8 @@ void table_replace(struct table *t, struct pcb *old, struct pcb *new_pcb)
 {
 	struct pcb **link = table_link(t, old);
 
+	if (t->recent == old)
+		t->recent = NULL;
 	new_pcb->hash_next = old->hash_next;
 	new_pcb->hashed = true;
 	*link = new_pcb;
@@ -198,15 +194,28 @@ void table_replace(struct table *t, struct pcb *old, struct pcb *new_pcb)
 	old->hashed = false;
 }
 
-struct pcb *table_find(const struct table *t, enum stack_proto proto, const struct stack_addr *local, uint16_t lport,
+static bool has_key(const struct pcb *p, enum stack_proto proto, const struct stack_addr *local, uint16_t lport,
+		    const struct stack_addr *remote, uint16_t rport)
+{
+	return p->lport == lport && p->rport == rport && pcb_proto(p) == proto &&
+	       addr_eq(&p->remote, remote) && addr_eq(&p->local, local);
+}
+
+/* Segments come in rows: the last that was found is asked first, if nothing else can have its key. */
+struct pcb *table_find(struct table *t, enum stack_proto proto, const struct stack_addr *local, uint16_t lport,
 		       const struct stack_addr *remote, uint16_t rport)
 {
-	struct table_key key = {*local, *remote, lport, rport, (uint8_t)proto};
-	struct pcb *p = *bucket(t, bucket_index(t, hash_key(t, &key)));
+	struct flow_key key;
+	struct pcb *p;
 
-	while (p && !(p->lport == lport && p->rport == rport && pcb_proto(p) == proto &&
-		      addr_eq(&p->remote, remote) && addr_eq(&p->local, local)))
+	if (t->recent && has_key(t->recent, proto, local, lport, remote, rport))
+		return t->recent;
+	key = flow_key(proto, local, lport, remote, rport);
+	p = *bucket(t, bucket_index(t, hash_key(t, &key)));
+	while (p && !has_key(p, proto, local, lport, remote, rport))
 		p = p->hash_next;
+	if (p && proto == STACK_TCP && rport != 0)
+		t->recent = p;
 	return p;
 }
 

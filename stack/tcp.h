@@ -1,10 +1,12 @@
 /*
- * TCP's control blocks in their four forms, and what the files tcp_*.c share. Nobody else
+ * TCP's control blocks in their forms, and what the files tcp_*.c share. Nobody else
  * includes this, except socket.c and info.c.
  *
  *   struct listener    LISTEN: the accept queue; the half-open ones find it through the table
  *   struct half_open   SYN-RECEIVED made by a listener: no buffers, no queue
- *   struct tcb         everything from ESTABLISHED on, and our own opens
+ *   struct conn        everything from ESTABLISHED on, and our own opens: what its holder has, with
+ *   struct tcb           what it needs while anything moves, or
+ *   struct rest          what is left of that while nothing does (tcp_rest.c)
  *   struct time_wait   TIME-WAIT: what answers late segments, and no more
  *
  * Sequence space of a tcb (RFC 9293 3.3.1). The send queue's first byte is at snd_una, or at
@@ -37,6 +39,7 @@ enum tcb_timer {
 	TCB_LOSS_PROBE, /* RFC 8985 7: TLP */
 	TCB_REORDER,    /* RFC 8985 6.2: waits for what may only be late */
 	TCB_PACE,       /* what is paced may go on */
+	TCB_REST,       /* is it idle? Shown to nobody */
 	TCB_TIMER_COUNT
 };
 
@@ -113,14 +116,69 @@ enum tcp_limit { LIMIT_IDLE, LIMIT_NONE, LIMIT_WINDOW, LIMIT_BUFFER };
 
 struct tcp_change { uint8_t state, cause; }; /* what it changed to, and why */
 
-struct tcb {
+/*
+ * Of a connection through which nothing moves: the fields of its tcb that are not as in a new one.
+ * The first of them are in sock.spare (tcp_rest.c).
+ */
+struct rest {
+	uint32_t send_limit, recv_limit, rcv_space, rcv_rtt;
+	uint32_t srtt, rttvar, rtt_min;
+	uint32_t cwnd, ssthresh;
+	uint32_t delivery_rate; /* of the last sample, bytes a second */
+	uint32_t data_received_ms, last_received_ms, last_sent_ms;
+	uint16_t mss_peer, mtu, mss_seen, syn_bytes;
+	uint8_t reorder_steps, reorder_persist, quick;
+	uint8_t cc; /* cc_number */
+	uint8_t snd_scale : 4, rcv_scale : 4;
+	uint8_t fastopen_failure : 2;
+	bool ts_on : 1, ws_on : 1, sack_on : 1, ecn_on : 1, pingpong : 1, reordering : 1;
+	bool mtu_carried : 1, send_fixed : 1, recv_fixed : 1, fastopen : 1, syn_data : 1, rate_limited : 1;
+};
+
+#define HISTORY_EARLY 2u /* state changes that every connection has */
+#define HISTORY_LATE (STACK_HISTORY - HISTORY_EARLY)
+
+/* What few connections have, or late in their life: made when it is needed (tcp_state.c). */
+struct extra {
+	struct timer timer; /* at rest: the keepalive */
+	struct conn *conn;
+	uint64_t bytes_retransmitted;
+	uint32_t dupacks_in, ooo_in;
+	uint32_t limited_ms[2]; /* by the peer's window, and by the buffer */
+	uint16_t reorder_degree, reorder_seen; /* segments that data was overtaken by at most, and how often */
+	uint32_t history_ms[HISTORY_LATE];
+	struct tcp_change history[HISTORY_LATE];
+};
+
+/* A connection: what its holder and the table know it by, through its whole life. */
+struct conn {
 	struct sock sock;
+	union {
+		struct tcb *tcb;
+		struct extra *extra; /* while at_rest; else the tcb has it */
+	};
+	stack_time created;
+	uint64_t bytes_acked, bytes_received;
+	uint32_t segments_in, segments_out, data_in, data_out, retransmissions;
+	uint32_t busy_ms;    /* there was something to send */
+	uint32_t second_ms;  /* when the second of the changes was; the first was at `created` */
+	struct tcp_change history[HISTORY_EARLY];
+	uint8_t history_first; /* the state before the first */
+	uint8_t history_count : 7;
+	bool at_rest : 1;    /* nothing moves: there is no tcb, and `rest` is all that is left of it */
+	struct rest rest;
+};
+
+struct tcb {
+	struct conn *conn;
+	struct stack *stack;
+	struct extra *extra;       /* NULL: there has been no need */
 	struct tcb *dirty_next, **dirty_link; /* in stack->dirty; link NULL: not queued */
 	struct listener *listener; /* whose accept queue holds it; NULL: accepted, or our own open */
 	struct tcb *accept_next;
 	struct timer timer;        /* at the soonest deadline, or before */
 	uint32_t deadline[TCB_TIMER_COUNT]; /* ticks of the wheel, modulo 2^32; TCB_NEVER: not running */
-	stack_time created, last_received, last_sent, rtt_started;
+	stack_time last_received, last_sent, rtt_started;
 
 	/* send sequence space */
 	seq32 iss, snd_una, snd_nxt, snd_rtx, snd_wl1, snd_wl2;
@@ -165,7 +223,6 @@ struct tcb {
 	seq32 round_end; /* a round trip of the congestion control ends when this is acknowledged */
 	seq32 rtt_seq;  /* sample ends when this is acknowledged; valid while rtt_timing */
 	seq32 recover;  /* recovery ends when this is acknowledged */
-	uint16_t reorder_degree, reorder_seen; /* segments that data was overtaken by at most, and how often */
 	uint8_t recovery; /* enum tcp_recovery */
 	uint8_t retries;  /* timeouts or probes in a row */
 	uint16_t dupacks;
@@ -239,21 +296,14 @@ struct tcb {
 	bool syn_data : 1;    /* data in a SYN was taken */
 	uint8_t fastopen_failure : 2; /* enum stack_fastopen_failure */
 
-	/* counters */
-	uint64_t bytes_sent, bytes_acked, bytes_received, bytes_retransmitted;
-	uint32_t segments_in, segments_out, retransmissions, dupacks_in, ooo_in, data_in, data_out;
-
+	uint64_t bytes_sent;
+	uint32_t limit_ms; /* since when it is held up as `limit` says */
 	seq32 snd_up; /* behind the last urgent byte that we have written; valid while urgent_out */
-	uint32_t limit_ms, limited_ms[4]; /* by enum tcp_limit, milliseconds */
-
-	uint32_t history_ms[STACK_HISTORY];       /* ring: when */
-	struct tcp_change history[STACK_HISTORY]; /* and what */
-	uint8_t history_first; /* the state before the oldest that is kept */
-	uint8_t history_next, history_count;
 };
 
 struct listener {
 	struct sock sock;
+	struct listener *next; /* in stack->listeners */
 	struct tcb *accept_head, **accept_tail;
 	uint32_t accept_length, accept_limit; /* connections */
 	uint32_t half_open;
@@ -269,10 +319,9 @@ struct half_open {
 	seq32 iss, irs;
 	uint32_t created_ms;
 	uint32_t ts_recent;
-	uint32_t ts_offset;
-	uint16_t mss, window; /* the peer's */
+	uint16_t mss;         /* the peer's */
 	uint16_t rcv_wnd;     /* as our SYN-ACK says it */
-	uint8_t snd_scale, rcv_scale; /* as announced; 0 without ws_on */
+	uint8_t snd_scale : 4, rcv_scale : 4; /* as announced; 0 without ws_on */
 	uint8_t retries;
 	bool ts_on : 1, ws_on : 1, sack_ok : 1, ecn_ok : 1;
 	bool retransmitted : 1; /* Karn: no RTT sample from the handshake */
@@ -292,17 +341,19 @@ struct half_slab {
 struct time_wait {
 	struct pcb pcb; /* the id is that of the connection */
 	struct time_wait *next, *previous;
-	stack_time expires;
+	uint32_t expires_ms;
 	seq32 rcv_nxt, snd_nxt;
-	uint32_t ts_recent, ts_offset;
+	uint32_t ts_recent;
 	uint16_t window; /* as we last advertised, unscaled */
 	bool ts_on;
 };
 
-static inline struct tcb *tcb_of(struct sock *sock) { return (struct tcb *)(void *)sock; }
-static inline const struct tcb *tcb_of_const(const struct sock *sock) { return (const struct tcb *)(const void *)sock; }
-static inline enum tcp_state tcb_state(const struct tcb *t) { return (enum tcp_state)t->sock.pcb.state; }
-static inline struct stack *tcb_stack(const struct tcb *t) { return t->sock.stack; }
+static inline struct conn *conn_of(struct sock *sock) { return CONTAINER_OF(sock, struct conn, sock); }
+/* NULL: at rest. */
+static inline struct tcb *conn_tcb(const struct conn *c) { return c->at_rest ? NULL : c->tcb; }
+static inline const struct conn *conn_of_const(const struct sock *sock) { return CONTAINER_OF(sock, const struct conn, sock); }
+static inline enum tcp_state tcb_state(const struct tcb *t) { return (enum tcp_state)t->conn->sock.pcb.state; }
+static inline struct stack *tcb_stack(const struct tcb *t) { return t->stack; }
 static inline struct stack_endpoint pcb_local(const struct pcb *p) { return (struct stack_endpoint){p->local, p->lport}; }
 static inline struct stack_endpoint pcb_remote(const struct pcb *p) { return (struct stack_endpoint){p->remote, p->rport}; }
 static inline uint32_t to_ms(stack_time t) { return (uint32_t)(t / 1000); }
@@ -329,6 +380,24 @@ void tcb_note(struct tcb *t, uint32_t ms, enum tcp_state from, enum tcp_state to
 /* The connection has ended with an error (positive errno; 0: in order): tells the owner, or frees it. */
 void tcb_end(struct tcb *t, int error, enum tcp_cause cause);
 void tcb_free(struct tcb *t);
+/* As it is before anything is known of the peer. */
+void tcb_init(struct tcb *t, struct conn *c);
+/* What it has had no need for yet; NULL: no memory, and what would be noted there is not. */
+struct extra *conn_extra(struct conn *c);
+#define COUNT_EXTRA(t, field, n)                              \
+	do {                                                  \
+		struct extra *extra_ = conn_extra((t)->conn); \
+		if (extra_)                                   \
+			extra_->field += (n);                 \
+	} while (0)
+/* What is noted there, or nothing. */
+extern const struct extra extra_none;
+static inline const struct extra *conn_noted(const struct conn *c)
+{
+	const struct extra *extra = c->at_rest ? c->extra : c->tcb->extra;
+
+	return extra ? extra : &extra_none;
+}
 /* What it holds beside itself. */
 void tcb_memory_free(struct tcb *t);
 /* Fills in what is kept of sock_options in the control block itself (sockopt.c). */
@@ -340,6 +409,24 @@ void tcb_dirty(struct tcb *t);
 void tcb_clean(struct tcb *t);
 /* May data still arrive? */
 bool tcp_state_receives(enum tcp_state state);
+
+/* ---- tcp_rest.c: connections at rest ---- */
+/* Its tcb, made again if it is at rest. NULL: no memory. */
+struct tcb *conn_make(struct conn *c); /* of one at rest */
+static inline struct tcb *conn_wake(struct conn *c) { return c->at_rest ? conn_make(c) : c->tcb; }
+/* The same for a call of the holder's, which a budget does not refuse; also NULL when it is no connection. */
+struct tcb *tcb_of(struct sock *sock);
+/* Its tcb to look at, made in *room if it is at rest. */
+const struct tcb *conn_look(const struct conn *c, struct tcb *room);
+/* TCB_REST: nothing has moved for a while? Then it is at rest, the tcb is gone, and the answer is true. */
+bool tcb_rest(struct tcb *t);
+/* Something has moved: sees to it that one day it is looked at. */
+void tcb_rest_later(struct tcb *t);
+/* It is at rest from now on: all that the tcb held has been given back or taken over. */
+void conn_leave(struct tcb *t);
+/* The end of one that is, without a word to the peer. */
+void conn_free(struct conn *c);
+void conn_timer(struct stack *s, struct timer *timer); /* TIMER_REST */
 
 /* ---- tcp_timer.c ---- */
 void tcb_timer_set(struct tcb *t, enum tcb_timer which, stack_time at);
@@ -373,6 +460,8 @@ bool tcp_fin_acked(const struct tcb *t);
 /* The connection is established: the algorithm's state begins. */
 void tcp_cc_start(struct tcb *t);
 void tcp_cc_free(struct tcb *t);
+/* Goes on after a rest; the algorithm is one without state_size. */
+void tcp_cc_resume(struct tcb *t, const struct cc_ops *ops, uint32_t cwnd, uint32_t ssthresh);
 /* Another algorithm, at any time; the window stays. -ENOENT: no such algorithm, -ENOMEM. */
 int tcp_cc_change(struct tcb *t, const char *name);
 /* The socket's limit (SO_MAX_PACING_RATE) is another. */
@@ -691,6 +780,7 @@ uint64_t tcp_limited(const struct tcb *t, enum tcp_limit limit);
 void time_wait_enter(struct tcb *t);
 void time_wait_segment(struct stack *s, struct time_wait *w, const struct ip_info *ip, struct tcp_segment *seg);
 void time_wait_timer(struct stack *s);
+stack_time time_wait_expires(const struct stack *s, const struct time_wait *w);
 void time_wait_free(struct stack *s, struct time_wait *w);
 
 /* ---- tcp_user.c: the calls of RFC 9293 3.10.1 to 3.10.5 ---- */

@@ -94,7 +94,7 @@ static void confirm_path(struct tcb *t)
 	if (second == t->confirm_s)
 		return;
 	t->confirm_s = second;
-	ip_confirm(s, &t->sock.pcb.local, &t->sock.pcb.remote);
+	ip_confirm(s, &t->conn->sock.pcb.local, &t->conn->sock.pcb.remote);
 }
 
 /* SND.UNA < SEG.ACK =< SND.NXT (RFC 9293 3.10.7.4, fifth). Returns the bytes acknowledged. */
@@ -109,7 +109,7 @@ static uint32_t advance(struct tcb *t, const struct tcp_segment *seg)
 	t->snd_rtx = seq_max(t->snd_rtx, t->snd_una);
 	if (t->records)
 		records_acked(t);
-	t->bytes_acked += data;
+	t->conn->bytes_acked += data;
 	t->retries = 0;
 	t->stalled = false;
 	t->soft_error = 0;
@@ -124,6 +124,12 @@ static uint32_t advance(struct tcb *t, const struct tcp_segment *seg)
 	return acked;
 }
 
+/* An ACK of nothing new, and nothing is in flight that it could tell of: data that the peer sends has one in each segment. */
+static bool nothing_to_learn(const struct tcb *t, const struct tcp_segment *seg)
+{
+	return tcb_flight(t) == 0 && seg->opt.sack_count == 0 && t->recovery == RECOVERY_OPEN && !t->rec;
+}
+
 void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate)
 {
 	bool limited = tcp_cwnd_limited(t);
@@ -133,11 +139,13 @@ void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate)
 	if (t->ecn_on && (seg->flags & TCP_ECE))
 		limited = false; /* RFC 3168 6.1.2: no growth on an ACK that reports congestion */
 	if (duplicate)
-		t->dupacks_in++;
+		COUNT_EXTRA(t, dupacks_in, 1);
 	if (seq_gt(seg->ack, t->snd_una))
 		acked = advance(t, seg);
-	if (t->sack_on)
+	if (t->sack_on && (acked > 0 || !nothing_to_learn(t, seg)))
 		sack_ack(t, seg, acked, limited);
+	else if (t->sack_on)
+		return;
 	else if (acked > 0)
 		restart = newreno_ack(t, seg, acked, limited);
 	else if (duplicate)

@@ -167,7 +167,7 @@ static uint64_t queue_memory(uint32_t piece, uint64_t len)
 
 static uint32_t unsent_limit(const struct tcb *t)
 {
-	uint32_t lowat = sock_options(&t->sock)->notsent_lowat;
+	uint32_t lowat = sock_options(&t->conn->sock)->notsent_lowat;
 
 	return lowat ? lowat : tcb_stack(t)->cfg.notsent_lowat;
 }

@@ -23,7 +23,7 @@ void tcp_cc_free(struct tcb *t)
 /* A socket that asks for a limit, or a configuration that wants it, is paced whatever the algorithm. */
 static void decide_pacing(struct tcb *t)
 {
-	t->paced = t->cc_ops->rate || tcb_stack(t)->cfg.pacing || sock_options(&t->sock)->pacing_limit < PACING_UNLIMITED;
+	t->paced = t->cc_ops->rate || tcb_stack(t)->cfg.pacing || sock_options(&t->conn->sock)->pacing_limit < PACING_UNLIMITED;
 }
 
 static bool start(struct tcb *t, const struct cc_ops *ops)
@@ -45,6 +45,13 @@ void tcp_cc_start(struct tcb *t)
 	t->cwnd_ms = to_ms(tcb_stack(t)->now);
 	if (!start(t, t->cc_ops))
 		start(t, &cc_cubic); /* what needs no memory */
+}
+
+void tcp_cc_resume(struct tcb *t, const struct cc_ops *ops, uint32_t cwnd, uint32_t ssthresh)
+{
+	start(t, ops);
+	t->cc.cwnd = cwnd;
+	t->cc.ssthresh = ssthresh;
 }
 
 int tcp_cc_change(struct tcb *t, const char *name)

@@ -18,6 +18,24 @@ static enum tcp_limit limit_now(const struct tcb *t)
 	return unsent == 0 && t->want_write ? LIMIT_BUFFER : LIMIT_NONE;
 }
 
+/* `ms` more of what has been. */
+static void add(struct tcb *t, enum tcp_limit limit, uint32_t ms)
+{
+	switch (limit) {
+	case LIMIT_IDLE:
+		break;
+	case LIMIT_NONE:
+		t->conn->busy_ms += ms;
+		break;
+	case LIMIT_WINDOW:
+		COUNT_EXTRA(t, limited_ms[0], ms);
+		break;
+	case LIMIT_BUFFER:
+		COUNT_EXTRA(t, limited_ms[1], ms);
+		break;
+	}
+}
+
 void tcp_chrono(struct tcb *t)
 {
 	enum tcp_limit now = limit_now(t);
@@ -25,14 +43,15 @@ void tcp_chrono(struct tcb *t)
 
 	if (now == t->limit)
 		return;
-	t->limited_ms[t->limit] += ms - t->limit_ms;
+	add(t, (enum tcp_limit)t->limit, ms - t->limit_ms);
 	t->limit = (unsigned)now & 3u;
 	t->limit_ms = ms;
 }
 
 uint64_t tcp_limited(const struct tcb *t, enum tcp_limit limit)
 {
-	uint32_t open = limit == t->limit ? to_ms(tcb_stack(t)->now) - t->limit_ms : 0;
+	const struct extra *extra = conn_noted(t->conn);
+	uint32_t ms = limit == LIMIT_NONE ? t->conn->busy_ms : extra->limited_ms[limit == LIMIT_BUFFER];
 
-	return MILLISECONDS(t->limited_ms[limit] + open);
+	return MILLISECONDS(ms + (limit == t->limit ? to_ms(tcb_stack(t)->now) - t->limit_ms : 0));
 }

@@ -74,7 +74,7 @@ uint32_t cookie_timestamp(const struct stack *s, const struct half_open *h)
 {
 	uint32_t options = (h->ws_on ? h->snd_scale : OPTION_NO_SCALE) | (h->sack_ok ? OPTION_SACK : 0) |
 			   (h->ecn_ok ? OPTION_ECN : 0);
-	uint32_t ts = ts_now(s, h->ts_offset), carried = (ts & ~OPTION_BITS) | options;
+	uint32_t ts = ts_now(s, tcp_ts_offset(s, &h->pcb)), carried = (ts & ~OPTION_BITS) | options;
 
 	return carried > ts ? carried - OPTION_BITS - 1 : carried; /* never ahead of the clock */
 }
@@ -106,7 +106,7 @@ enum cookie_verdict cookie_check(struct stack *s, const struct ip_info *ip, cons
 			.kind = PCB_HALF, .state = TCP_SYN_RECEIVED,
 		},
 		.iss = seq_sub(seg->ack, 1), .irs = seq_sub(seg->seq, 1),
-		.created_ms = to_ms(s->now), .window = seg->window,
+		.created_ms = to_ms(s->now),
 		.retransmitted = true, /* when the SYN-ACK went out is not known */
 	};
 	v = verdict(s, &h->pcb, h->irs, h->iss, &h->mss);
@@ -117,12 +117,11 @@ enum cookie_verdict cookie_check(struct stack *s, const struct ip_info *ip, cons
 	if (seg->opt.has_timestamp) { /* what was agreed on holds, whatever the configuration says by now */
 		h->ts_on = true;
 		h->ts_recent = seg->opt.ts_value;
-		h->ts_offset = tcp_ts_offset(s, &h->pcb);
 		h->sack_ok = options & OPTION_SACK;
 		h->ecn_ok = options & OPTION_ECN;
 		h->ws_on = (options & OPTION_NO_SCALE) != OPTION_NO_SCALE;
 		h->snd_scale = h->ws_on ? options & OPTION_NO_SCALE : 0;
-		h->rcv_scale = h->ws_on ? s->cookie_scale : 0;
+		h->rcv_scale = h->ws_on ? s->cookie_scale & 15u : 0;
 	}
 	COUNT(s, tcp_cookies_good);
 	return COOKIE_GOOD;

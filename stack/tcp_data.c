@@ -11,7 +11,7 @@
 uint32_t tcp_receive_space(const struct tcb *t)
 {
 	uint32_t space = t->recv_limit > t->rcvq.len ? t->recv_limit - t->rcvq.len : 0;
-	uint32_t clamp = sock_options(&t->sock)->window_clamp;
+	uint32_t clamp = sock_options(&t->conn->sock)->window_clamp;
 
 	if (clamp)
 		space = min_u32(space, clamp);
@@ -242,7 +242,7 @@ static void ooo_store(struct tcb *t, seq32 seq, const uint8_t *data, uint32_t le
 {
 	struct stack *s = tcb_stack(t);
 
-	t->ooo_in++;
+	COUNT_EXTRA(t, ooo_in, 1);
 	COUNT(s, tcp_in_out_of_order);
 	if (!ooo_get(t) || len > mem_share(&s->mem, t->ooo->bytes)) {
 		tcp_ooo_trim(t);
@@ -276,7 +276,7 @@ static void ooo_deliver(struct tcb *t)
 		range_unlink(t, &t->ooo->head);
 		byteq_consume(&r->data, m, MEM_OOO, old);
 		t->rcv_nxt = seq_add(t->rcv_nxt, r->data.len);
-		t->bytes_received += r->data.len;
+		t->conn->bytes_received += r->data.len;
 		COUNT_ADD(tcb_stack(t), tcp_in_bytes, r->data.len);
 		if (t->urgent != URGENT_NONE)
 			urgent_arrived(t, seq_sub(t->rcv_nxt, r->data.len), r->data.len);
@@ -297,13 +297,13 @@ static uint32_t deliver(struct tcb *t, const uint8_t *data, uint32_t len)
 	struct stack *s = tcb_stack(t);
 	uint32_t taken = 0, stored;
 
-	if (t->urgent == URGENT_NONE && t->held && t->rcvq.len == 0 && s->ops.receive && t->sock.user)
-		taken = (uint32_t)s->ops.receive(s->context, &t->sock, t->sock.user, data, len);
+	if (t->urgent == URGENT_NONE && t->held && t->rcvq.len == 0 && s->ops.receive && t->conn->sock.user)
+		taken = (uint32_t)s->ops.receive(s->context, &t->conn->sock, t->conn->sock.user, data, len);
 	if (taken == len)
 		return taken;
 	stored = (uint32_t)byteq_append(&t->rcvq, &s->mem, MEM_RECV, data + taken, len - taken);
 	COUNT_ADD(s, tcp_in_copied_bytes, stored);
-	if (stored > 0 && t->rcvq.len >= sock_options(&t->sock)->recv_lowat)
+	if (stored > 0 && t->rcvq.len >= sock_options(&t->conn->sock)->recv_lowat)
 		tcb_event(t, STACK_EVENT_READABLE);
 	if (t->urgent != URGENT_NONE)
 		urgent_arrived(t, t->rcv_nxt, stored);
@@ -319,7 +319,7 @@ void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
 	bool hole = tcb_ranges(t) != NULL;
 	uint32_t kept, size = seg->gso_size && seg->len > seg->gso_size ? seg->gso_size : min_u32(seg->len, UINT16_MAX);
 
-	t->data_in += (seg->len + size - 1) / size;
+	t->conn->data_in += seg->len <= size ? 1 : (seg->len + size - 1) / size;
 	t->mss_seen = (uint16_t)max_u32(t->mss_seen, size);
 
 	if (!seq_eq(seg->seq, t->rcv_nxt)) {
@@ -331,7 +331,7 @@ void tcp_receive_text(struct tcb *t, struct tcp_segment *seg)
 	delack_data_received(t);
 	kept = deliver(t, seg->data, seg->len);
 	t->rcv_nxt = seq_add(t->rcv_nxt, kept);
-	t->bytes_received += kept;
+	t->conn->bytes_received += kept;
 	COUNT_ADD(s, tcp_in_bytes, kept);
 	ooo_deliver(t);
 	if (tcp_receive_sample_due(t, seg))

@@ -49,8 +49,13 @@ void tcp_error(struct stack *s, const struct stack_endpoint *local, const struct
 {
 	struct pcb *p = table_find(&s->table, STACK_TCP, &local->addr, local->port, &remote->addr, remote->port);
 
-	if (p && p->kind == PCB_TCB) {
-		tcb_error(CONTAINER_OF(p, struct tcb, sock.pcb), seq, e);
+	if (p && p->kind == PCB_TCB) { /* of one at rest, all that was sent has arrived */
+		struct tcb *t = conn_tcb(CONTAINER_OF(p, struct conn, sock.pcb));
+
+		if (t)
+			tcb_error(t, seq, e);
+		else
+			COUNT(s, icmp_in_ignored);
 		return;
 	}
 	if (p && p->kind == PCB_HALF) {

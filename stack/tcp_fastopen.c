@@ -145,7 +145,7 @@ static void take_syn_data(struct tcb *t, const struct tcp_segment *seg)
 	t->syn_data = kept > 0;
 	t->rcv_nxt = seq_add(t->rcv_nxt, kept);
 	t->rcv_adv = seq_max(t->rcv_adv, t->rcv_nxt);
-	t->bytes_received += kept;
+	t->conn->bytes_received += kept;
 	COUNT_ADD(s, tcp_in_bytes, kept);
 }
 
@@ -166,7 +166,7 @@ static bool open_early(struct listener *l, const struct tcp_segment *seg, const 
 	tcb_start_sending(t);
 	tcp_mtu_start(t);
 	tcp_cc_start(t);
-	table_insert(&s->table, &t->sock.pcb);
+	table_insert(&s->table, &t->conn->sock.pcb);
 	l->fastopen_pending++;
 	s->fastopen_pending++;
 	COUNT(s, tcp_fastopen_passive);
@@ -204,7 +204,7 @@ bool fastopen_syn(struct listener *l, const struct ip_info *ip, const struct tcp
 static void early_over(struct tcb *t, enum tcp_cause cause)
 {
 	struct stack *s = tcb_stack(t);
-	struct stack_endpoint local = pcb_local(&t->sock.pcb), remote = pcb_remote(&t->sock.pcb);
+	struct stack_endpoint local = pcb_local(&t->conn->sock.pcb), remote = pcb_remote(&t->conn->sock.pcb);
 	struct listener *l = listener_find(s, &local, &remote);
 
 	t->fastopen_pending = false;
@@ -240,14 +240,14 @@ void fastopen_open(struct tcb *t, struct fastopen_request *r)
 	struct fastopen_memory m;
 	uint32_t room;
 
-	t->fastopen_no_cookie = without_cookie(&t->sock);
-	if (!data_allowed(s, &t->sock.pcb, t->fastopen_no_cookie, &m)) {
+	t->fastopen_no_cookie = without_cookie(&t->conn->sock);
+	if (!data_allowed(s, &t->conn->sock.pcb, t->fastopen_no_cookie, &m)) {
 		t->fastopen = !m.paused;
 		t->fastopen_failure = STACK_FASTOPEN_NO_COOKIE;
 		return;
 	}
 	t->fastopen = true;
-	room = min_u32(tcp_mss_offered(&t->sock), t->mtu - min_u32(t->mtu, IP4_HEADER + TCP_HEADER));
+	room = min_u32(tcp_mss_offered(&t->conn->sock), t->mtu - min_u32(t->mtu, IP4_HEADER + TCP_HEADER));
 	if (m.mss > 0)
 		room = min_u32(room, m.mss);
 	/* 4.1.3: what the server's MSS allows, less all that options may take */
@@ -261,7 +261,7 @@ void fastopen_syn_option(struct tcb *t, struct tcp_options *o)
 
 	if (!t->fastopen || t->fastopen_no_cookie)
 		return;
-	fastopen_recall(tcb_stack(t), &t->sock.pcb, &m);
+	fastopen_recall(tcb_stack(t), &t->conn->sock.pcb, &m);
 	o->has_fastopen = true;
 	o->fastopen_experimental = m.experimental;
 	o->fastopen_len = m.cookie_len;
@@ -273,7 +273,7 @@ static void send_rest_again(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
 
-	t->fastopen_failure = t->retransmissions ? STACK_FASTOPEN_SYN_AGAIN : STACK_FASTOPEN_DATA_NOT_ACKED;
+	t->fastopen_failure = t->conn->retransmissions ? STACK_FASTOPEN_SYN_AGAIN : STACK_FASTOPEN_DATA_NOT_ACKED;
 	if (!t->sack_on) {
 		t->snd_rtx = t->snd_una;
 		return;
@@ -285,13 +285,13 @@ static void send_rest_again(struct tcb *t)
 static void remember(struct tcb *t, const struct tcp_options *o, uint32_t sent, bool all)
 {
 	struct stack *s = tcb_stack(t);
-	const struct pcb *p = &t->sock.pcb;
+	const struct pcb *p = &t->conn->sock.pcb;
 	bool cookie = o->has_fastopen && o->fastopen_len > 0;
 
 	fastopen_learn(s, p, t->mss_peer, o);
 	if (sent > 0 && all)
 		fastopen_worked(s, p);
-	else if (!cookie && (sent > 0 || t->retransmissions > 0))
+	else if (!cookie && (sent > 0 || t->conn->retransmissions > 0))
 		fastopen_failed(s, p);
 	else if (!cookie && !t->fastopen_no_cookie)
 		fastopen_ignored(s, p);
@@ -307,7 +307,7 @@ void fastopen_syn_acked(struct tcb *t, const struct tcp_segment *seg)
 	byteq_consume(&t->sndq, &tcb_stack(t)->mem, MEM_SEND, acked);
 	t->snd_una = seg->ack;
 	t->snd_rtx = t->snd_nxt;
-	t->bytes_acked += acked;
+	t->conn->bytes_acked += acked;
 	t->syn_bytes = (uint16_t)acked;
 	t->syn_data = sent > 0 && acked == sent;
 	if (acked < sent)
@@ -328,7 +328,7 @@ void fastopen_state_change(struct tcb *t, enum tcp_state from, enum tcp_state to
 	if (t->fastopen_pending && from == TCP_SYN_RECEIVED)
 		early_over(t, cause);
 	if (t->fastopen && from == TCP_SYN_SENT && to == TCP_CLOSED && (cause == CAUSE_TIMEOUT || cause == CAUSE_ICMP))
-		fastopen_failed(tcb_stack(t), &t->sock.pcb);
+		fastopen_failed(tcb_stack(t), &t->conn->sock.pcb);
 }
 
 /* ---- the user's side ---- */

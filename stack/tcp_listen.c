@@ -20,14 +20,9 @@
 /* F(connection, secret): the same for all connections with these addresses and ports. */
 static uint64_t connection_hash(const struct stack *s, const struct pcb *p)
 {
-	struct { struct stack_addr local, remote; uint16_t lport, rport; } in;
+	struct flow_key key = flow_key(STACK_TCP, &p->local, p->lport, &p->remote, p->rport);
 
-	memset(&in, 0, sizeof(in));
-	in.local = p->local;
-	in.remote = p->remote;
-	in.lport = p->lport;
-	in.rport = p->rport;
-	return keyed_hash(s->key_isn, &in, sizeof(in));
+	return keyed_hash(s->key_isn, key.byte, key.len);
 }
 
 /* RFC 6528: M + F(connection, secret), M ticking every 4 microseconds. */
@@ -80,6 +75,21 @@ void half_open_pool_free(struct stack *s)
 	}
 }
 
+/* Where a listener of this port is linked; ports are chosen on our side, so nobody can make them collide. */
+static struct listener **listener_chain(struct stack *s, uint16_t port)
+{
+	return &s->listeners[port % ARRAY_SIZE(s->listeners)];
+}
+
+static void listener_unlink(struct listener *l)
+{
+	struct listener **link = listener_chain(l->sock.stack, l->sock.pcb.lport);
+
+	while (*link != l)
+		link = &(*link)->next;
+	*link = l->next;
+}
+
 struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t backlog)
 {
 	bool ready = s->half_slabs || half_open_pool_grow(s);
@@ -96,33 +106,32 @@ struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t back
 	l->accept_limit = backlog;
 	table_replace(&s->table, &bound->pcb, &l->sock.pcb);
 	mem_free(&s->mem, MEM_SOCKET, bound, sizeof(*bound));
+	l->next = *listener_chain(s, l->sock.pcb.lport);
+	*listener_chain(s, l->sock.pcb.lport) = l;
 	return l;
 }
 
-/* The `skip`-th listener at exactly this address after `p`; *count: how many there are from there on. */
-static struct listener *listener_nth(struct pcb *p, uint32_t skip, uint32_t *count)
+/* The `skip`-th listener at exactly this address and port; *count: how many there are. */
+static struct listener *listener_nth(struct stack *s, const struct stack_addr *addr, uint16_t port, uint32_t skip,
+				     uint32_t *count)
 {
 	struct listener *found = NULL;
 
-	for (*count = 0; p; p = table_find_next(p)) {
-		if (p->kind != PCB_LISTEN)
-			continue;
-		if ((*count)++ == skip)
-			found = CONTAINER_OF(p, struct listener, sock.pcb);
-	}
+	*count = 0;
+	for (struct listener *l = *listener_chain(s, port); l; l = l->next)
+		if (l->sock.pcb.lport == port && addr_eq(&l->sock.pcb.local, addr) && (*count)++ == skip)
+			found = l;
 	return found;
 }
 
 static struct listener *listener_at(struct stack *s, const struct stack_addr *addr, uint16_t port,
 				    const struct stack_endpoint *remote)
 {
-	static const struct stack_addr any;
-	struct pcb *p = table_find(&s->table, STACK_TCP, addr, port, &any, 0);
 	uint32_t count;
-	struct listener *l = listener_nth(p, 0, &count);
+	struct listener *l = listener_nth(s, addr, port, 0, &count);
 
 	if (count > 1)
-		l = listener_nth(p, (uint32_t)(keyed_hash(s->key_port, remote, sizeof(*remote)) % count), &count);
+		l = listener_nth(s, addr, port, (uint32_t)(keyed_hash(s->key_port, remote, sizeof(*remote)) % count), &count);
 	return l;
 }
 
@@ -152,11 +161,11 @@ struct tcb *listener_accept(struct listener *l)
 	if (l->accept_head)
 		sock_event(&l->sock, STACK_EVENT_ACCEPT);
 	if (t->rcvq.len > 0)
-		sock_event(&t->sock, STACK_EVENT_READABLE);
+		sock_event(&t->conn->sock, STACK_EVENT_READABLE);
 	if (t->fin_received)
-		sock_event(&t->sock, STACK_EVENT_EOF);
-	if (t->sock.error)
-		sock_event(&t->sock, STACK_EVENT_ERROR);
+		sock_event(&t->conn->sock, STACK_EVENT_EOF);
+	if (t->conn->sock.error)
+		sock_event(&t->conn->sock, STACK_EVENT_ERROR);
 	return t;
 }
 
@@ -181,6 +190,7 @@ void listener_close(struct listener *l)
 
 	while (l->accept_head)
 		tcp_abort(l->accept_head, CAUSE_CLOSE, 0);
+	listener_unlink(l);
 	table_remove(&s->table, &l->sock.pcb);
 	sock_event_cancel(&l->sock);
 	sock_options_free(&l->sock);
@@ -235,7 +245,7 @@ static void half_open_reply(struct stack *s, const struct listener *l, const str
 	}
 	if (h->ts_on) {
 		seg.opt.has_timestamp = true;
-		seg.opt.ts_value = h->cookie ? cookie_timestamp(s, h) : ts_now(s, h->ts_offset);
+		seg.opt.ts_value = h->cookie ? cookie_timestamp(s, h) : ts_now(s, tcp_ts_offset(s, &h->pcb));
 		seg.opt.ts_echo = h->ts_recent;
 	}
 	tcp_send_bare(s, &h->pcb, &seg);
@@ -286,7 +296,7 @@ static struct half_open from_syn(struct stack *s, const struct listener *l, cons
 {
 	struct half_open h = {
 		.pcb = {
-			.id = s->next_id++, .local = ip->dst, .remote = ip->src, .lport = seg->dport,
+			.id = PCB_ID(s->next_id++), .local = ip->dst, .remote = ip->src, .lport = seg->dport,
 			.rport = seg->sport, .owner = l->sock.pcb.owner, .kind = PCB_HALF,
 			.state = TCP_SYN_RECEIVED,
 		},
@@ -295,17 +305,15 @@ static struct half_open from_syn(struct stack *s, const struct listener *l, cons
 		.created_ms = to_ms(s->now),
 		.ts_recent = seg->opt.ts_value,
 		.mss = seg->opt.has_mss ? seg->opt.mss : TCP_MSS_DEFAULT,
-		.window = seg->window,
 		.rcv_wnd = (uint16_t)first_window(l),
-		.snd_scale = seg->opt.window_scale,
+		.snd_scale = seg->opt.window_scale & 15u,
 		.ts_on = seg->opt.has_timestamp && s->cfg.timestamps,
 		.ws_on = seg->opt.has_window_scale && s->cfg.window_scaling,
 		.sack_ok = seg->opt.sack_permitted && s->cfg.sack,
 		.ecn_ok = (seg->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR) && s->cfg.ecn != STACK_ECN_OFF,
 	};
 
-	h.ts_offset = tcp_ts_offset(s, &h.pcb);
-	h.rcv_scale = h.ws_on ? tcp_window_scale(sock_recv_limit_max(&l->sock)) : 0;
+	h.rcv_scale = h.ws_on ? tcp_window_scale(sock_recv_limit_max(&l->sock)) & 15u : 0;
 	return h;
 }
 
@@ -328,7 +336,7 @@ static void answer_with_cookie(struct stack *s, const struct listener *l, struct
 	h->iss = cookie_make(s, h);
 	if (!h->ts_on) /* there is nothing to carry them */
 		h->ws_on = h->sack_ok = h->ecn_ok = false;
-	h->rcv_scale = h->ws_on ? s->cookie_scale : 0;
+	h->rcv_scale = h->ws_on ? s->cookie_scale & 15u : 0;
 	h->cookie = true;
 	h->fastopen_offer = false;
 	half_open_reply(s, l, h, TCP_SYN);
@@ -374,13 +382,13 @@ struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h, struc
 		s->sockets--;
 		return NULL;
 	}
-	sock_options_inherit(&t->sock, &l->sock);
+	sock_options_inherit(&t->conn->sock, &l->sock);
 	tcb_take_options(t);
-	t->sock.pcb = h->pcb;
-	t->sock.pcb.kind = PCB_TCB;
-	t->sock.pcb.hash_next = NULL;
-	t->sock.pcb.hashed = false;
-	t->created = from_ms(s->now, h->created_ms);
+	t->conn->sock.pcb = h->pcb;
+	t->conn->sock.pcb.kind = PCB_TCB;
+	t->conn->sock.pcb.hash_next = NULL;
+	t->conn->sock.pcb.hashed = false;
+	t->conn->created = from_ms(s->now, h->created_ms);
 	t->iss = h->iss;
 	t->snd_nxt = t->snd_rtx = seq_add(h->iss, 1);
 	t->irs = h->irs;
@@ -391,7 +399,7 @@ struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h, struc
 	t->ts_on = h->ts_on;
 	t->ts_recent = h->ts_recent;
 	t->ts_recent_ms = h->created_ms;
-	t->ts_offset = h->ts_offset;
+	t->ts_offset = tcp_ts_offset(s, &h->pcb);
 	t->ws_on = h->ws_on;
 	t->sack_on = h->sack_ok;
 	t->ecn_on = h->ecn_ok;
@@ -402,7 +410,7 @@ struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h, struc
 	t->snd_wl2 = seg->ack;
 	t->retries = h->retries;
 	t->rtt_timing = !h->retransmitted;
-	t->rtt_started = t->created;
+	t->rtt_started = t->conn->created;
 	t->listener = l;
 	tcp_set_mss(t);
 	tcb_note(t, h->created_ms, TCP_LISTEN, TCP_SYN_RECEIVED, CAUSE_SYN_RECEIVED);
@@ -438,7 +446,7 @@ static bool accept_cookie(struct listener *l, const struct ip_info *ip, const st
 	case COOKIE_GOOD:
 		break;
 	}
-	h.pcb.id = s->next_id++;
+	h.pcb.id = PCB_ID(s->next_id++);
 	h.pcb.owner = l->sock.pcb.owner;
 	h.rcv_wnd = (uint16_t)first_window(l);
 	if (l->accept_length >= l->accept_limit) {
@@ -451,7 +459,7 @@ static bool accept_cookie(struct listener *l, const struct ip_info *ip, const st
 		COUNT(s, tcp_aborts_memory);
 		return true;
 	}
-	table_insert(&s->table, &t->sock.pcb);
+	table_insert(&s->table, &t->conn->sock.pcb);
 	handshake_done(l, t, ip, &copy);
 	return true;
 }
@@ -556,8 +564,8 @@ void half_open_segment(struct stack *s, struct half_open *h, const struct ip_inf
 		COUNT(s, tcp_aborts_memory);
 		return;
 	}
-	t->sock.pcb.hashed = h->pcb.hashed;
-	table_replace(&s->table, &h->pcb, &t->sock.pcb);
+	t->conn->sock.pcb.hashed = h->pcb.hashed;
+	table_replace(&s->table, &h->pcb, &t->conn->sock.pcb);
 	half_open_free(s, h);
 	handshake_done(l, t, ip, seg);
 }

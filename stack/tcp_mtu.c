@@ -120,7 +120,7 @@ void tcp_mtu_start(struct tcb *t)
 void tcp_mtu_confirmed(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
-	const struct stack_addr *peer = &t->sock.pcb.remote;
+	const struct stack_addr *peer = &t->conn->sock.pcb.remote;
 
 	t->mtu_carried = true;
 	if (t->mtu_search && t->mtu_search->black_hole && t->mtu < path_mtu_get(s, peer))
@@ -149,12 +149,12 @@ static void failed(struct tcb *t)
  */
 static unsigned timeouts_needed(const struct tcb *t, unsigned at_least)
 {
-	uint32_t lost = t->retransmissions - min_u32(t->retransmissions, t->retries);
+	uint32_t lost = t->conn->retransmissions - min_u32(t->conn->retransmissions, t->retries);
 	uint64_t chance = 1000000;
 	unsigned n = 0;
 
 	for (; n < TIMEOUTS_MAX && chance >= CHANCE; n++)
-		chance = chance * lost / max_u32(t->data_out + lost, 1);
+		chance = chance * lost / max_u32(t->conn->data_out + lost, 1);
 	return max_u32(n, at_least);
 }
 
@@ -195,7 +195,7 @@ void tcp_mtu_too_big(struct tcb *t, uint16_t mtu)
 		return;
 	t->mtu = mtu;
 	tcp_set_mss(t);
-	path_mtu_set(s, &t->sock.pcb.remote, mtu);
+	path_mtu_set(s, &t->conn->sock.pcb.remote, mtu);
 	if (enabled(t))
 		search(t, s->now + SEARCH_AGAIN, false);
 	if (t->sack_on)
@@ -255,7 +255,7 @@ void tcp_mtu_probe_sent(struct tcb *t, seq32 seq, uint32_t len)
 
 void tcp_mtu_acked(struct tcb *t)
 {
-	const struct stack_addr *peer = &t->sock.pcb.remote;
+	const struct stack_addr *peer = &t->conn->sock.pcb.remote;
 	struct mtu_search *m = t->mtu_search;
 	struct stack *s = tcb_stack(t);
 

@@ -89,8 +89,8 @@ void tcp_refuse(struct stack *s, const struct ip_info *ip, const struct tcp_segm
 /* What every segment of a synchronized connection says of the receive side. */
 static void fill_ack(struct tcb *t, struct tcp_segment *seg)
 {
-	seg->sport = t->sock.pcb.lport;
-	seg->dport = t->sock.pcb.rport;
+	seg->sport = t->conn->sock.pcb.lport;
+	seg->dport = t->conn->sock.pcb.rport;
 	seg->flags |= TCP_ACK;
 	seg->window = tcp_window_field(t);
 	seg->ack = t->rcv_nxt;
@@ -119,8 +119,8 @@ static int send_segment(struct tcb *t, struct tx *tx, struct tcp_segment *seg, b
 	if (t->sack_on && tx->data_len + TCP_OPTIONS_MAX <= t->mss) /* where it does not make the segment too long */
 		sack_fill(t, &seg->opt);
 	ack_sent(t);
-	t->segments_out++;
-	return push_and_send(tcb_stack(t), tx, &t->sock.pcb, seg, tos);
+	t->conn->segments_out++;
+	return push_and_send(tcb_stack(t), tx, &t->conn->sock.pcb, seg, tos);
 }
 
 static void send_empty(struct tcb *t, seq32 seq)
@@ -163,7 +163,7 @@ void tcp_send_rst(struct tcb *t)
 
 	if (t->ts_on) /* RFC 7323 3.2: SHOULD */
 		set_timestamp(tcb_stack(t), &seg, t->ts_offset, t->ts_recent);
-	tcp_send_bare(tcb_stack(t), &t->sock.pcb, &seg);
+	tcp_send_bare(tcb_stack(t), &t->conn->sock.pcb, &seg);
 }
 
 /* ---- sizes ---- */
@@ -198,7 +198,7 @@ uint16_t tcp_mss_offered(const struct sock *sock)
 uint16_t tcp_mss_for(const struct tcb *t, uint16_t mtu)
 {
 	uint32_t mss = min_u32(max_u32(t->mss_peer, TCP_MSS_MIN), mss_of_mtu(mtu));
-	uint16_t wish = sock_options(&t->sock)->maxseg;
+	uint16_t wish = sock_options(&t->conn->sock)->maxseg;
 
 	if (wish)
 		mss = min_u32(mss, wish);
@@ -225,9 +225,9 @@ static void send_syn_with(struct tcb *t, struct tcp_segment *seg, uint32_t len)
 		t->bytes_sent += len;
 		COUNT_ADD(tcb_stack(t), tcp_out_bytes, len);
 	}
-	seg->sport = t->sock.pcb.lport;
-	seg->dport = t->sock.pcb.rport;
-	push_and_send(tcb_stack(t), &tx, &t->sock.pcb, seg, 0);
+	seg->sport = t->conn->sock.pcb.lport;
+	seg->dport = t->conn->sock.pcb.rport;
+	push_and_send(tcb_stack(t), &tx, &t->conn->sock.pcb, seg, 0);
 }
 
 void tcp_send_syn(struct tcb *t)
@@ -245,7 +245,7 @@ void tcp_send_syn(struct tcb *t)
 		seg.ack = t->rcv_nxt;
 	}
 	seg.opt.has_mss = true;
-	seg.opt.mss = tcp_mss_offered(&t->sock);
+	seg.opt.mss = tcp_mss_offered(&t->conn->sock);
 	if (t->fastopen) /* what is too long for the path one way is likely to be so the other way */
 		seg.opt.mss = (uint16_t)min_u32(seg.opt.mss, mss_of_mtu(t->mtu));
 	/* RFC 3168 6.1.1; a SYN sent again asks no more: something on the path may drop it for that (6.1.1.1) */
@@ -257,7 +257,7 @@ void tcp_send_syn(struct tcb *t)
 	if (t->ts_on)
 		set_timestamp(s, &seg, t->ts_offset, t->ts_recent);
 	if (answer && t->fastopen_offer && t->retries == 0)
-		fastopen_offer(s, &t->sock.pcb, t->fastopen_experimental, &seg.opt);
+		fastopen_offer(s, &t->conn->sock.pcb, t->fastopen_experimental, &seg.opt);
 	if (first) {
 		fastopen_syn_option(t, &seg.opt);
 		t->snd_nxt = t->snd_rtx = seq_add(t->iss, 1 + len);
@@ -265,14 +265,14 @@ void tcp_send_syn(struct tcb *t)
 		t->rtt_seq = t->snd_nxt;
 		t->rtt_started = s->now;
 	} else if (t->retries > 0) {
-		t->retransmissions++;
+		t->conn->retransmissions++;
 		COUNT(s, tcp_retransmissions);
 		t->rtt_timing = false;
 	}
 	if (answer)
 		t->rcv_adv = seq_max(t->rcv_adv, seq_add(t->rcv_nxt, seg.window));
 	ack_sent(t);
-	t->segments_out++;
+	t->conn->segments_out++;
 	tcb_rexmt_start(t);
 	send_syn_with(t, &seg, len);
 }
@@ -494,14 +494,14 @@ static void account(struct tcb *t, const struct plan *p)
 	if (t->paced)
 		tcp_pace_sent(t, p->len);
 	if (p->again) {
-		t->retransmissions += segments;
-		t->bytes_retransmitted += p->len;
+		t->conn->retransmissions += segments;
+		COUNT_EXTRA(t, bytes_retransmitted, p->len);
 		COUNT_ADD(s, tcp_retransmissions, segments);
 		t->rtt_timing = false;
 		sent_again(t, p, end);
 		return;
 	}
-	t->data_out += segments;
+	t->conn->data_out += segments;
 	t->last_sent = s->now;
 	if (p->len > 0)
 		delack_data_sent(t);
@@ -675,6 +675,8 @@ bool tcp_output(struct tcb *t)
 		}
 	}
 	tcp_chrono(t);
+	if (!tcb_timer_runs(t, TCB_REST))
+		tcb_rest_later(t);
 	if (t->ack_now && !t->detached)
 		tcp_send_ack(t);
 	return sent == OUTPUT_BURST;

@@ -22,7 +22,7 @@ static uint32_t rate_of_window(const struct tcb *t)
 
 static uint64_t limit_of_owner(const struct tcb *t)
 {
-	uint64_t limit = sock_options(&t->sock)->pacing_limit;
+	uint64_t limit = sock_options(&t->conn->sock)->pacing_limit;
 
 	return t->user_closed ? max_u64(limit, max_u32(t->sndq.len / ORPHAN_SECONDS, t->mss)) : limit;
 }

@@ -20,7 +20,7 @@ void stack_send_record_end(struct sock *sock)
 	struct tcb *t = tcb_of(sock);
 	struct stack *s = sock->stack;
 
-	if (sock->pcb.kind != PCB_TCB || t->sndq.len == 0)
+	if (!t || t->sndq.len == 0)
 		return;
 	if (!t->records)
 		t->records = mem_alloc(&s->mem, MEM_SEND, sizeof(*t->records));

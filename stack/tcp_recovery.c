@@ -122,11 +122,14 @@ static bool take_blocks(struct tcb *t, const struct tcp_segment *seg, struct del
 static void note_reordering(struct tcb *t, seq32 lowest)
 {
 	uint32_t segments = (t->fack.v - lowest.v + t->mss - 1) / t->mss;
+	struct extra *extra = conn_extra(t->conn);
 
 	t->reordering = true;
-	t->reorder_degree = (uint16_t)max_u32(t->reorder_degree, min_u32(segments, UINT16_MAX));
-	if (t->reorder_seen < UINT16_MAX)
-		t->reorder_seen++;
+	if (!extra)
+		return;
+	extra->reorder_degree = (uint16_t)max_u32(extra->reorder_degree, min_u32(segments, UINT16_MAX));
+	if (extra->reorder_seen < UINT16_MAX)
+		extra->reorder_seen++;
 }
 
 /* RFC 8985 6.2, steps 2 and 3. */

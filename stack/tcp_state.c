@@ -24,17 +24,42 @@ static const uint16_t allowed[TCP_STATE_COUNT] = {
 	[TCP_TIME_WAIT] = TO(TCP_CLOSED),
 };
 
+/* Nothing of it, to look at. */
+const struct extra extra_none;
+
+struct extra *conn_extra(struct conn *c)
+{
+	struct extra **extra = c->at_rest ? &c->extra : &c->tcb->extra;
+
+	if (*extra)
+		return *extra;
+	*extra = mem_alloc(&c->sock.stack->mem, MEM_SOCKET, sizeof(**extra));
+	if (*extra) {
+		(*extra)->conn = c;
+		(*extra)->timer.kind = TIMER_REST;
+	}
+	return *extra;
+}
+
+/* The graph of `allowed` has no way that is longer than STACK_HISTORY. */
 void tcb_note(struct tcb *t, uint32_t ms, enum tcp_state from, enum tcp_state to, enum tcp_cause cause)
 {
-	if (t->history_count == 0)
-		t->history_first = (uint8_t)from;
-	else if (t->history_count == STACK_HISTORY)
-		t->history_first = t->history[t->history_next].state;
-	t->history_ms[t->history_next] = ms;
-	t->history[t->history_next] = (struct tcp_change){(uint8_t)to, (uint8_t)cause};
-	t->history_next = (uint8_t)((t->history_next + 1) % STACK_HISTORY);
-	if (t->history_count < STACK_HISTORY)
-		t->history_count++;
+	struct conn *c = t->conn;
+	struct tcp_change change = {(uint8_t)to, (uint8_t)cause};
+	unsigned n = c->history_count;
+
+	if (n == 0)
+		c->history_first = (uint8_t)from;
+	if (n < HISTORY_EARLY) {
+		c->history[n] = change;
+		c->second_ms = ms;
+	} else if (n < STACK_HISTORY && conn_extra(c)) {
+		t->extra->history[n - HISTORY_EARLY] = change;
+		t->extra->history_ms[n - HISTORY_EARLY] = ms;
+	} else {
+		return;
+	}
+	c->history_count = (n + 1) & 0x7fu;
 }
 
 void tcb_set_state(struct tcb *t, enum tcp_state state, enum tcp_cause cause)
@@ -50,7 +75,7 @@ void tcb_set_state(struct tcb *t, enum tcp_state state, enum tcp_cause cause)
 	}
 	tcb_note(t, to_ms(s->now), from, state, cause);
 	fastopen_state_change(t, from, state, cause);
-	t->sock.pcb.state = (uint8_t)state;
+	t->conn->sock.pcb.state = (unsigned)state & 0xfu;
 	COUNT(s, tcp_transitions);
 }
 
@@ -59,17 +84,16 @@ bool tcp_state_receives(enum tcp_state state)
 	return state == TCP_ESTABLISHED || state == TCP_FIN_WAIT_1 || state == TCP_FIN_WAIT_2;
 }
 
-struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
+void tcb_init(struct tcb *t, struct conn *c)
 {
-	struct tcb *t = mem_alloc(&s->mem, MEM_SOCKET, sizeof(*t));
+	struct stack *s = c->sock.stack;
 
-	if (!t)
-		return NULL;
-	sock_init(&t->sock, s, PCB_TCB, owner, user);
+	t->conn = c;
+	t->stack = s;
 	t->timer.kind = TIMER_TCB;
 	for (unsigned i = 0; i < TCB_TIMER_COUNT; i++)
 		t->deadline[i] = TCB_NEVER;
-	t->created = t->last_received = s->now;
+	t->last_received = s->now;
 	tcp_buffers_init(t);
 	t->mtu = s->cfg.mtu;
 	t->mss_peer = TCP_MSS_DEFAULT;
@@ -80,6 +104,21 @@ struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
 	t->challenge_ms = to_ms(s->now);
 	t->quick = s->cfg.quick_acks;
 	tcb_take_options(t);
+}
+
+struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
+{
+	struct conn *c = mem_alloc(&s->mem, MEM_SOCKET, sizeof(*c));
+	struct tcb *t = c ? mem_alloc(&s->mem, MEM_SOCKET, sizeof(*t)) : NULL;
+
+	if (!t) {
+		mem_free(&s->mem, MEM_SOCKET, c, sizeof(*c));
+		return NULL;
+	}
+	sock_init(&c->sock, s, PCB_TCB, owner, user);
+	c->created = s->now;
+	c->tcb = t;
+	tcb_init(t, c);
 	return t;
 }
 
@@ -99,7 +138,6 @@ void tcb_memory_free(struct tcb *t)
 {
 	struct mem *m = &tcb_stack(t)->mem;
 
-	sock_options_free(&t->sock);
 	tcp_ooo_clear(t);
 	scoreboard_clear(&t->board, m);
 	recovery_free(t);
@@ -112,22 +150,20 @@ void tcb_memory_free(struct tcb *t)
 
 void tcb_free(struct tcb *t)
 {
-	struct stack *s = tcb_stack(t);
+	struct conn *c = t->conn;
 
 	tcb_timers_stop(t);
 	tcb_clean(t);
-	sock_event_cancel(&t->sock);
-	if (t->sock.pcb.hashed)
-		table_remove(&s->table, &t->sock.pcb);
+	sock_event_cancel(&c->sock);
 	tcb_memory_free(t);
-	s->sockets--;
-	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
+	conn_leave(t);
+	conn_free(c);
 }
 
 void tcb_event(struct tcb *t, unsigned events)
 {
 	if (t->held)
-		sock_event(&t->sock, events);
+		sock_event(&t->conn->sock, events);
 }
 
 /*
@@ -147,14 +183,14 @@ static void tcb_park(struct tcb *t)
 	tcp_mtu_free(t);
 	if (t->detached)
 		return;
-	table_remove(&s->table, &t->sock.pcb);
+	table_remove(&s->table, &t->conn->sock.pcb);
 	t->detached = true;
 	if (!t->listener) {
-		sock_park(&t->sock);
+		sock_park(&t->conn->sock);
 		return;
 	}
-	t->sock.pcb.lport = 0;
-	table_insert(&s->table, &t->sock.pcb);
+	t->conn->sock.pcb.lport = 0;
+	table_insert(&s->table, &t->conn->sock.pcb);
 }
 
 /*
@@ -172,7 +208,7 @@ void tcb_end(struct tcb *t, int error, enum tcp_cause cause)
 	bool kept = ended_with_data(t, cause);
 
 	tcb_set_state(t, TCP_CLOSED, cause);
-	sock_ended(&t->sock);
+	sock_ended(&t->conn->sock);
 	if (t->listener && !kept)
 		listener_unqueue(t);
 	if (!t->held && !kept) {
@@ -180,7 +216,7 @@ void tcb_end(struct tcb *t, int error, enum tcp_cause cause)
 		return;
 	}
 	tcb_park(t);
-	t->sock.error = error;
+	t->conn->sock.error = error;
 	tcb_event(t, error ? STACK_EVENT_ERROR : STACK_EVENT_CLOSED);
 }
 

@@ -47,7 +47,7 @@ void tcb_timers_stop(struct tcb *t)
 /* RFC 9293 3.8.3, the user timeout: how long until it has passed since nothing moves; STACK_NEVER: there is none. */
 static stack_time user_timeout_left(const struct tcb *t)
 {
-	uint32_t limit = sock_options(&t->sock)->user_timeout_ms, gone = to_ms(tcb_stack(t)->now) - t->stalled_ms;
+	uint32_t limit = sock_options(&t->conn->sock)->user_timeout_ms, gone = to_ms(tcb_stack(t)->now) - t->stalled_ms;
 
 	if (limit == 0 || !t->stalled)
 		return STACK_NEVER;
@@ -78,7 +78,7 @@ void tcb_rexmt_start(struct tcb *t)
 
 static stack_time keepalive_due(const struct tcb *t)
 {
-	return t->last_received + MILLISECONDS(sock_options(&t->sock)->keepalive_idle_ms);
+	return t->last_received + MILLISECONDS(sock_options(&t->conn->sock)->keepalive_idle_ms);
 }
 
 void tcb_keepalive_start(struct tcb *t)
@@ -91,7 +91,7 @@ void tcb_keepalive_start(struct tcb *t)
 
 bool tcb_fin_wait_2_start(struct tcb *t)
 {
-	int32_t linger2 = sock_options(&t->sock)->linger2_ms;
+	int32_t linger2 = sock_options(&t->conn->sock)->linger2_ms;
 	stack_time wait = linger2 > 0 ? MILLISECONDS((uint32_t)linger2) : tcb_stack(t)->cfg.fin_wait_2;
 
 	if (linger2 < 0) {
@@ -115,7 +115,7 @@ static void give_up(struct tcb *t)
 static unsigned retry_limit(const struct tcb *t)
 {
 	const struct stack_config *c = &tcb_stack(t)->cfg;
-	const struct sock_options *o = sock_options(&t->sock);
+	const struct sock_options *o = sock_options(&t->conn->sock);
 
 	if (t->fastopen_pending)
 		return c->synack_retries;
@@ -130,7 +130,7 @@ static unsigned retry_limit(const struct tcb *t)
  */
 static bool may_give_up(const struct tcb *t)
 {
-	if (sock_options(&t->sock)->user_timeout_ms && t->syn_acked)
+	if (sock_options(&t->conn->sock)->user_timeout_ms && t->syn_acked)
 		return user_timeout_left(t) == 0;
 	return t->retries >= retry_limit(t) || user_timeout_left(t) == 0;
 }
@@ -223,7 +223,7 @@ static void persist_timeout(struct tcb *t)
 /* RFC 9293 3.8.4. */
 static void keepalive_timeout(struct tcb *t)
 {
-	const struct sock_options *o = sock_options(&t->sock);
+	const struct sock_options *o = sock_options(&t->conn->sock);
 	struct stack *s = tcb_stack(t);
 	stack_time idle_until = keepalive_due(t);
 
@@ -276,6 +276,8 @@ static bool deadline_passed(struct tcb *t, enum tcb_timer which)
 	case TCB_FIN_WAIT_2:
 		tcb_end(t, 0, CAUSE_FIN_WAIT_2_OVER);
 		return true;
+	case TCB_REST:
+		return tcb_rest(t);
 	case TCB_TIMER_COUNT:
 		break;
 	}

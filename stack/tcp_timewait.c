@@ -27,17 +27,25 @@ static void list_remove(struct stack *s, struct time_wait *w)
 		s->tw_tail = w->previous;
 }
 
+/* Milliseconds of 32 bits to the time that they mean: not long before or after now. */
+stack_time time_wait_expires(const struct stack *s, const struct time_wait *w)
+{
+	return MILLISECONDS(s->now / 1000 + (stack_time)(int64_t)(int32_t)(w->expires_ms - to_ms(s->now)));
+}
+
 static void arm(struct stack *s)
 {
+	stack_time expires = s->tw_head ? time_wait_expires(s, s->tw_head) : 0;
+
 	if (!s->tw_head)
 		timer_cancel(&s->wheel, &s->tw_timer);
-	else if (!timer_armed(&s->tw_timer) || s->tw_timer.at != s->tw_head->expires)
-		timer_set(&s->wheel, &s->tw_timer, s->tw_head->expires);
+	else if (!timer_armed(&s->tw_timer) || s->tw_timer.at != expires)
+		timer_set(&s->wheel, &s->tw_timer, expires);
 }
 
 static void start(struct stack *s, struct time_wait *w)
 {
-	w->expires = s->now + s->cfg.time_wait;
+	w->expires_ms = to_ms(s->now + s->cfg.time_wait + 999);
 	list_append(s, w);
 	arm(s);
 }
@@ -54,7 +62,7 @@ void time_wait_free(struct stack *s, struct time_wait *w)
 
 void time_wait_timer(struct stack *s)
 {
-	while (s->tw_head && s->tw_head->expires <= s->now)
+	while (s->tw_head && time_wait_expires(s, s->tw_head) <= s->now)
 		time_wait_free(s, s->tw_head);
 	arm(s);
 }
@@ -73,15 +81,14 @@ static void hand_over(struct tcb *t, struct time_wait *w)
 {
 	struct stack *s = tcb_stack(t);
 
-	w->pcb = t->sock.pcb;
+	w->pcb = t->conn->sock.pcb;
 	w->pcb.kind = PCB_TIME_WAIT;
 	w->rcv_nxt = t->rcv_nxt;
 	w->snd_nxt = t->snd_nxt;
 	w->ts_recent = t->ts_recent;
-	w->ts_offset = t->ts_offset;
 	w->ts_on = t->ts_on;
 	w->window = (uint16_t)min_u32((t->rcv_adv.v - t->rcv_nxt.v) >> t->rcv_scale, TCP_WINDOW_UNSCALED);
-	table_replace(&s->table, &t->sock.pcb, &w->pcb);
+	table_replace(&s->table, &t->conn->sock.pcb, &w->pcb);
 	t->detached = true;
 	s->time_wait_count++;
 	COUNT(s, tcp_time_wait);
@@ -95,7 +102,7 @@ void time_wait_enter(struct tcb *t)
 
 	if (t->ack_now)
 		tcp_send_ack(t);
-	sock_ended(&t->sock);
+	sock_ended(&t->conn->sock);
 	if (t->listener)
 		listener_unqueue(t);
 	w = time_wait_new(s);
@@ -112,10 +119,10 @@ void time_wait_enter(struct tcb *t)
 	tcp_ooo_clear(t); /* a duplicate that came with the last segment is reported by nobody any more */
 	t->ack_now = false;
 	if (!w)
-		table_remove(&s->table, &t->sock.pcb);
+		table_remove(&s->table, &t->conn->sock.pcb);
 	t->detached = true;
-	sock_park(&t->sock);
-	sock_event(&t->sock, STACK_EVENT_CLOSED);
+	sock_park(&t->conn->sock);
+	sock_event(&t->conn->sock, STACK_EVENT_CLOSED);
 }
 
 static void reply(struct stack *s, const struct time_wait *w)
@@ -126,7 +133,7 @@ static void reply(struct stack *s, const struct time_wait *w)
 
 	if (w->ts_on) {
 		seg.opt.has_timestamp = true;
-		seg.opt.ts_value = ts_now(s, w->ts_offset);
+		seg.opt.ts_value = ts_now(s, tcp_ts_offset(s, &w->pcb));
 		seg.opt.ts_echo = w->ts_recent;
 	}
 	tcp_send_bare(s, &w->pcb, &seg);

@@ -30,7 +30,7 @@ static bool mark_at(const struct tcb *t, uint32_t *before)
 
 static bool left_out(const struct tcb *t)
 {
-	return !sock_options(&t->sock)->oob_inline;
+	return !sock_options(&t->conn->sock)->oob_inline;
 }
 
 void urgent_input(struct tcb *t, const struct tcp_segment *seg)
@@ -102,30 +102,36 @@ uint32_t urgent_passed(struct tcb *t, uint32_t n)
 	return n + left_out(t);
 }
 
+/* NULL: it is at rest and has nothing, or no connection. */
+static struct tcb *reader(const struct sock *sock)
+{
+	return sock->pcb.kind == PCB_TCB ? conn_tcb(conn_of_const(sock)) : NULL;
+}
+
 bool stack_urgent_waits(const struct sock *sock)
 {
-	const struct tcb *t = tcb_of_const(sock);
+	const struct tcb *t = reader(sock);
 	uint32_t before;
 
-	return sock->pcb.kind == PCB_TCB && t->urgent == URGENT_UNREAD && mark_at(t, &before);
+	return t && t->urgent == URGENT_UNREAD && mark_at(t, &before);
 }
 
 bool stack_at_mark(const struct sock *sock)
 {
-	const struct tcb *t = tcb_of_const(sock);
+	const struct tcb *t = reader(sock);
 	uint32_t before;
 
-	return sock->pcb.kind == PCB_TCB && mark_at(t, &before) && before == 0;
+	return t && mark_at(t, &before) && before == 0;
 }
 
 int stack_recv_urgent(struct sock *sock, uint8_t *byte, bool peek)
 {
-	struct tcb *t = tcb_of(sock);
+	struct tcb *t = reader(sock);
 	uint32_t before;
 
 	if (sock->pcb.kind != PCB_TCB)
 		return -ENOTCONN;
-	if (t->urgent != URGENT_UNREAD || !left_out(t))
+	if (!t || t->urgent != URGENT_UNREAD || !left_out(t))
 		return -EINVAL;
 	if (!mark_at(t, &before))
 		return -EAGAIN;
@@ -141,7 +147,7 @@ void stack_send_urgent(struct sock *sock)
 {
 	struct tcb *t = tcb_of(sock);
 
-	if (sock->pcb.kind != PCB_TCB || t->sndq.len == 0)
+	if (!t || t->sndq.len == 0)
 		return;
 	t->snd_up = seq_add(tcb_queue_seq(t), t->sndq.len);
 	t->urgent_out = true;

@@ -39,16 +39,16 @@ int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const st
 	t = tcb_new(s, old->pcb.owner, old->user);
 	if (!t)
 		return -ENOBUFS;
-	t->sock.pcb.id = old->pcb.id;
-	t->sock.pcb.local = local.addr;
-	t->sock.pcb.lport = local.port;
-	t->sock.pcb.port_given = old->pcb.port_given;
-	t->sock.pcb.remote = remote->addr;
-	t->sock.pcb.rport = remote->port;
+	t->conn->sock.pcb.id = old->pcb.id;
+	t->conn->sock.pcb.local = local.addr;
+	t->conn->sock.pcb.lport = local.port;
+	t->conn->sock.pcb.port_given = old->pcb.port_given;
+	t->conn->sock.pcb.remote = remote->addr;
+	t->conn->sock.pcb.rport = remote->port;
 	t->held = true;
-	t->iss = tcp_isn(s, &t->sock.pcb);
+	t->iss = tcp_isn(s, &t->conn->sock.pcb);
 	t->snd_una = t->snd_nxt = t->snd_rtx = t->recover = t->iss;
-	t->sock.options = old->options;
+	t->conn->sock.options = old->options;
 	old->options = NULL;
 	tcb_take_options(t);
 	t->mtu = path_mtu_get(s, &remote->addr);
@@ -57,12 +57,12 @@ int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const st
 	t->ts_on = s->cfg.timestamps;
 	t->sack_on = s->cfg.sack;
 	t->ecn_on = s->cfg.ecn == STACK_ECN_ASK;
-	t->rcv_scale = t->ws_on ? tcp_window_scale(sock_recv_limit_max(&t->sock)) : 0;
-	t->ts_offset = tcp_ts_offset(s, &t->sock.pcb);
+	t->rcv_scale = t->ws_on ? tcp_window_scale(sock_recv_limit_max(&t->conn->sock)) : 0;
+	t->ts_offset = tcp_ts_offset(s, &t->conn->sock.pcb);
 	s->sockets++; /* sock_bound_free gives back the old one's */
 	sock_bound_free(old);
-	table_insert(&s->table, &t->sock.pcb);
-	*sock = &t->sock;
+	table_insert(&s->table, &t->conn->sock.pcb);
+	*sock = &t->conn->sock;
 	COUNT(s, tcp_active_opens);
 	tcb_set_state(t, TCP_SYN_SENT, CAUSE_ACTIVE_OPEN);
 	if (fastopen)
@@ -86,7 +86,7 @@ size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsig
 	struct tcb *t = tcb_of(sock);
 	size_t room, share, lent;
 
-	if (sock->pcb.kind != PCB_TCB || !may_send(t)) {
+	if (!t || !may_send(t)) {
 		*iov_count = 0;
 		return 0;
 	}
@@ -109,7 +109,7 @@ void stack_send_commit(struct sock *sock, stack_time now, size_t len)
 {
 	struct tcb *t = tcb_of(sock);
 
-	if (sock->pcb.kind != PCB_TCB)
+	if (!t)
 		return;
 	sock->stack->now = now;
 	byteq_commit(&t->sndq, &sock->stack->mem, MEM_SEND, len);
@@ -119,19 +119,24 @@ void stack_send_commit(struct sock *sock, stack_time now, size_t len)
 
 bool stack_send_ready(const struct sock *sock)
 {
-	return sock->pcb.kind == PCB_TCB && may_send(tcb_of_const(sock)) && tcp_send_ready(tcb_of_const(sock));
+	const struct conn *c = conn_of_const(sock);
+
+	return sock->pcb.kind == PCB_TCB && (c->at_rest || (may_send(c->tcb) && tcp_send_ready(c->tcb)));
 }
 
 ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t len)
 {
 	const uint8_t *from = data;
+	struct tcb *t = tcb_of(sock);
 	size_t done = 0;
 
+	if (!t && sock->pcb.kind == PCB_TCB)
+		return -ENOBUFS;
 	if (sock->error)
 		return -sock->error;
-	if (sock->pcb.kind != PCB_TCB)
+	if (!t)
 		return -ENOTCONN;
-	if (!may_send(tcb_of(sock)))
+	if (!may_send(t))
 		return -EPIPE;
 	while (done < len) {
 		struct iovec iov[8];
@@ -150,12 +155,18 @@ ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t
 
 /* ---- RECEIVE ---- */
 
+/* What it has for its reader; NULL: nothing, for it is at rest, or no connection. */
+static struct tcb *reader(struct sock *sock)
+{
+	return sock->pcb.kind == PCB_TCB ? conn_tcb(conn_of(sock)) : NULL;
+}
+
 size_t stack_recv_peek(struct sock *sock, struct iovec *iov, unsigned *iov_count)
 {
-	const struct tcb *t = tcb_of(sock);
+	const struct tcb *t = reader(sock);
 	uint32_t skip, n;
 
-	if (sock->pcb.kind != PCB_TCB) {
+	if (!t) {
 		*iov_count = 0;
 		return 0;
 	}
@@ -165,9 +176,9 @@ size_t stack_recv_peek(struct sock *sock, struct iovec *iov, unsigned *iov_count
 
 void stack_recv_consume(struct sock *sock, stack_time now, size_t len)
 {
-	struct tcb *t = tcb_of(sock);
+	struct tcb *t = reader(sock);
 
-	if (sock->pcb.kind != PCB_TCB)
+	if (!t)
 		return;
 	sock->stack->now = now;
 	len = urgent_passed(t, (uint32_t)min_size(len, t->rcvq.len));
@@ -177,16 +188,19 @@ void stack_recv_consume(struct sock *sock, stack_time now, size_t len)
 	if (tcp_receive_tune_due(t))
 		tcp_receive_tune(t);
 	tcp_window_update(t);
+	tcb_rest_later(t);
 }
 
 ptrdiff_t stack_recv(struct sock *sock, stack_time now, void *data, size_t len)
 {
-	struct tcb *t = tcb_of(sock);
+	struct tcb *t = reader(sock);
 	uint32_t skip;
 	size_t n;
 
 	if (sock->pcb.kind != PCB_TCB)
 		return -ENOTCONN;
+	if (!t)
+		return -EAGAIN;
 	n = min_size(len, urgent_readable(t, &skip));
 	n = byteq_copy(&t->rcvq, skip, data, n);
 	if (n > 0) {
@@ -241,12 +255,12 @@ void tcp_abort(struct tcb *t, enum tcp_cause cause, int error)
 
 void tcp_close(struct tcb *t)
 {
-	const struct sock_options *linger = sock_options(&t->sock);
+	const struct sock_options *linger = sock_options(&t->conn->sock);
 	enum tcp_state state = tcb_state(t);
 
 	t->held = false;
 	t->user_closed = true;
-	sock_event_cancel(&t->sock);
+	sock_event_cancel(&t->conn->sock);
 	if (state == TCP_CLOSED || state == TCP_TIME_WAIT || t->detached) {
 		tcb_free(t);
 	} else if (state == TCP_SYN_SENT) {

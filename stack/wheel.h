@@ -17,7 +17,7 @@
 #define WHEEL_TICK_SHIFT 8 /* 256 microseconds */
 
 /* What a timer belongs to; its owner is found with CONTAINER_OF. */
-enum timer_kind { TIMER_TCB, TIMER_HALF_OPEN, TIMER_TIME_WAIT, TIMER_NEIGHBOUR, TIMER_REASSEMBLY, TIMER_ADDRESS };
+enum timer_kind { TIMER_TCB, TIMER_HALF_OPEN, TIMER_TIME_WAIT, TIMER_NEIGHBOUR, TIMER_REASSEMBLY, TIMER_ADDRESS, TIMER_REST };
 
 struct timer {
 	struct timer *next, **link; /* link: what points to us; NULL: not armed */

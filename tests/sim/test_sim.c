@@ -86,6 +86,7 @@ static void config_random(struct sim *sim, struct stack_config *c, enum stack_li
 	c->delayed_ack = sim_between(sim, 1, 200) * MILLISECOND;
 	c->rto_min = sim_between(sim, 10, 1000) * MILLISECOND;
 	c->rto_max = 60 * SIM_SECOND;
+	c->rest_after = log_between(sim, 1, 2000000);
 	c->timestamps = sim_below(sim, 3) > 0;
 	c->window_scaling = sim_below(sim, 3) > 0;
 }

@@ -136,7 +136,7 @@ START_TEST(an_echo_reduces_once_a_window_and_cwr_says_so)
 	feed(&f, TCP_ACK | TCP_ECE, 1, 2921, 0);
 	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, cwnd);
 	ck_assert_uint_eq(f.s->counter[COUNT_tcp_ecn_reductions], 1);
-	ck_assert_uint_eq(tcb_now(&f)->retransmissions, 0);
+	ck_assert_uint_eq(tcb_now(&f)->conn->retransmissions, 0);
 	feed(&f, TCP_ACK, 1, 14601, 0);
 	send(5000);
 	ck_assert_uint_eq(take(&f)->seg.flags & TCP_CWR, TCP_CWR);

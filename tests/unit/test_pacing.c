@@ -103,7 +103,7 @@ static uint32_t taken(uint32_t *largest)
 
 static void limit_to(uint32_t rate)
 {
-	ck_assert_int_eq(stack_setsockopt(&tcb_now(&f)->sock, f.now, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate)), 0);
+	ck_assert_int_eq(stack_setsockopt(&tcb_now(&f)->conn->sock, f.now, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate)), 0);
 }
 
 /* 1 MB/s, 20 ms at a time, with a window that is far larger. */
@@ -361,7 +361,7 @@ START_TEST(bbr_without_memory_is_cubic)
 	bring_to(&f, TCP_LISTEN);
 	feed(&f, TCP_SYN, 0, 0, 0);
 	/* room for the control block, and none for the state */
-	f.s->mem.total_limit = f.s->mem.total + sizeof(struct tcb) + cc_bbr.state_size / 2;
+	f.s->mem.total_limit = f.s->mem.total + sizeof(struct conn) + sizeof(struct tcb) + cc_bbr.state_size / 2;
 	feed(&f, TCP_ACK, 1, 1, 0);
 	f.sock = stack_accept(f.listener);
 	ck_assert_ptr_nonnull(f.sock);

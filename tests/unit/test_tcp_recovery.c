@@ -97,7 +97,7 @@ START_TEST(reordering_that_resolves_itself_costs_nothing)
 	feed_sack(2, 0, 0);
 	f.now += MILLISECONDS(5);
 	run(&f);
-	ck_assert_uint_eq(tcb_now(&f)->retransmissions, 0);
+	ck_assert_uint_eq(tcb_now(&f)->conn->retransmissions, 0);
 	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, cwnd);
 	ck_assert(tcb_now(&f)->reordering);
 }
@@ -122,7 +122,7 @@ START_TEST(prr_does_not_burst)
 {
 	start(10);
 	feed_sack(0, 1, 4);
-	ck_assert_uint_le(tcb_now(&f)->bytes_retransmitted, 2 * MSS);
+	ck_assert_uint_le(conn_noted(tcb_now(&f)->conn)->bytes_retransmitted, 2 * MSS);
 	for (uint32_t i = 5; i <= 10; i++) {
 		uint64_t before = tcb_now(&f)->rec->out;
 
@@ -199,7 +199,7 @@ START_TEST(timeout_sends_again_only_what_was_not_sacked)
 	ck_assert_uint_eq(tcb_now(&f)->board.sacked, 2 * MSS);
 	feed_sack(10, 0, 0);
 	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_OPEN);
-	ck_assert_uint_le(tcb_now(&f)->bytes_retransmitted, 8 * MSS);
+	ck_assert_uint_le(conn_noted(tcb_now(&f)->conn)->bytes_retransmitted, 8 * MSS);
 }
 END_TEST
 

@@ -339,8 +339,8 @@ START_TEST(path_that_loses_much_gets_seven_timeouts)
 	start();
 	offer();
 	ack_all();
-	tcb_now(&f)->data_out = 900;
-	tcb_now(&f)->retransmissions = 300;
+	tcb_now(&f)->conn->data_out = 900;
+	tcb_now(&f)->conn->retransmissions = 300;
 	timeouts(6);
 	ck_assert_uint_eq(tcb_now(&f)->mtu, 1500);
 	timeouts(1);

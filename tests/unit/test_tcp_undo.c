@@ -187,7 +187,7 @@ START_TEST(lost_retransmission_reduces_twice)
 	feed_sack(0, 1, 10);
 	f.now += MILLISECONDS(20);
 	feed_sack(0, 1, 11); /* sent after the retransmission, and it has come */
-	ck_assert_uint_ge(tcb_now(&f)->bytes_retransmitted, 2 * mss);
+	ck_assert_uint_ge(conn_noted(tcb_now(&f)->conn)->bytes_retransmitted, 2 * mss);
 	f.now += MILLISECONDS(10);
 	feed(&f, TCP_ACK, 1, tcb_now(&f)->snd_nxt.v - tcb_now(&f)->iss.v, 0);
 	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_OPEN);

@@ -1,0 +1,225 @@
+/* Connections at rest: what they cost, and that nothing shows of it to the peer, the holder or who looks in. */
+#include "tcp_fixture.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+
+static struct fixture f;
+
+static void want_timestamps(struct stack_config *c) { c->timestamps = true; }
+
+static void setup(void)
+{
+	int error;
+
+	fixture_start(&f, want_timestamps);
+	f.timestamps = true;
+	f.ts = 1000;
+	f.reader_takes = true;
+	bring_to(&f, TCP_ESTABLISHED);
+	stack_set_user(f.sock, &f);
+	feed(&f, TCP_ACK, 1, 1, 1000);
+	stack_send(f.sock, f.now, "0123456789", 10);
+	run(&f);
+	pass(&f, MILLISECONDS(10));
+	feed(&f, TCP_ACK, 1001, 11, 0);
+	events_now(&f, &error);
+	f.sent_read = f.sent_count = 0;
+}
+
+static void teardown(void) { fixture_end(&f); }
+static bool at_rest(void) { return conn_of(f.sock)->at_rest; }
+
+static void let_rest(void)
+{
+	pass(&f, SECONDS(3));
+	expect_nothing(&f);
+	ck_assert(at_rest());
+}
+
+START_TEST(sizes)
+{
+	/* These are promises: the memory of a million connections, of a flood's answer, of servers that close first. */
+	ck_assert_uint_le(sizeof(struct conn), 240);
+	ck_assert_uint_le(sizeof(struct conn) + sizeof(struct tcb), 832);
+	ck_assert_uint_le(sizeof(struct half_open), 104);
+	ck_assert_uint_le(sizeof(struct time_wait), 96);
+	ck_assert_uint_le(sizeof(struct listener), 168);
+}
+END_TEST
+
+START_TEST(silence_gives_memory_back)
+{
+	size_t before = f.s->mem.used[MEM_SOCKET];
+
+	ck_assert(!at_rest());
+	let_rest();
+	ck_assert_uint_eq(before - f.s->mem.used[MEM_SOCKET], sizeof(struct tcb));
+	ck_assert_uint_eq(stack_deadline(f.s), STACK_NEVER);
+}
+END_TEST
+
+/* All that stack_tcb tells but the times that pass, and what only says how it was in the end of a round trip. */
+START_TEST(it_looks_the_same)
+{
+	struct stack_tcb_info before, after;
+
+	stack_tcb_held(f.sock, f.now, &before);
+	let_rest();
+	stack_tcb_held(f.sock, f.now, &after);
+	ck_assert(at_rest());
+	ck_assert_uint_eq(before.memory - after.memory, sizeof(struct tcb));
+	after.memory = before.memory;
+	after.snd_wl1 = before.snd_wl1;
+	after.rcv_up = before.rcv_up;
+	after.recover = before.recover;
+	before.pacing_rate = after.pacing_rate;
+	ck_assert_mem_eq(&before, &after, sizeof(after));
+}
+END_TEST
+
+START_TEST(a_segment_wakes)
+{
+	let_rest();
+	feed(&f, TCP_ACK, 1001, 11, 500);
+	ck_assert(!at_rest());
+	ck_assert_uint_eq(f.reader_took, 1500);
+	pass(&f, MILLISECONDS(300));
+	expect(&f, TCP_ACK, 11, 1501, 0);
+	let_rest();
+}
+END_TEST
+
+START_TEST(a_call_wakes)
+{
+	let_rest();
+	ck_assert_int_eq(stack_send(f.sock, f.now, "abc", 3), 3);
+	run(&f);
+	expect(&f, TCP_ACK, 11, 1001, 3);
+	feed(&f, TCP_ACK, 1001, 14, 0);
+	let_rest();
+	stack_shutdown(f.sock, f.now);
+	run(&f);
+	expect(&f, TCP_ACK | TCP_FIN, 14, 1001, 0);
+}
+END_TEST
+
+START_TEST(looking_does_not_wake)
+{
+	struct tcp_info info;
+	size_t len = sizeof(info);
+	uint8_t byte;
+	int n;
+
+	let_rest();
+	ck_assert_int_eq(stack_getsockopt(f.sock, f.now, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	ck_assert_uint_eq(info.tcpi_bytes_received, 1000);
+	ck_assert_int_eq(stack_recv(f.sock, f.now, &byte, 1), -EAGAIN);
+	ck_assert_int_eq(stack_ioctl(f.sock, SIOCOUTQ, &n), 0);
+	ck_assert_int_eq(n, 0);
+	ck_assert(at_rest());
+}
+END_TEST
+
+START_TEST(a_keepalive_comes_all_the_same)
+{
+	set_int(&f, f.sock, IPPROTO_TCP, TCP_KEEPIDLE, 20);
+	set_int(&f, f.sock, SOL_SOCKET, SO_KEEPALIVE, 1);
+	let_rest();
+	pass(&f, SECONDS(16));
+	expect_nothing(&f);
+	pass(&f, SECONDS(2));
+	expect(&f, TCP_ACK, 10, 1001, 0);
+	feed(&f, TCP_ACK, 1001, 11, 0);
+	let_rest();
+}
+END_TEST
+
+START_TEST(what_waits_does_not_rest)
+{
+	stack_send(f.sock, f.now, "abc", 3);
+	pass(&f, SECONDS(3));
+	ck_assert(!at_rest());
+	feed(&f, TCP_ACK, 1001, 14, 0);
+	f.sent_read = f.sent_count = 0;
+	let_rest();
+	f.reader_takes = false;
+	feed(&f, TCP_ACK, 1001, 14, 10); /* nobody reads it */
+	pass(&f, SECONDS(3));
+	ck_assert(!at_rest());
+}
+END_TEST
+
+START_TEST(timestamps_go_on)
+{
+	let_rest();
+	f.ts--;
+	feed(&f, TCP_ACK, 1001, 11, 500); /* PAWS: older than the last */
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_in_paws], 1);
+	ck_assert_uint_eq(f.reader_took, 1000);
+}
+END_TEST
+
+/* A segment needs room to wake it; without, it is dropped and comes again. */
+START_TEST(no_memory_to_wake)
+{
+	size_t limit = f.s->mem.total_limit;
+
+	let_rest();
+	f.s->mem.total_limit = f.s->mem.total;
+	feed(&f, TCP_ACK, 1001, 11, 500);
+	ck_assert(at_rest());
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_in_no_memory], 1);
+	f.s->mem.total_limit = limit;
+	feed(&f, TCP_ACK, 1001, 11, 500);
+	ck_assert_uint_eq(f.reader_took, 1500);
+}
+END_TEST
+
+/* Who holds it can always end it. */
+START_TEST(no_memory_to_close)
+{
+	let_rest();
+	f.s->mem.total_limit = f.s->mem.total;
+	stack_close(f.sock, f.now);
+	f.sock = NULL;
+	run(&f);
+	expect(&f, TCP_ACK | TCP_FIN, 11, 1001, 0);
+}
+END_TEST
+
+START_TEST(it_can_be_destroyed)
+{
+	int error;
+
+	let_rest();
+	ck_assert_int_eq(stack_destroy(f.s, f.now, stack_id(f.sock)), 0);
+	expect(&f, TCP_ACK | TCP_RST, 11, 1001, 0);
+	ck_assert_uint_eq(events_now(&f, &error), STACK_EVENT_ERROR);
+	ck_assert_int_eq(error, ECONNABORTED);
+}
+END_TEST
+
+#define ADD(test) suite_add_fixture(s, #test, test, 1, setup, teardown)
+
+int main(void)
+{
+	Suite *s = suite_create("rest");
+
+	ADD(sizes);
+	ADD(silence_gives_memory_back);
+	ADD(it_looks_the_same);
+	ADD(a_segment_wakes);
+	ADD(a_call_wakes);
+	ADD(looking_does_not_wake);
+	ADD(a_keepalive_comes_all_the_same);
+	ADD(what_waits_does_not_rest);
+	ADD(timestamps_go_on);
+	ADD(no_memory_to_wake);
+	ADD(no_memory_to_close);
+	ADD(it_can_be_destroyed);
+	return suite_run(s);
+}
