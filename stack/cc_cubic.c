@@ -22,7 +22,6 @@
 #define CSS_ROUNDS 5u
 #define RTT_THRESH_MIN 4000u  /* microseconds */
 #define RTT_THRESH_MAX 16000u
-#define SLOW_START_LIMIT 8u   /* segments for one ACK, without pacing */
 
 /* The next ACK in congestion avoidance begins an epoch. Of the first slow start nothing is needed then. */
 static void epoch_forget(struct cc *c)
@@ -79,12 +78,12 @@ static void cubic_sample(struct cc *c, uint32_t rtt, bool round)
 	}
 }
 
-static void slow_start(struct cc *c, uint32_t acked, uint32_t mss)
+/* How much one ACK may count for is the caller's to say. */
+static void slow_start(struct cc *c, uint32_t acked)
 {
-	uint32_t growth = min_u32(acked, SLOW_START_LIMIT * mss);
 	bool conservative = c->ssthresh == CC_SSTHRESH_NONE && c->cubic.css_rounds > 0;
 
-	c->cwnd += conservative ? growth / CSS_DIVISOR : growth;
+	c->cwnd += conservative ? acked / CSS_DIVISOR : acked;
 }
 
 /* ---- congestion avoidance ---- */
@@ -180,7 +179,7 @@ static void cubic_acked(struct cc *c, uint32_t acked, uint32_t mss, bool limited
 		return;
 	}
 	if (c->cwnd < c->ssthresh)
-		slow_start(c, acked, mss);
+		slow_start(c, min_u32(acked, CC_CWND_MAX));
 	else
 		avoid_congestion(c, min_u32(acked, c->cwnd), mss, now, srtt);
 	c->cwnd = min_u32(c->cwnd, CC_CWND_MAX);
@@ -188,7 +187,11 @@ static void cubic_acked(struct cc *c, uint32_t acked, uint32_t mss, bool limited
 
 /* ---- reduction ---- */
 
-/* RFC 9438 4.6 and 4.7: multiplicative decrease, and fast convergence. */
+/*
+ * RFC 9438 4.6 and 4.7: multiplicative decrease, and fast convergence. Of the window and not of what is in
+ * flight, which for an application that sends now and then is much less than the path takes: a window that
+ * is not used does not grow here, and falls (RFC 7661). After a timeout more may be in flight.
+ */
 static void reduce(struct cc *c, uint32_t flight, uint32_t mss)
 {
 	uint32_t cwnd = c->cwnd;
@@ -196,7 +199,7 @@ static void reduce(struct cc *c, uint32_t flight, uint32_t mss)
 	c->cubic.w_max = cwnd < c->cubic.w_max ? cwnd / 20 * 17 : cwnd; /* (1 + beta) / 2 */
 	c->cubic.prior = cwnd;
 	epoch_forget(c);
-	c->ssthresh = max_u32(flight / BETA_DEN * BETA_NUM, 2 * mss);
+	c->ssthresh = max_u32(max_u32(flight, cwnd) / BETA_DEN * BETA_NUM, 2 * mss);
 	c->acked = 0;
 }
 

@@ -126,6 +126,8 @@ static const char *recovery_name(enum tcp_recovery recovery)
 		return "open";
 	case RECOVERY_FAST:
 		return "fast-recovery";
+	case RECOVERY_CWR:
+		return "cwr";
 	case RECOVERY_LOSS:
 		return "loss";
 	}

@@ -19,23 +19,23 @@ void rtt_init(struct rtt *r, uint64_t initial_rto)
 }
 
 /* RFC 6298 2.2 and 2.3: RTO <- SRTT + max (G, K*RTTVAR) */
-static void set_rto(struct rtt *r, uint64_t rto_min, uint64_t rto_max)
+static void set_rto(struct rtt *r, const struct rtt_limits *limits)
 {
-	uint64_t rto = (uint64_t)r->srtt / 8 + max_u32(GRANULARITY, r->rttvar);
+	uint64_t rto = (uint64_t)r->srtt / 8 + max_u64(max_u32(GRANULARITY, r->rttvar), limits->margin);
 
-	r->rto = (uint32_t)min_u64(min_u64(max_u64(rto, rto_min), rto_max), UINT32_MAX);
+	r->rto = (uint32_t)min_u64(min_u64(max_u64(rto, limits->min), limits->max), UINT32_MAX);
 }
 
-void rtt_resume(struct rtt *r, uint32_t srtt, uint32_t rttvar, uint32_t min, uint64_t rto_min, uint64_t rto_max)
+void rtt_resume(struct rtt *r, uint32_t srtt, uint32_t rttvar, uint32_t min, const struct rtt_limits *limits)
 {
 	r->srtt = srtt;
 	r->rttvar = rttvar;
 	r->min = min;
 	if (srtt > 0)
-		set_rto(r, rto_min, rto_max);
+		set_rto(r, limits);
 }
 
-void rtt_sample(struct rtt *r, uint64_t sample, uint64_t rto_min, uint64_t rto_max)
+void rtt_sample(struct rtt *r, uint64_t sample, const struct rtt_limits *limits)
 {
 	uint32_t rtt = (uint32_t)max_u64(min_u64(sample, SAMPLE_MAX), 1);
 
@@ -51,7 +51,7 @@ void rtt_sample(struct rtt *r, uint64_t sample, uint64_t rto_min, uint64_t rto_m
 		r->srtt = r->srtt - old + rtt;
 	}
 	r->min = min_u32(r->min, rtt);
-	set_rto(r, rto_min, rto_max);
+	set_rto(r, limits);
 	r->backoff = 0;
 }
 

@@ -12,10 +12,14 @@ struct rtt {
 	uint8_t backoff;  /* doublings in force */
 };
 void rtt_init(struct rtt *r, uint64_t initial_rto);
-/* A sample (Karn's rule is the caller's); ends the backoff. granularity: of the clock. */
-void rtt_sample(struct rtt *r, uint64_t sample, uint64_t rto_min, uint64_t rto_max);
+struct rtt_limits {
+	uint64_t min, max; /* of the RTO */
+	uint64_t margin;   /* what it has beside SRTT, at least */
+};
+/* A sample (Karn's rule is the caller's); ends the backoff. */
+void rtt_sample(struct rtt *r, uint64_t sample, const struct rtt_limits *limits);
 /* Goes on from what was measured before; srtt 0: nothing was. */
-void rtt_resume(struct rtt *r, uint32_t srtt, uint32_t rttvar, uint32_t min, uint64_t rto_min, uint64_t rto_max);
+void rtt_resume(struct rtt *r, uint32_t srtt, uint32_t rttvar, uint32_t min, const struct rtt_limits *limits);
 void rtt_back_off(struct rtt *r);
 void rtt_reset_backoff(struct rtt *r);
 /* With backoff, clamped to rto_max. */

@@ -160,7 +160,9 @@ struct stack_config {
 	uint8_t data_retries;   /* the same of data and FIN (RFC 9293 R2) */
 	uint8_t orphan_retries; /* the same after the owner has closed */
 	stack_time rto_min, rto_max, rto_initial;
+	stack_time rto_margin; /* the RTO is so much above the smoothed round-trip time, at least: for ACKs that are held back */
 	stack_time delayed_ack;
+	stack_time probe_ack_delay; /* a lone segment is probed for so much later: its ACK may be delayed */
 	uint8_t quick_acks;     /* segments acknowledged at once when data begins to come, so that the peer's window grows */
 	stack_time time_wait;   /* 2 MSL */
 	stack_time fin_wait_2;  /* limit after the owner has closed */
@@ -172,6 +174,8 @@ struct stack_config {
 	char congestion_control[16]; /* "cubic", "newreno", "bbr" */
 	bool pacing; /* of algorithms that do not ask for it too */
 	uint32_t notsent_lowat; /* bytes that may wait to be sent, unless TCP_NOTSENT_LOWAT says otherwise; 0: as the send buffer has room */
+	uint8_t slow_start_limit; /* segments that one ACK may let slow start grow by, without pacing; 0: no limit */
+	uint8_t frame_segments; /* a large frame has so many at least, where the window allows, however low the rate */
 	unsigned fastopen;         /* STACK_FASTOPEN_* */
 	struct stack_fastopen_keys fastopen_keys; /* count 0: made from the seed, and changed twice a day */
 	stack_time rest_after; /* of silence until an idle connection gives back the memory that only traffic needs */
@@ -355,6 +359,11 @@ bool stack_send_ready(const struct sock *sock);
 /* Copies; returns the bytes taken, -EPIPE after shutdown, -ENOTCONN, or the socket's error. */
 ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t len);
 
+/*
+ * More is to follow what was written last (MSG_MORE): of that, what fills no segment waits for the next write,
+ * an ACK, or 200 ms, and nothing of it is pushed (RFC 9293 3.9.1.2).
+ */
+void stack_send_more(struct sock *sock);
 /* What is queued so far ends a record (MSG_EOR): no segment carries bytes from both sides of that. */
 void stack_send_record_end(struct sock *sock);
 
@@ -510,7 +519,7 @@ struct stack_tcb_info {
 	/* sizes */
 	uint16_t mss_send, mss_recv, mss_peer, mtu;
 	/* congestion control and recovery */
-	const char *cc_name, *recovery; /* "open", "fast-recovery", "loss" */
+	const char *cc_name, *recovery; /* "open", "fast-recovery", "loss", "cwr" */
 	uint32_t cwnd, ssthresh, flight, recover, dupacks;
 	uint32_t sacked, lost; /* bytes in flight that the peer has, and that are taken for lost */
 	bool reordering;       /* seen on this path */

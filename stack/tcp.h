@@ -82,7 +82,8 @@ struct ooo {
 enum tcp_recovery {
 	RECOVERY_OPEN, /* no loss known */
 	RECOVERY_FAST, /* a loss was found by ACKs: NewReno (RFC 6582), or RACK and PRR with SACK */
-	RECOVERY_LOSS  /* after a timeout: everything in flight counts as lost */
+	RECOVERY_LOSS, /* after a timeout: everything in flight counts as lost */
+	RECOVERY_CWR   /* no loss, but a mark (RFC 3168): with SACK the window goes down as in a recovery */
 };
 
 /* RFC 5682: what has gone out since the timeout. */
@@ -268,6 +269,8 @@ struct tcb {
 	bool rtt_timing : 1;
 	bool nodelay : 1;
 	bool cork : 1;        /* TCP_CORK: only full segments, for as long as the persist timer lets it */
+	bool more : 1;        /* more follows what was written last: it waits for that, or for the next ACK */
+	bool unpushed : 1;    /* and is not pushed */
 	bool keepalive : 1;
 	bool pingpong : 1;    /* both sides talk: ACKs wait for data to ride on */
 	bool ts_on : 1, ws_on : 1, sack_on : 1, ecn_on : 1;
@@ -361,6 +364,11 @@ static inline uint32_t to_ms(stack_time t) { return (uint32_t)(t / 1000); }
 static inline stack_time from_ms(stack_time now, uint32_t ms) { return now - MILLISECONDS((uint32_t)(to_ms(now) - ms)); }
 /* Our timestamp clock: milliseconds. */
 static inline uint32_t ts_now(const struct stack *s, uint32_t offset) { return to_ms(s->now) + offset; }
+/* Is something taken for lost, or was it when this round trip began? */
+static inline bool tcb_repairing(const struct tcb *t)
+{
+	return t->recovery == RECOVERY_FAST || t->recovery == RECOVERY_LOSS;
+}
 static inline uint32_t tcb_flight(const struct tcb *t) { return t->snd_nxt.v - t->snd_una.v; }
 /* Bytes believed to be in the network. */
 static inline uint32_t tcb_pipe(const struct tcb *t)
@@ -448,7 +456,9 @@ void tcp_ack(struct tcb *t, const struct tcp_segment *seg, bool duplicate);
 uint32_t tcp_unsent(const struct tcb *t);
 /* Tells a writer that waits, when a good part of the queue is free, and TCP_NOTSENT_LOWAT allows more. */
 void tcp_wake_writer(struct tcb *t);
-/* A round-trip time for the RTO: of something sent once, at `sent`, that was just delivered. */
+/* A round-trip time for the RTO, microseconds. */
+void tcp_rtt_take(struct tcb *t, uint64_t rtt);
+/* The same, once a round trip: of something sent once, at `sent`, that was just delivered. */
 void tcp_rtt_sample(struct tcb *t, stack_time sent);
 void tcp_rtt_by_timestamp(struct tcb *t, const struct tcp_segment *seg);
 /* A round-trip time for the congestion control, microseconds. */
@@ -473,12 +483,14 @@ void tcp_rate_ack_plain(struct tcb *t);
 /* There is something to send and nothing in flight: after a silence the window decays. */
 void tcp_cc_idle(struct tcb *t);
 /*
- * FlightSize for a reduction (RFC 5681 3.1, RFC 9438 4.6): what was in flight before the ACKs of this
+ * FlightSize for a reduction (RFC 5681 3.1): what was in flight before the ACKs of this
  * batch, which output has not answered yet, and without limited transmit's part (RFC 5681 3.2, step 2).
  */
 uint32_t tcp_cc_flight(const struct tcb *t);
 /* The retransmission timer has fired, and the scoreboard says what is lost. */
 void tcp_cc_timeout(struct tcb *t);
+/* An ACK of `acked` new bytes, to the algorithm; limited: the window was in full use. */
+void tcp_cc_acked(struct tcb *t, uint32_t acked, bool limited);
 /* After output. full: the window is in full use; nothing_left: the application has nothing more. */
 void tcp_cwnd_used(struct tcb *t, bool full, bool nothing_left);
 /* RFC 7661 4.1: may the window grow? In slow start half of it in use is enough, for it will be twice as large. */
@@ -493,6 +505,11 @@ uint32_t tcp_pacing_rate(const struct tcb *t);
 /* What a paced connection may send at once, now; 0: it waits for pace_at. head: what the peer needs first, again. */
 uint32_t tcp_pace_room(const struct tcb *t, bool head);
 void tcp_pace_sent(struct tcb *t, uint32_t len);
+/*
+ * Payload bytes of one frame: what the algorithm's rate sends in a millisecond, more to a peer that is
+ * near; half of either window at most, so that ACKs come while the rest is on its way.
+ */
+uint32_t tcp_frame_limit(const struct tcb *t);
 /* The rate may be another now: what went out at the old one is waited for a second at most. */
 void tcp_pace_again(struct tcb *t);
 
@@ -509,6 +526,8 @@ void sack_timeout(struct tcb *t);
 void sack_reorder_timeout(struct tcb *t);
 /* False: there was nothing to probe with. */
 bool sack_probe_timeout(struct tcb *t);
+/* A mark; the algorithm has set ssthresh, and the window goes there from `cwnd`. False: no memory for that, or the window is lower. */
+bool sack_mark(struct tcb *t, uint32_t cwnd);
 /* After something was sent: when to probe for a lost tail. */
 void sack_schedule_probe(struct tcb *t);
 /* The SACK option for a segment that goes out now. */
@@ -584,6 +603,8 @@ bool tcp_output(struct tcb *t);
 void tcp_send_syn(struct tcb *t);
 void tcp_send_ack(struct tcb *t);   /* at once */
 void tcp_send_rst(struct tcb *t);
+/* With the number that the sender of `to` awaits: what is in flight may be lost, and no other is believed at once (RFC 5961 3.2). */
+void tcp_answer_rst(struct tcb *t, const struct tcp_segment *to);
 void tcp_challenge_ack(struct tcb *t);
 void tcp_send_probe(struct tcb *t, bool keepalive);
 /* Sends the first segment again (RTO, fast retransmit). */
@@ -711,7 +732,10 @@ void fastopen_syn_acked(struct tcb *t, const struct tcp_segment *seg);
 void fastopen_both_opened(struct tcb *t);
 void fastopen_state_change(struct tcb *t, enum tcp_state from, enum tcp_state to, enum tcp_cause cause);
 
-/* ---- tcp_record.c; the first three only of a tcb that has records ---- */
+/* ---- tcp_record.c ---- */
+/* A record ends there, in what is queued. */
+void record_add(struct tcb *t, seq32 end);
+/* The next three only of a tcb that has records. */
 /* How much of `len` bytes from `seq` belongs to one record. */
 uint32_t records_limit(const struct tcb *t, seq32 seq, uint32_t len);
 /* Does a record end there? */

@@ -10,6 +10,13 @@ bool tcp_fin_acked(const struct tcb *t)
 	return t->fin_sent && seq_eq(t->snd_una, t->snd_nxt);
 }
 
+void tcp_rtt_take(struct tcb *t, uint64_t rtt)
+{
+	const struct stack_config *c = &tcb_stack(t)->cfg;
+
+	rtt_sample(&t->rtt, rtt, &(struct rtt_limits){.min = c->rto_min, .max = c->rto_max, .margin = c->rto_margin});
+}
+
 /*
  * A measurement of what went out at `sent`. More than one of a round trip would make the filter's
  * memory shorter than RFC 6298 means it (RFC 7323 4.2), so what went out before the last is left.
@@ -20,7 +27,7 @@ void tcp_rtt_sample(struct tcb *t, stack_time sent)
 
 	if (sent < t->rtt_started)
 		return;
-	rtt_sample(&t->rtt, s->now - sent, s->cfg.rto_min, s->cfg.rto_max);
+	tcp_rtt_take(t, s->now - sent);
 	t->rtt_started = s->now;
 }
 
@@ -111,7 +118,7 @@ static uint32_t advance(struct tcb *t, const struct tcp_segment *seg)
 		records_acked(t);
 	t->conn->bytes_acked += data;
 	t->retries = 0;
-	t->stalled = false;
+	t->stalled = t->more = false;
 	t->soft_error = 0;
 	if (!t->mtu_carried && acked >= t->mss)
 		tcp_mtu_confirmed(t);

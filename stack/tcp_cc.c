@@ -116,6 +116,18 @@ void tcp_rate_ack_plain(struct tcb *t)
 	tcp_rate_ack(t, &d);
 }
 
+/* ---- growth ---- */
+
+/* RFC 9406 4.3: without pacing, what slow start lets out for one ACK is a burst, and has a limit. */
+void tcp_cc_acked(struct tcb *t, uint32_t acked, bool limited)
+{
+	struct stack *s = tcb_stack(t);
+
+	if (!t->paced && s->cfg.slow_start_limit && t->cc.cwnd < t->cc.ssthresh)
+		acked = min_u32(acked, s->cfg.slow_start_limit * (uint32_t)t->mss);
+	t->cc_ops->acked(&t->cc, acked, t->mss, limited, s->now, t->rtt.srtt / 8);
+}
+
 /* ---- a window that is not used ---- */
 
 uint32_t tcp_cc_flight(const struct tcb *t)

@@ -29,16 +29,19 @@ static bool answered_already(const struct tcb *t, seq32 ack)
 	return t->ecn_point.v - t->snd_una.v <= tcb_flight(t) && seq_leq(ack, t->ecn_point);
 }
 
-/* 6.1.2: the sender reacts as to one lost packet, once a window. */
+/* 6.1.2: the sender reacts as to one lost packet, once a window; as there, with SACK the window goes down by and by. */
 static void receive_echo(struct tcb *t, const struct tcp_segment *seg)
 {
 	struct stack *s = tcb_stack(t);
 	uint32_t cwnd = t->cc.cwnd;
+	bool spread = t->sack_on && !t->cc_ops->rate;
 
 	if (!(seg->flags & TCP_ECE) || t->recovery != RECOVERY_OPEN || answered_already(t, seg->ack))
 		return;
 	COUNT(s, tcp_ecn_reductions);
 	t->cc_ops->lost(&t->cc, tcp_cc_flight(t), t->mss, s->now);
+	if (spread && sack_mark(t, cwnd))
+		return;
 	t->cc.cwnd = min_u32(cwnd, max_u32(t->cc.ssthresh, t->mss));
 	ecn_reduced(t);
 }

@@ -274,6 +274,7 @@ static void send_rest_again(struct tcb *t)
 	struct stack *s = tcb_stack(t);
 
 	t->fastopen_failure = t->conn->retransmissions ? STACK_FASTOPEN_SYN_AGAIN : STACK_FASTOPEN_DATA_NOT_ACKED;
+	record_add(t, t->snd_nxt); /* it was pushed, and is again */
 	if (!t->sack_on) {
 		t->snd_rtx = t->snd_una;
 		return;
@@ -286,8 +287,12 @@ static void remember(struct tcb *t, const struct tcp_options *o, uint32_t sent, 
 {
 	struct stack *s = tcb_stack(t);
 	const struct pcb *p = &t->conn->sock.pcb;
-	bool cookie = o->has_fastopen && o->fastopen_len > 0;
+	const struct tcp_options nothing = {0};
+	bool cookie;
 
+	if (t->fastopen_no_cookie) /* 4.1.1: a cookie is the answer to a request, and there was none */
+		o = &nothing;
+	cookie = o->has_fastopen && o->fastopen_len > 0;
 	fastopen_learn(s, p, t->mss_peer, o);
 	if (sent > 0 && all)
 		fastopen_worked(s, p);

@@ -132,7 +132,7 @@ void tcb_established(struct tcb *t, enum tcp_cause cause)
 	t->data_received_ms = to_ms(s->now); /* as if: silence counts from here */
 	tcb_timer_stop(t, TCB_REXMT);
 	if (t->rtt_timing)
-		rtt_sample(&t->rtt, s->now - t->rtt_started, s->cfg.rto_min, s->cfg.rto_max);
+		tcp_rtt_take(t, s->now - t->rtt_started);
 	else if (lost)
 		rtt_init(&t->rtt, max_u64(s->cfg.rto_initial, SECONDS(3))); /* RFC 6298 5.7 */
 	t->rtt_timing = false;
@@ -389,7 +389,7 @@ static enum verdict take_text(struct tcb *t, struct tcp_segment *seg)
 		return GO_ON;
 	if (t->user_closed) {
 		COUNT(tcb_stack(t), tcp_in_after_close);
-		tcp_send_rst(t);
+		tcp_answer_rst(t, seg);
 		tcb_end(t, 0, CAUSE_RST_SENT);
 		return DROPPED;
 	}

@@ -50,6 +50,8 @@ static uint8_t host_ca_state(const struct stack_tcb_info *t)
 		return TCP_CA_Recovery;
 	if (t->recovery && strcmp(t->recovery, "loss") == 0)
 		return TCP_CA_Loss;
+	if (t->recovery && strcmp(t->recovery, "cwr") == 0)
+		return TCP_CA_CWR;
 	return t->dupacks || t->sacked ? TCP_CA_Disorder : TCP_CA_Open;
 }
 

@@ -29,8 +29,6 @@ static bool ack_in_fast_recovery(struct tcb *t, uint32_t acked)
 
 bool newreno_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool limited)
 {
-	struct stack *s = tcb_stack(t);
-
 	undo_by_timestamp(t, seg, 0);
 	frto_ack(t, false, true);
 	undo_forget(t);
@@ -40,14 +38,14 @@ bool newreno_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, b
 	case RECOVERY_LOSS:
 		if (seq_geq(t->snd_una, t->recover))
 			undo_end(t);
-		t->cc_ops->acked(&t->cc, acked, t->mss, true, s->now, t->rtt.srtt / 8);
+		tcp_cc_acked(t, acked, true);
 		t->dupacks = 0;
 		return true;
-	case RECOVERY_OPEN:
+	case RECOVERY_OPEN: case RECOVERY_CWR:
 		t->recover = seq_sub(t->snd_una, 1); /* it is past, and must not fall 2^31 behind */
 		/* what duplicate ACKs have told of has let out segments already (RFC 3042) */
 		acked -= min_u32(acked, min_u32(t->dupacks, DUPACK_THRESHOLD - 1) * t->mss);
-		t->cc_ops->acked(&t->cc, acked, t->mss, limited, s->now, t->rtt.srtt / 8);
+		tcp_cc_acked(t, acked, limited);
 		t->dupacks = 0;
 		return true;
 	}

@@ -157,13 +157,21 @@ void tcp_send_probe(struct tcb *t, bool keepalive)
 	send_empty(t, seq_sub(keepalive ? t->snd_nxt : t->snd_una, 1));
 }
 
+static void send_rst(struct tcb *t, struct tcp_segment *seg)
+{
+	if (t->ts_on) /* RFC 7323 3.2: SHOULD */
+		set_timestamp(tcb_stack(t), seg, t->ts_offset, t->ts_recent);
+	tcp_send_bare(tcb_stack(t), &t->conn->sock.pcb, seg);
+}
+
 void tcp_send_rst(struct tcb *t)
 {
-	struct tcp_segment seg = {.seq = t->snd_nxt, .ack = t->rcv_nxt, .flags = TCP_RST | TCP_ACK};
+	send_rst(t, &(struct tcp_segment){.seq = t->snd_nxt, .ack = t->rcv_nxt, .flags = TCP_RST | TCP_ACK});
+}
 
-	if (t->ts_on) /* RFC 7323 3.2: SHOULD */
-		set_timestamp(tcb_stack(t), &seg, t->ts_offset, t->ts_recent);
-	tcp_send_bare(tcb_stack(t), &t->conn->sock.pcb, &seg);
+void tcp_answer_rst(struct tcb *t, const struct tcp_segment *to)
+{
+	send_rst(t, &(struct tcp_segment){.seq = to->ack, .flags = TCP_RST});
 }
 
 /* ---- sizes ---- */
@@ -300,7 +308,7 @@ static bool small_allowed(const struct tcb *t, uint32_t len, uint32_t queued, bo
 {
 	if (t->push_all)
 		return true;
-	if (len == queued && t->cork && !fin)
+	if (len == queued && (t->cork || t->more) && !fin)
 		return false;
 	if (len == queued) /* all there is: Nagle's question */
 		return t->nodelay || fin || t->urgent_out || !tcb_awaited(t, t->snd_small);
@@ -380,12 +388,10 @@ static uint32_t new_room(const struct tcb *t)
 	return min_u32(congestion_room(t), t->snd_wnd > flight ? t->snd_wnd - flight : 0);
 }
 
-/* One frame takes half of either window at most, so that ACKs come while the rest is on its way; CWR is on one segment only. */
+/* CWR is on one segment only. */
 static uint32_t frame_limit(const struct tcb *t)
 {
-	uint32_t half = min_u32(t->cc.cwnd, t->max_snd_wnd) / 2;
-
-	return t->ecn_cwr ? t->mss : min_u32(max_u32(half, t->mss), STACK_TCP_PAYLOAD_MAX);
+	return t->ecn_cwr ? t->mss : tcp_frame_limit(t);
 }
 
 /*
@@ -535,13 +541,19 @@ static bool push_due(const struct tcb *t, const struct plan *p)
 	return !p->again && t->not_pushed + p->len > min_u32(t->max_snd_wnd / 2, UINT16_MAX);
 }
 
-/* RFC 9293 3.9.1.2: with all there is; also with a burst, new or again, which the peer need not hold back to add to. */
+/*
+ * RFC 9293 3.9.1.2: with all there is, unless more was said to follow; also with a burst, new or again, which
+ * the peer need not hold back to add to.
+ */
 static bool pushed(const struct tcb *t, const struct plan *p, seq32 end)
 {
 	seq32 last = seq_add(p->seq, p->len);
 
-	return seq_eq(last, end) || (t->records && record_ends(t, last)) ||
-	       (!t->cork && (p->len > t->mss || push_due(t, p)));
+	if (seq_eq(last, end))
+		return !t->unpushed || p->fin;
+	if (t->records && record_ends(t, last))
+		return true;
+	return !t->cork && !t->unpushed && (p->len > t->mss || push_due(t, p));
 }
 
 static void send_plan(struct tcb *t, struct plan *p)

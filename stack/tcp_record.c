@@ -1,5 +1,6 @@
 /*
- * Ends of records in the send queue (MSG_EOR): no segment carries bytes from both sides of one.
+ * Ends of records in the send queue (MSG_EOR, and of a SYN's data that goes again): no segment
+ * carries bytes from both sides of one.
  *
  * The peer sees nothing of it, TCP being a stream; it is for senders that want each record's
  * last segment to themselves. Marks beyond RECORDS_MAX in one queue are dropped: a segment may
@@ -15,17 +16,27 @@ struct records {
 	uint32_t count;
 };
 
+void record_add(struct tcb *t, seq32 end)
+{
+	struct records *r = t->records;
+	uint32_t at;
+
+	if (!r)
+		r = t->records = mem_alloc(&tcb_stack(t)->mem, MEM_SEND, sizeof(*r));
+	if (!r || r->count == RECORDS_MAX)
+		return;
+	for (at = r->count; at > 0 && seq_gt(r->end[at - 1], end); at--)
+		r->end[at] = r->end[at - 1];
+	r->end[at] = end;
+	r->count++;
+}
+
 void stack_send_record_end(struct sock *sock)
 {
 	struct tcb *t = tcb_of(sock);
-	struct stack *s = sock->stack;
 
-	if (!t || t->sndq.len == 0)
-		return;
-	if (!t->records)
-		t->records = mem_alloc(&s->mem, MEM_SEND, sizeof(*t->records));
-	if (t->records && t->records->count < RECORDS_MAX)
-		t->records->end[t->records->count++] = seq_add(tcb_queue_seq(t), t->sndq.len);
+	if (t && t->sndq.len > 0)
+		record_add(t, seq_add(tcb_queue_seq(t), t->sndq.len));
 }
 
 uint32_t records_limit(const struct tcb *t, seq32 seq, uint32_t len)

@@ -4,7 +4,8 @@
  * that was not needed is undone is in tcp_undo.c.
  *
  * State: RECOVERY_OPEN until something is taken for lost; RECOVERY_FAST until SND.UNA reaches
- * `recover`; RECOVERY_LOSS the same after a timeout, in slow start.
+ * `recover`; RECOVERY_LOSS the same after a timeout, in slow start; RECOVERY_CWR the same after a
+ * mark (RFC 3168), with PRR and nothing to repair.
  */
 #include "tcp.h"
 
@@ -159,7 +160,7 @@ static uint64_t reorder_window(const struct tcb *t)
 {
 	uint64_t window = rtt_least(t) / 4 * t->reorder_steps;
 
-	if (!t->reordering && (t->recovery != RECOVERY_OPEN || t->board.sacked >= DUPACK_THRESHOLD * t->mss))
+	if (!t->reordering && (tcb_repairing(t) || t->board.sacked >= DUPACK_THRESHOLD * t->mss))
 		return 0;
 	return min_u64(window, t->rtt.srtt / 8);
 }
@@ -193,7 +194,6 @@ static void reduction_start(struct tcb *t, uint32_t gone)
 {
 	struct recovery *r = t->rec;
 
-	ecn_reduced(t);
 	t->recover = t->snd_nxt;
 	if (!r)
 		return;
@@ -208,7 +208,10 @@ static void enter_recovery(struct tcb *t, uint32_t gone)
 
 	COUNT(s, tcp_fast_retransmits);
 	undo_begin(t);
-	t->cc_ops->lost(&t->cc, tcp_cc_flight(t), t->mss, s->now);
+	if (t->recovery != RECOVERY_CWR) { /* RFC 3168 6.1.2: once a window, for marks and losses together */
+		t->cc_ops->lost(&t->cc, tcp_cc_flight(t), t->mss, s->now);
+		ecn_reduced(t);
+	}
 	reduction_start(t, gone);
 	t->recovery = RECOVERY_FAST;
 	t->rtt_timing = false;
@@ -225,6 +228,19 @@ static void reduce_twice(struct tcb *t, bool lost_again)
 {
 	if (lost_again && t->recovery == RECOVERY_FAST && t->rec && !t->cc_ops->rate) /* else cwnd is its own */
 		t->rec->twice = true;
+}
+
+bool sack_mark(struct tcb *t, uint32_t cwnd)
+{
+	if (cwnd <= max_u32(t->cc.ssthresh, t->mss) || !recovery_get(t))
+		return false;
+	t->cc.cwnd = cwnd;
+	t->rec->undo = false;
+	t->rec->doubtful = 0;
+	reduction_start(t, 0);
+	ecn_reduced(t);
+	t->recovery = RECOVERY_CWR;
+	return true;
 }
 
 /* RFC 9937 6.2. safe: SafeACK, SND.UNA advances and no more is lost. */
@@ -250,7 +266,7 @@ static void reduce(struct tcb *t, uint32_t delivered, bool safe)
 		may = max_u32(r->delivered > r->out ? r->delivered - r->out : 0, delivered);
 		may = min_u32(may + (safe ? t->mss : 0), ssthresh - pipe);
 	}
-	if (r->out == 0) /* "Force a fast retransmit upon entering recovery" */
+	if (r->out == 0 && t->recovery != RECOVERY_CWR) /* "Force a fast retransmit upon entering recovery" */
 		may = max_u32(may, t->mss);
 	t->cc.cwnd = max_u32(pipe + may, t->mss);
 }
@@ -259,13 +275,13 @@ static void leave(struct tcb *t)
 {
 	if (t->cc_ops->rate) /* it owns cwnd: no less than before (RestoreCwnd, draft-ietf-ccwg-bbr 5.6.4.4) */
 		t->cc.cwnd = max_u32(t->cc.cwnd, t->cc.ssthresh);
-	else if (t->recovery == RECOVERY_FAST)
+	else if (t->recovery != RECOVERY_LOSS)
 		t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
 	if (t->recovery == RECOVERY_FAST && t->rec && t->rec->twice) {
 		t->cc_ops->lost(&t->cc, t->cc.cwnd, t->mss, tcb_stack(t)->now);
 		t->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
 	}
-	if (t->reorder_persist > 0 && --t->reorder_persist == 0)
+	if (t->recovery != RECOVERY_CWR && t->reorder_persist > 0 && --t->reorder_persist == 0)
 		t->reorder_steps = 1;
 	undo_end(t);
 }
@@ -294,8 +310,6 @@ static void probe_answered(struct tcb *t, const struct tcp_segment *seg, uint32_
 
 static void after_detection(struct tcb *t, const struct delivery *d, uint32_t acked, uint32_t lost, bool limited)
 {
-	struct stack *s = tcb_stack(t);
-
 	switch ((enum tcp_recovery)t->recovery) {
 	case RECOVERY_OPEN:
 		if (t->board.lost > 0 && !tcp_mtu_excused(t)) {
@@ -303,15 +317,20 @@ static void after_detection(struct tcb *t, const struct delivery *d, uint32_t ac
 			reduce(t, d->bytes, false);
 		} else if (acked > 0) {
 			/* what was SACKed before has left the network then: it lets nothing out twice */
-			t->cc_ops->acked(&t->cc, min_u32(acked, d->bytes), t->mss, limited, s->now, t->rtt.srtt / 8);
+			tcp_cc_acked(t, min_u32(acked, d->bytes), limited);
 		}
+		break;
+	case RECOVERY_CWR:
+		if (t->board.lost > 0 && !tcp_mtu_excused(t))
+			enter_recovery(t, d->bytes);
+		reduce(t, d->bytes, false); /* nothing was lost that there is to make up for */
 		break;
 	case RECOVERY_FAST:
 		reduce(t, d->bytes, acked > 0 && lost == 0);
 		break;
 	case RECOVERY_LOSS:
 		if (acked > 0)
-			t->cc_ops->acked(&t->cc, acked, t->mss, true, s->now, t->rtt.srtt / 8);
+			tcp_cc_acked(t, acked, true);
 		break;
 	}
 }
@@ -344,8 +363,11 @@ void sack_ack(struct tcb *t, const struct tcp_segment *seg, uint32_t acked, bool
 	take_sample(t, seg, &d, acked);
 	rack_update(t, &d, dsack && !probing);
 	if (t->recovery != RECOVERY_OPEN && seq_geq(t->snd_una, t->recover)) {
+		if (t->recovery == RECOVERY_LOSS)
+			limited = true; /* slow start goes on */
+		else
+			acked = 0; /* this ACK ended the recovery; the window grows from the next */
 		leave(t);
-		acked = 0; /* this ACK ended the recovery; the window grows from the next */
 	}
 	undo_forget(t);
 	lost = detect(t, &again);
@@ -391,11 +413,10 @@ void sack_schedule_probe(struct tcb *t)
 	struct stack *s = tcb_stack(t);
 	uint64_t wait = t->rtt.srtt ? t->rtt.srtt / 4 : s->cfg.rto_initial; /* twice SRTT */
 
-	if (!t->sack_on || t->recovery != RECOVERY_OPEN || t->board.sacked > 0 || t->probe_out ||
-	    tcb_flight(t) == 0)
+	if (!t->sack_on || tcb_repairing(t) || t->board.sacked > 0 || t->probe_out || tcb_flight(t) == 0)
 		return;
 	if (tcb_flight(t) <= t->mss) /* the ACK of a single segment may be delayed */
-		wait += s->cfg.delayed_ack + MILLISECONDS(10);
+		wait += s->cfg.probe_ack_delay;
 	wait = max_u64(wait, PROBE_MIN);
 	tcb_timer_set(t, TCB_LOSS_PROBE, min_u64(s->now + wait, tcb_deadline(t, TCB_REXMT)));
 }
@@ -405,7 +426,7 @@ bool sack_probe_timeout(struct tcb *t)
 	struct recovery *r;
 
 	tcb_timer_stop(t, TCB_LOSS_PROBE);
-	if (!t->sack_on || t->recovery != RECOVERY_OPEN || tcb_flight(t) == 0 || t->probe_out || !t->board.tail ||
+	if (!t->sack_on || tcb_repairing(t) || tcb_flight(t) == 0 || t->probe_out || !t->board.tail ||
 	    t->board.sacked > 0 || !(r = recovery_get(t)))
 		return false;
 	COUNT(tcb_stack(t), tcp_loss_probes);

@@ -191,7 +191,8 @@ static void unpack(struct tcb *t, struct conn *c)
 	set_sequences(t, c);
 	set_times(t, r);
 	tcp_set_mss(t);
-	rtt_resume(&t->rtt, r->srtt, r->rttvar, r->rtt_min, cfg->rto_min, cfg->rto_max);
+	rtt_resume(&t->rtt, r->srtt, r->rttvar, r->rtt_min,
+		   &(struct rtt_limits){.min = cfg->rto_min, .max = cfg->rto_max, .margin = cfg->rto_margin});
 	t->rate.bytes = r->delivery_rate;
 	t->rate.interval = r->delivery_rate ? SECONDS(1) : 0;
 	t->rate.was_limited = r->rate_limited;

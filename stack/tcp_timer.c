@@ -201,6 +201,7 @@ static void persist_timeout(struct tcb *t)
 	}
 	if (t->override) { /* RFC 9293 3.8.6.2.1: the override timeout */
 		t->push_all = true;
+		t->unpushed = false; /* nobody knows when more will follow */
 		tcb_dirty(t);
 		return;
 	}

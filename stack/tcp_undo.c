@@ -28,9 +28,11 @@ void undo_begin(struct tcb *t)
 {
 	struct recovery *r;
 
-	if (t->recovery != RECOVERY_OPEN || !(r = recovery_get(t)))
+	if (tcb_repairing(t) || !(r = recovery_get(t)))
 		return;
 	r->cc = t->cc;
+	if (t->recovery == RECOVERY_CWR) /* what a mark has taken stays taken */
+		r->cc.cwnd = max_u32(t->cc.ssthresh, t->mss);
 	r->undo = true;
 	r->ts = 0;
 	r->start = t->snd_una;
@@ -44,6 +46,8 @@ void undo_resent(struct tcb *t, uint32_t len)
 	if (!r || t->recovery == RECOVERY_OPEN) /* a loss probe: no window was reduced for it */
 		return;
 	r->out += len;
+	if (t->recovery == RECOVERY_CWR)
+		return;
 	r->doubtful += len;
 	if (r->ts == 0)
 		r->ts = ts_now(tcb_stack(t), t->ts_offset);

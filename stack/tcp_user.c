@@ -113,6 +113,7 @@ void stack_send_commit(struct sock *sock, stack_time now, size_t len)
 		return;
 	sock->stack->now = now;
 	byteq_commit(&t->sndq, &sock->stack->mem, MEM_SEND, len);
+	t->more = t->unpushed = false;
 	if (len > 0)
 		tcb_dirty(t);
 }
@@ -122,6 +123,14 @@ bool stack_send_ready(const struct sock *sock)
 	const struct conn *c = conn_of_const(sock);
 
 	return sock->pcb.kind == PCB_TCB && (c->at_rest || (may_send(c->tcb) && tcp_send_ready(c->tcb)));
+}
+
+void stack_send_more(struct sock *sock)
+{
+	struct tcb *t = tcb_of(sock);
+
+	if (sock->pcb.kind == PCB_TCB)
+		t->more = t->unpushed = true;
 }
 
 ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t len)

@@ -537,21 +537,6 @@ static ptrdiff_t send_some(struct world *w, struct file *f, struct io *io)
 	return result;
 }
 
-/* MSG_MORE is TCP_CORK for one call. */
-static void cork(struct world *w, int fd, bool more)
-{
-	struct file *f;
-
-	world_lock(w);
-	f = file_get(w, fd);
-	if (f && !f->epoll && more != f->more && (f->more || !option_number(w, f, IPPROTO_TCP, TCP_CORK))) {
-		stack_setsockopt(f->sock, w->now, IPPROTO_TCP, TCP_CORK, &(int){more}, sizeof(int));
-		f->more = more;
-		world_step(w);
-	}
-	world_unlock(w);
-}
-
 static ptrdiff_t send_once(struct world *w, struct file *f, void *argument)
 {
 	struct io *io = argument;
@@ -563,6 +548,8 @@ static ptrdiff_t send_once(struct world *w, struct file *f, void *argument)
 		stack_send_urgent(f->sock);
 	if ((io->flags & MSG_EOR) && io->done == io_total(io) && result > 0)
 		stack_send_record_end(f->sock);
+	if ((io->flags & MSG_MORE) && io->done == io_total(io) && result > 0)
+		stack_send_more(f->sock);
 	if (io->done && (result > 0 || !io_waits(f, io)))
 		timestamping_sent(f);
 	if ((io->flags & MSG_ZEROCOPY) && io->done && (result > 0 || (result == -EAGAIN && !io_waits(f, io))))
@@ -580,11 +567,7 @@ static ptrdiff_t call_transmit(void *context, int fd, const struct iovec *iov, i
 		return call_result(-EOPNOTSUPP);
 	if (io_bad(&io))
 		return call_result(-EFAULT);
-	if (flags & MSG_MORE)
-		cork(context, fd, true);
 	result = call_maybe_blocking(context, fd, send_once, &io, flags & MSG_DONTWAIT, false);
-	if (!(flags & MSG_MORE))
-		cork(context, fd, false);
 	return call_result(result < 0 && io.done ? (ptrdiff_t)io.done : result);
 }
 

@@ -41,6 +41,10 @@ static void set_ka_interval(struct stack_config *c, const char *v) { c->keepaliv
 static void set_ka_probes(struct stack_config *c, const char *v) { c->keepalive_probes = (uint8_t)number(v); }
 static void set_quick(struct stack_config *c, const char *v) { c->quick_acks = (uint8_t)number(v); }
 static void set_notsent_lowat(struct stack_config *c, const char *v) { c->notsent_lowat = (uint32_t)number(v); }
+static void set_frame(struct stack_config *c, const char *v) { c->frame_segments = (uint8_t)number(v); }
+static void set_slow_start_limit(struct stack_config *c, const char *v) { c->slow_start_limit = (uint8_t)number(v); }
+static void set_probe_ack_delay(struct stack_config *c, const char *v) { c->probe_ack_delay = number(v) * 1000; }
+static void set_rto_margin(struct stack_config *c, const char *v) { c->rto_margin = number(v) * 1000; }
 static void set_mtu(struct stack_config *c, const char *v) { c->mtu = (uint16_t)number(v); }
 
 static void set_mtu_probing(struct stack_config *c, const char *v)
@@ -109,9 +113,13 @@ static const struct {
 	{"tcp_congestion_control", set_congestion},
 	{"quick_acks", set_quick},
 	{"tcp_notsent_lowat", set_notsent_lowat},
+	{"slow_start_limit", set_slow_start_limit},
+	{"probe_ack_delay", set_probe_ack_delay},
+	{"rto_margin", set_rto_margin},
 	{"tcp_fastopen", set_fastopen},
 	{"tcp_fastopen_key", set_fastopen_key},
 	{"tcp_fastopen_blackhole_timeout_sec", set_fastopen_pause},
+	{"tcp_min_tso_segs", set_frame},
 	{"mtu", set_mtu},
 	{"tso", set_tso},
 };

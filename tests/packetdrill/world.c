@@ -88,7 +88,10 @@ struct world *world_new(const char *settings)
 	w->config.send_buffer_max = 4u << 20;
 	/* As a kernel's default is, too: a script of timeouts expects segments of one size. */
 	w->config.mtu_probing = STACK_MTU_PROBE_OFF;
-	w->config.fastopen_pause = 0; /* as the host, unless a script says otherwise */
+	w->config.fastopen_pause = 0; /* as the host, unless a script says otherwise; and what follows, too */
+	w->config.slow_start_limit = 0;
+	w->config.probe_ack_delay = 200000;
+	w->config.rto_margin = 200000;
 	if (settings_apply(w, settings))
 		w->stack = stack_new(&w->config, &ops, w, w->now);
 	if (!w->stack || stack_address_add(w->stack, w->now, &w->address, 16) ||

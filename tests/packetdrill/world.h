@@ -63,7 +63,6 @@ struct file {
 	bool dead;               /* the stack said that the connection is gone */
 	bool read_shut;          /* shutdown(SHUT_RD) */
 	bool nonblock;
-	bool more;               /* corked by MSG_MORE, until a call without it */
 	int error;               /* not told yet: SO_ERROR */
 	unsigned news;           /* events so far: an edge for epoll */
 	stack_time recv_timeout; /* 0: none */

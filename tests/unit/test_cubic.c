@@ -239,7 +239,7 @@ START_TEST(time_held_back_by_the_application_does_not_count)
 }
 END_TEST
 
-/* 9406 4.3: an eighth more, but at least 4 ms and at most 16; eight samples; L = 8 segments. */
+/* 9406 4.3: an eighth more, but at least 4 ms and at most 16; eight samples. */
 START_TEST(hystart_constants)
 {
 	round_of(10000);
@@ -262,9 +262,19 @@ START_TEST(hystart_constants)
 	for (unsigned i = 0; i < 7; i++)
 		cc_cubic.sample(&c, 40000, i == 0);
 	ck_assert_uint_eq(c.cubic.css_rounds, 0);
+}
+END_TEST
+
+/* 9438 4.6: an application that has little in flight does not lose the window that the path takes. */
+START_TEST(reduction_is_of_the_window)
+{
+	c.cwnd = 10 * MSS;
+	cc_cubic.lost(&c, 3 * MSS, MSS, 0);
+	ck_assert_uint_eq(c.ssthresh, 7 * MSS);
 	setup();
-	cc_cubic.acked(&c, 20 * MSS, MSS, true, 0, 0);
-	ck_assert_uint_eq(c.cwnd, 18 * MSS);
+	c.cwnd = 2 * MSS; /* a second timeout, and what went out before the first is in flight still */
+	cc_cubic.timed_out(&c, 10 * MSS, MSS, true, 0);
+	ck_assert_uint_eq(c.ssthresh, 7 * MSS);
 }
 END_TEST
 
@@ -284,6 +294,7 @@ int main(void)
 	Suite *s = suite_create("cubic");
 
 	ADD(slow_start_doubles_each_round);
+	ADD(reduction_is_of_the_window);
 	ADD(loss_leaves_seven_tenths);
 	ADD(window_is_back_at_w_max_after_k);
 	ADD(second_loss_below_w_max_gives_way);

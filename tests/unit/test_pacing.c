@@ -506,6 +506,45 @@ START_TEST(hystart_round_ends_with_what_was_out_at_its_start)
 }
 END_TEST
 
+/* What goes out in one frame: with `cwnd` and a round trip of so many microseconds, slow start over or not. */
+static uint32_t frame(uint32_t cwnd, uint32_t rtt, bool slow_start)
+{
+	struct tcb *t = tcb_now(&f);
+
+	t->cc.cwnd = cwnd;
+	t->cc.ssthresh = slow_start ? UINT32_MAX : 1;
+	t->rtt.min = rtt;
+	t->rtt.srtt = 8 * rtt;
+	return tcp_frame_limit(t);
+}
+
+START_TEST(frame_is_a_millisecond_of_the_rate)
+{
+	uint32_t mss;
+
+	connect_with(NULL, 10000);
+	mss = tcb_now(&f)->mss;
+	ck_assert_uint_eq(frame(10 * mss, 40000, true), 2 * mss);     /* 500 segments a second: the least */
+	ck_assert_uint_eq(frame(205 * mss, 40000, true), 10 * mss);   /* twice the window a round trip */
+	ck_assert_uint_eq(frame(205 * mss, 40000, false), 6 * mss);   /* 1.2 times */
+	ck_assert_uint_le(frame(4000000, 40000, false), STACK_TCP_PAYLOAD_MAX);
+	ck_assert_uint_gt(frame(4000000, 40000, false), STACK_TCP_PAYLOAD_MAX - mss);
+}
+END_TEST
+
+START_TEST(frame_to_a_near_peer_is_large)
+{
+	uint32_t mss;
+
+	connect_with(NULL, 10000);
+	mss = tcb_now(&f)->mss;
+	ck_assert_uint_eq(frame(1000000, 100, false), STACK_TCP_PAYLOAD_MAX);
+	ck_assert_uint_eq(frame(20 * mss, 500, false), 10 * mss); /* half of the window, so that ACKs come meanwhile */
+	ck_assert_uint_gt(frame(100 * mss, 1000, false), 40 * mss);
+	ck_assert_uint_eq(frame(3 * mss, 1000, false), mss * 3 / 2);
+}
+END_TEST
+
 #define ADD(test) suite_add_fixture(s, #test, test, 1, setup, teardown)
 
 int main(void)
@@ -533,5 +572,7 @@ int main(void)
 	ADD(rfc7661_window_does_not_grow_unless_it_is_used);
 	ADD(window_in_use_counts_for_the_round_trip);
 	ADD(hystart_round_ends_with_what_was_out_at_its_start);
+	ADD(frame_is_a_millisecond_of_the_rate);
+	ADD(frame_to_a_near_peer_is_large);
 	return suite_run(s);
 }
