@@ -156,9 +156,10 @@ static void pass(struct daemon *d)
 {
 	bool work = true;
 
+	dispatch_events(d); /* first: what it has to say, and the room that it makes, goes with the ACK */
 	for (unsigned i = 0; work && i < PASS_ROUNDS; i++) {
-		work = dispatch_events(d); /* first: what it has to say, and the room that it makes, goes with the ACK */
-		work |= stack_run(d->stack, daemon_now());
+		work = stack_run(d->stack, daemon_now());
+		work |= dispatch_events(d); /* of timers and of output, which nothing else would wake us for */
 	}
 	d->work = work;
 	status_changed(d);

@@ -57,6 +57,16 @@ all_calls() { sum daemon.turns daemon.link_reads daemon.link_reads_empty daemon.
 	[ "$trips" -gt 100 ] && [ "$calls" -le $((7 * trips)) ]
 }
 
+@test "a handshake that nobody answers ends in its time, on a link where nothing else happens" {
+	# Seven seconds: by then the announcements of the start wake the daemon no more.
+	start_daemon TCP.SynRetries=2
+	byway run -- ip neigh replace 198.18.0.9 lladdr 02:00:00:00:00:09 dev "$LINK" nud permanent
+	run timeout 20 byway connect 198.18.0.9 9
+	echo "$output"
+	[ "$status" -eq 1 ]
+	[[ $output == *"timed out"* ]]
+}
+
 @test "busy polling: as many turns as before, but few of them sleep" {
 	start_daemon Services.Echo=yes Worker.BusyPoll=10ms
 	env -u BYWAY_SOCKET "$LOAD" rr "$STACK" 1
