@@ -177,7 +177,6 @@ struct stack {
 	uint32_t fastopen_pending; /* opened early, the handshake not complete */
 	struct fastopen_peer *fastopen_peers; /* fastopen_cache.c; NULL: not used yet */
 	uint64_t fastopen_uses;
-	struct listener *listeners[64]; /* by port */
 	struct limit rst_limit;
 	uint32_t port_counter;
 	const char *wrong; /* a defect of ours that was noticed; stack_check reports it */

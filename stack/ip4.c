@@ -115,7 +115,7 @@ static bool header_input(struct stack *s, const struct ip4_packet *p, struct ip4
 			COUNT(s, ip_in_bad_header);
 		return false;
 	}
-	if (pair_of(h) == s->good_pair && !p->loopback && !p->broadcast)
+	if (s->good_pair != 0 && pair_of(h) == s->good_pair && !p->loopback && !p->broadcast)
 		return true;
 	if (!source_good(s, h, p->loopback)) {
 		COUNT(s, ip_in_bad_source);

@@ -45,7 +45,7 @@ static const struct address *directed_broadcast(const struct stack *s, const str
 	for (size_t i = 0; i < s->address_top; i++) {
 		const struct address *a = &s->address[i];
 
-		if (a->broadcast == to && a->used)
+		if (to != 0 && a->broadcast == to && a->used) /* 0: a prefix without one */
 			return a;
 	}
 	return NULL;

@@ -126,7 +126,7 @@ struct rest {
 	uint32_t srtt, rttvar, rtt_min;
 	uint32_t cwnd, ssthresh;
 	uint32_t delivery_rate; /* of the last sample, bytes a second */
-	uint32_t data_received_ms, last_received_ms, last_sent_ms;
+	uint32_t data_received_ms, last_received_ms, last_sent_ms, ts_recent_ms;
 	uint16_t mss_peer, mtu, mss_seen, syn_bytes;
 	uint8_t reorder_steps, reorder_persist, quick;
 	uint8_t cc; /* cc_number */
@@ -306,7 +306,6 @@ struct tcb {
 
 struct listener {
 	struct sock sock;
-	struct listener *next; /* in stack->listeners */
 	struct tcb *accept_head, **accept_tail;
 	uint32_t accept_length, accept_limit; /* connections */
 	uint32_t half_open;

@@ -75,21 +75,6 @@ void half_open_pool_free(struct stack *s)
 	}
 }
 
-/* Where a listener of this port is linked; ports are chosen on our side, so nobody can make them collide. */
-static struct listener **listener_chain(struct stack *s, uint16_t port)
-{
-	return &s->listeners[port % ARRAY_SIZE(s->listeners)];
-}
-
-static void listener_unlink(struct listener *l)
-{
-	struct listener **link = listener_chain(l->sock.stack, l->sock.pcb.lport);
-
-	while (*link != l)
-		link = &(*link)->next;
-	*link = l->next;
-}
-
 struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t backlog)
 {
 	bool ready = s->half_slabs || half_open_pool_grow(s);
@@ -106,32 +91,33 @@ struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t back
 	l->accept_limit = backlog;
 	table_replace(&s->table, &bound->pcb, &l->sock.pcb);
 	mem_free(&s->mem, MEM_SOCKET, bound, sizeof(*bound));
-	l->next = *listener_chain(s, l->sock.pcb.lport);
-	*listener_chain(s, l->sock.pcb.lport) = l;
 	return l;
 }
 
-/* The `skip`-th listener at exactly this address and port; *count: how many there are. */
-static struct listener *listener_nth(struct stack *s, const struct stack_addr *addr, uint16_t port, uint32_t skip,
-				     uint32_t *count)
+/* The `skip`-th listener at exactly this address after `p`; *count: how many there are from there on. */
+static struct listener *listener_nth(struct pcb *p, uint32_t skip, uint32_t *count)
 {
 	struct listener *found = NULL;
 
-	*count = 0;
-	for (struct listener *l = *listener_chain(s, port); l; l = l->next)
-		if (l->sock.pcb.lport == port && addr_eq(&l->sock.pcb.local, addr) && (*count)++ == skip)
-			found = l;
+	for (*count = 0; p; p = table_find_next(p)) {
+		if (p->kind != PCB_LISTEN)
+			continue;
+		if ((*count)++ == skip)
+			found = CONTAINER_OF(p, struct listener, sock.pcb);
+	}
 	return found;
 }
 
 static struct listener *listener_at(struct stack *s, const struct stack_addr *addr, uint16_t port,
 				    const struct stack_endpoint *remote)
 {
+	static const struct stack_addr any;
+	struct pcb *p = table_find(&s->table, STACK_TCP, addr, port, &any, 0);
 	uint32_t count;
-	struct listener *l = listener_nth(s, addr, port, 0, &count);
+	struct listener *l = listener_nth(p, 0, &count);
 
 	if (count > 1)
-		l = listener_nth(s, addr, port, (uint32_t)(keyed_hash(s->key_port, remote, sizeof(*remote)) % count), &count);
+		l = listener_nth(p, (uint32_t)(keyed_hash(s->key_port, remote, sizeof(*remote)) % count), &count);
 	return l;
 }
 
@@ -190,7 +176,6 @@ void listener_close(struct listener *l)
 
 	while (l->accept_head)
 		tcp_abort(l->accept_head, CAUSE_CLOSE, 0);
-	listener_unlink(l);
 	table_remove(&s->table, &l->sock.pcb);
 	sock_event_cancel(&l->sock);
 	sock_options_free(&l->sock);

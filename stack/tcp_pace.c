@@ -59,7 +59,7 @@ uint32_t tcp_frame_limit(const struct tcb *t)
 	if (t->rtt.min < NEAR || half <= least || t->paced) /* what is paced has its own measure */
 		return min_u32(half, STACK_TCP_PAYLOAD_MAX);
 	bytes = (uint32_t)min_u64((uint64_t)rate_of_algorithm(t, rtt) / 1024 + frame_of_distance(t), STACK_TCP_PAYLOAD_MAX);
-	return min_u32(half, max_u32(bytes - bytes % t->mss, least));
+	return min_u32(half, min_u32(max_u32(bytes - bytes % t->mss, least), STACK_TCP_PAYLOAD_MAX));
 }
 
 uint32_t tcp_pace_room(const struct tcb *t, bool head)

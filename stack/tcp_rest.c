@@ -15,7 +15,7 @@
 
 /* X(field): the same in struct tcb and struct rest. */
 #define KEPT(X)                                                                                     \
-	X(send_limit) X(recv_limit) X(rcv_space) X(rcv_rtt) X(data_received_ms)                     \
+	X(send_limit) X(recv_limit) X(rcv_space) X(rcv_rtt) X(data_received_ms) X(ts_recent_ms)                    \
 	X(mss_peer) X(mtu) X(mss_seen) X(syn_bytes)                \
 	X(reorder_steps) X(reorder_persist) X(quick) X(ts_on) X(ws_on) X(sack_on) X(ecn_on)         \
 	X(pingpong) X(reordering) X(mtu_carried) X(send_fixed) X(recv_fixed) X(fastopen)            \
@@ -151,7 +151,6 @@ static void set_times(struct tcb *t, const struct rest *r)
 	t->last_received = from_ms(now, r->last_received_ms);
 	t->last_sent = t->conn->data_out > 0 ? from_ms(now, r->last_sent_ms) : 0;
 	t->rtt_started = now;
-	t->ts_recent_ms = r->last_received_ms;
 	t->cwnd_ms = to_ms(now);
 	t->ato_ms = t->conn->data_in > 0; /* there has been data; the rest delack_data_received finds */
 	t->rcv_began = (uint32_t)now;

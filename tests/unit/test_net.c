@@ -1529,6 +1529,40 @@ static void add_sending(Suite *s)
 	suite_add(s, "token bucket", token_bucket);
 }
 
+/* A source and a destination of zeros are no pair that was looked at before (row I2). */
+START_TEST(row_I2_nobody_to_nobody_is_dropped)
+{
+	static const uint8_t zeros[4];
+	const struct stack_addr nobody = stack_addr_v4(zeros);
+	uint64_t dropped;
+
+	net_start(&net, NULL);
+	know_peer(&net);
+	stack_address_remove(net.s, &net.us);
+	ck_assert_int_eq(stack_address_add(net.s, net.now, &net.us, 24), 0);
+	dropped = count_of(&net, "ip4.in_bad_source") + count_of(&net, "ip4.in_not_ours");
+	feed_icmp(&net, &nobody, &nobody, ICMP_ECHO, 0, 1, "ping", 4);
+	ck_assert_uint_eq(count_of(&net, "ip4.in_bad_source") + count_of(&net, "ip4.in_not_ours"), dropped + 1);
+	net_end(&net);
+}
+END_TEST
+
+START_TEST(a_prefix_without_a_broadcast_address_has_none)
+{
+	static const uint8_t zeros[4];
+	const struct stack_addr nobody = stack_addr_v4(zeros);
+	uint64_t dropped;
+
+	net_start_bare(&net, NULL);
+	ck_assert_int_eq(stack_address_add(net.s, net.now, &net.us, 32), 0);
+	net_pass(&net, SECONDS(5));
+	dropped = count_of(&net, "ip4.in_not_ours");
+	feed_udp(&net, &net.peer, &nobody, 7777, "x", 1);
+	ck_assert_uint_eq(count_of(&net, "ip4.in_not_ours"), dropped + 1);
+	net_end(&net);
+}
+END_TEST
+
 static void add_routes(Suite *s)
 {
 	suite_add(s, "longest prefix wins", longest_prefix_wins);
@@ -1538,6 +1572,8 @@ static void add_routes(Suite *s)
 	suite_add(s, "addresses that cannot be", addresses_that_cannot_be);
 	suite_add(s, "several addresses", several_addresses);
 	suite_add(s, "kinds of destination", kinds_of_destination);
+	suite_add(s, "I2: nobody to nobody is dropped", row_I2_nobody_to_nobody_is_dropped);
+	suite_add(s, "a prefix without a broadcast address has none", a_prefix_without_a_broadcast_address_has_none);
 }
 
 int main(void)

@@ -532,6 +532,37 @@ START_TEST(frame_is_a_millisecond_of_the_rate)
 }
 END_TEST
 
+static void want_large_packets(struct stack_config *c)
+{
+	c->mtu = 40040;
+	c->window_scaling = true;
+}
+
+/* Two segments of 40,000 bytes are more than a frame may hold, however slow the path. */
+START_TEST(frame_is_never_longer_than_may_be)
+{
+	struct tcp_segment syn = {
+		.seq = {PEER_ISS}, .flags = TCP_SYN, .window = 60000,
+		.opt = {.has_mss = true, .mss = 40000, .has_window_scale = true, .window_scale = 6},
+	};
+
+	fixture_end(&f);
+	fixture_start(&f, want_large_packets);
+	bring_to(&f, TCP_LISTEN);
+	feed_segment(&f, &syn, 0);
+	f.now += MILLISECONDS(20);
+	feed(&f, TCP_ACK, 1, 1, 0);
+	f.sock = stack_accept(f.listener);
+	tcb_now(&f)->cc.cwnd = 800000;
+	f.sent_read = f.sent_count = 0;
+	stack_send(f.sock, f.now, zeros, sizeof(zeros));
+	run(&f);
+	ck_assert_uint_gt(f.sent_count, 0);
+	while (f.sent_read < f.sent_count)
+		ck_assert_uint_le(take(&f)->seg.len, STACK_TCP_PAYLOAD_MAX);
+}
+END_TEST
+
 START_TEST(frame_to_a_near_peer_is_large)
 {
 	uint32_t mss;
@@ -573,6 +604,7 @@ int main(void)
 	ADD(window_in_use_counts_for_the_round_trip);
 	ADD(hystart_round_ends_with_what_was_out_at_its_start);
 	ADD(frame_is_a_millisecond_of_the_rate);
+	ADD(frame_is_never_longer_than_may_be);
 	ADD(frame_to_a_near_peer_is_large);
 	return suite_run(s);
 }

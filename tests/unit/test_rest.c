@@ -43,8 +43,8 @@ static void let_rest(void)
 START_TEST(sizes)
 {
 	/* These are promises: the memory of a million connections, of a flood's answer, of servers that close first. */
-	ck_assert_uint_le(sizeof(struct conn), 240);
-	ck_assert_uint_le(sizeof(struct conn) + sizeof(struct tcb), 832);
+	ck_assert_uint_le(sizeof(struct conn), 248);
+	ck_assert_uint_le(sizeof(struct conn) + sizeof(struct tcb), 840);
 	ck_assert_uint_le(sizeof(struct half_open), 104);
 	ck_assert_uint_le(sizeof(struct time_wait), 96);
 	ck_assert_uint_le(sizeof(struct listener), 168);
@@ -203,6 +203,27 @@ START_TEST(it_can_be_destroyed)
 }
 END_TEST
 
+/* RFC 7323 5.5: TS.Recent is void after 24 days. Probes that wake the connection are no news of it. */
+START_TEST(timestamps_end_after_24_days_of_probes)
+{
+	const stack_time day = SECONDS(24 * 3600);
+	const uint32_t day_ms = 24 * 3600 * 1000;
+
+	let_rest();
+	for (uint32_t days = 1; days <= 25; days++) {
+		f.now += day;
+		run(&f);
+		f.ts = 1000 + days * day_ms;
+		if (days < 25)
+			feed(&f, TCP_ACK, 1000, 11, 0); /* RCV.NXT - 1: the peer's keepalive */
+		pass(&f, SECONDS(5));
+	}
+	f.reader_took = 0;
+	feed(&f, TCP_ACK, 1001, 11, 10);
+	ck_assert_uint_eq(f.reader_took, 10);
+}
+END_TEST
+
 #define ADD(test) suite_add_fixture(s, #test, test, 1, setup, teardown)
 
 int main(void)
@@ -218,6 +239,7 @@ int main(void)
 	ADD(a_keepalive_comes_all_the_same);
 	ADD(what_waits_does_not_rest);
 	ADD(timestamps_go_on);
+	ADD(timestamps_end_after_24_days_of_probes);
 	ADD(no_memory_to_wake);
 	ADD(no_memory_to_close);
 	ADD(it_can_be_destroyed);
