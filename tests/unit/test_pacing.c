@@ -554,6 +554,7 @@ START_TEST(frame_is_never_longer_than_may_be)
 	feed(&f, TCP_ACK, 1, 1, 0);
 	f.sock = stack_accept(f.listener);
 	tcb_now(&f)->cc.cwnd = 800000;
+	ck_assert_uint_le(tcp_frame_limit(tcb_now(&f)), STACK_TCP_PAYLOAD_MAX);
 	f.sent_read = f.sent_count = 0;
 	stack_send(f.sock, f.now, zeros, sizeof(zeros));
 	run(&f);
