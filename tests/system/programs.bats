@@ -1,0 +1,207 @@
+#!/usr/bin/env bats
+# byway run with servers that are more than one process: sshd, nginx in all its turns, redis; and what becomes
+# of them when the daemon ends. With run.bats these are the programs of the table in byway(1).
+load lib
+
+need() {
+	local program
+	for program; do
+		command -v "$program" >/dev/null || skip "$program is not installed"
+	done
+}
+
+MASTERS=()
+teardown() {
+	local master
+	for master in "${MASTERS[@]}"; do
+		pkill -KILL -P "$master" || true
+		kill -KILL "$master" 2>/dev/null || true
+	done
+	byway_teardown
+}
+
+# COMMAND...: under byway run, in the background; what it cannot have is on standard error.
+running() { background byway run --verbose "$@"; }
+
+# ---- ssh ----
+
+# PORT: keys, and a server's configuration that is nobody else's. sshd wants a folder of root's that none may enter.
+ssh_config() {
+	mkdir -p "$T/ssh"
+	chmod 755 "$T/ssh"
+	ssh-keygen -q -t ed25519 -N "" -f "$T/ssh/host"
+	ssh-keygen -q -t ed25519 -N "" -f "$T/ssh/key"
+	cp "$T/ssh/key.pub" "$T/ssh/authorized"
+	# Its folder for the process without rights; the machine's own stays as it is.
+	mount -t tmpfs -o mode=755 byway-run /run
+	mkdir -p /run/sshd
+	cat >"$T/ssh/config" <<-EOF2
+		Port $1
+		HostKey $T/ssh/host
+		AuthorizedKeysFile $T/ssh/authorized
+		PidFile none
+		UsePAM no
+		StrictModes no
+		PasswordAuthentication no
+		PermitRootLogin prohibit-password
+		UseDNS no
+		PrintLastLog no
+		Subsystem sftp internal-sftp
+	EOF2
+	SSH=(-F none -i "$T/ssh/key" -p "$1" -o StrictHostKeyChecking=no -o UserKnownHostsFile="$T/ssh/known"
+		-o IdentitiesOnly=yes -o ConnectTimeout=15 -o BatchMode=yes -o LogLevel=ERROR)
+}
+
+# ADDRESS COMMAND...: a client's work: a command's exit status, a file there and one back.
+ssh_works() {
+	local address=$1 status=0
+	shift
+	"$@" ssh "${SSH[@]}" "root@$address" 'echo "$SSH_CONNECTION"; exit 7' >"$T/said" || status=$?
+	cat "$T/said"
+	[ "$status" -eq 7 ]
+	contains "$(cat "$T/said")" " $address "
+	"$@" ssh "${SSH[@]}" "root@$address" sha256sum <"$T/data" >"$T/sum"
+	[ "$(cut -d' ' -f1 "$T/sum")" = "$(sha256sum <"$T/data" | cut -d' ' -f1)" ]
+	"$@" ssh "${SSH[@]}" "root@$address" cat "$T/data" >"$T/got"
+	same "$T/data" "$T/got"
+}
+
+@test "ssh: sshd with its separated processes on the stack, clients of the host and of the stack" {
+	need /usr/sbin/sshd ssh ssh-keygen
+	need_root
+	start_daemon
+	random_file "$T/data" 20
+	ssh_config 22
+	running /usr/sbin/sshd -D -e -f "$T/ssh/config" 2>"$T/sshd.log"
+	server=$JOB
+	wait_for 10 stack_listens 22
+	ssh_works "$STACK" timeout 60
+	ssh_works "$STACK" timeout 60 byway run
+	kill -TERM "$server"
+	ended "$server" 10 || [ $? -eq 143 ]
+	wait_for 5 no_connections
+}
+
+@test "ssh: the client on the stack, sshd of the host" {
+	need /usr/sbin/sshd ssh ssh-keygen
+	need_root
+	start_daemon
+	random_file "$T/data" 20
+	ssh_config 2222
+	background /usr/sbin/sshd -D -e -o "ListenAddress=$HOST" -f "$T/ssh/config" 2>"$T/sshd.log"
+	wait_for 10 host_listens 2222
+	ssh_works "$HOST" timeout 60 byway run
+}
+
+# ---- nginx ----
+
+nginx_config() { # PORT
+	cat >"$T/nginx.conf" <<-EOF2
+		worker_processes 3;
+		pid $T/nginx.pid;
+		error_log $T/nginx.log;
+		events { worker_connections 512; }
+		http {
+			access_log off;
+			server { listen $1; listen [::]:$1; root $T; location /slow/ { alias $T/; limit_rate 1m; } }
+		}
+	EOF2
+	open_folders
+}
+
+# PORT: as a daemon that forks away, and by its full name: without either there is no upgrade of the binary.
+nginx_starts() {
+	nginx_config "$1"
+	byway run "$(command -v nginx)" -c "$T/nginx.conf" 3>&-
+	wait_for 10 stack_listens "$1"
+	wait_for 10 test -s "$T/nginx.pid"
+	MASTER=$(cat "$T/nginx.pid")
+	MASTERS+=("$MASTER")
+	wait_for 10 has_workers "$MASTER" 3
+}
+
+workers() { pgrep -P "$1" -f 'nginx: worker' | sort; }
+has_workers() { [ "$(workers "$1" | wc -l)" -eq "$2" ]; }
+# PIDS...: all are gone.
+all_gone() {
+	local one
+	for one; do
+		is_gone "$one" || return 1
+	done
+}
+
+# SECONDS URL [HEADER]: wrk, in the background; what it says goes to $T/wrk.
+load_starts() {
+	background wrk -t1 -c20 -d"$1" ${3:+-H "$3"} "$2" >"$T/wrk"
+	LOAD=$JOB
+}
+
+# No request of wrk's failed, and there were some.
+load_was_served() {
+	ended "$LOAD" 60
+	cat "$T/wrk"
+	[ "$(awk '/requests in/ { print $1 }' "$T/wrk")" -gt 50 ]
+	fails grep -E 'Socket errors|Non-2xx' "$T/wrk"
+}
+
+@test "nginx: reload under load fails no request, a request under way is finished by the old worker" {
+	need nginx curl wrk
+	need_root
+	start_daemon
+	random_file "$T/data" 4
+	echo small >"$T/small"
+	nginx_starts 80
+	old=$(workers "$MASTER")
+	background curl -sS -m 30 -o "$T/slow" "http://$STACK/slow/data"
+	slow=$JOB
+	load_starts 5 "http://$STACK/small" "Connection: close"
+	for i in 1 2 3; do
+		sleep 0.7
+		kill -HUP "$MASTER"
+	done
+	is_gone "$slow" && false
+	load_was_served
+	ended "$slow" 30
+	same "$T/data" "$T/slow"
+	wait_for 10 all_gone $old
+	has_workers "$MASTER" 3
+	curl -sS -m 10 -o "$T/got" "http://$STACK/data"
+	same "$T/data" "$T/got"
+	kill -QUIT "$MASTER"
+	wait_for 10 is_gone "$MASTER"
+	wait_for 5 fails stack_listens 80
+	fails grep -E 'alert|emerg' "$T/nginx.log"
+}
+
+@test "nginx: upgrade of the binary under load hands the listening sockets over, and back" {
+	need nginx curl wrk
+	need_root
+	start_daemon
+	random_file "$T/data" 4
+	echo small >"$T/small"
+	nginx_starts 80
+	first=$MASTER
+	load_starts 6 "http://$STACK/small" "Connection: close"
+	sleep 0.5
+	kill -USR2 "$first"
+	wait_for 10 test -s "$T/nginx.pid.oldbin"
+	wait_for 10 test -s "$T/nginx.pid"
+	second=$(cat "$T/nginx.pid")
+	MASTERS+=("$second")
+	[ "$first" != "$second" ]
+	wait_for 10 has_workers "$second" 3
+	kill -WINCH "$first"
+	wait_for 10 has_workers "$first" 0
+	curl -sS -m 10 -o "$T/got" "http://$STACK/data"
+	same "$T/data" "$T/got"
+	kill -QUIT "$first"
+	wait_for 10 is_gone "$first"
+	load_was_served
+	curl -sS -m 10 -o "$T/got" "http://$STACK/data"
+	same "$T/data" "$T/got"
+	byway run curl -sS -m 10 -o "$T/got" "http://$STACK/data"
+	same "$T/data" "$T/got"
+	kill -QUIT "$second"
+	wait_for 10 fails stack_listens 80
+	fails grep -E 'alert|emerg' "$T/nginx.log"
+}
