@@ -2,7 +2,7 @@
  * byway run, what its files share: run.c (processes, exit status), run_filter.c (which calls are
  * trapped), run_notify.c (the supervisor's loop), run_tracee.c (a process's memory and
  * descriptors), run_table.c (what is known of a descriptor), run_daemon.c (requests),
- * run_address.c, and the calls by kind: run_socket.c, run_accept.c, run_datagram.c,
+ * run_address.c, run_guard.c (listening sockets outlive the daemon), and the calls by kind: run_socket.c, run_accept.c, run_datagram.c,
  * run_option.c, run_interface.c, run_netlink.c.
  *
  * The state of a socket is the daemon's, found by the descriptor's inode; the supervisor keeps
@@ -78,6 +78,7 @@ struct run_socket {
 
 struct wait;
 struct table;
+struct guard;
 
 #define RUN_REPLAYS 64
 
@@ -103,6 +104,8 @@ struct run {
 	struct table *table;
 	struct wait *waits;
 	unsigned wait_count;
+	struct guard *guards;
+	long guard_count;
 	struct replay replay[RUN_REPLAYS];
 	unsigned replay_next;
 };
@@ -207,6 +210,8 @@ int daemon_set_option(struct run *run, uint64_t inode, int level, int name, cons
 /* *len: the room, then the bytes. */
 int daemon_get_option(struct run *run, uint64_t inode, int level, int name, void *value, uint32_t *len);
 int daemon_last_error(struct run *run, uint64_t inode, struct sock_reply *out);
+/* *fd: what run_guard.c keeps. */
+int daemon_guard(struct run *run, uint64_t inode, int *fd);
 /* A conversation of its own that speaks a netlink protocol: its descriptor or -errno. */
 int daemon_netlink(struct run *run, uint8_t protocol, uint32_t port_id);
 
@@ -237,6 +242,14 @@ int address_copy(const struct call *c, uint64_t at, uint64_t len_at, const void 
 /* All zero as a destination is the loopback address, as on the host. */
 void address_there(struct byway_address *a);
 bool address_is_any(const struct byway_address *a);
+
+/* ---- run_guard.c ---- */
+/* A socket listens, or is a server's for datagrams: once for each. */
+void guard_keep(struct run *run, const struct run_socket *s);
+/* It is a client's now. */
+void guard_drop(struct run *run, const struct run_socket *s);
+/* What epoll marks so has hung up: when it is a guard, it is given up. */
+void guard_over(struct run *run, const void *mark);
 
 /* ---- calls ---- */
 /* Connects a TCP socket with the first bytes of what is to be sent (MSG_FASTOPEN). What the call returns. */

@@ -216,6 +216,14 @@ int daemon_recverr(struct run *run, uint64_t inode, struct byway_failure *out, v
 	return error;
 }
 
+int daemon_guard(struct run *run, uint64_t inode, int *fd)
+{
+	_Alignas(8) uint8_t buffer[REQUEST];
+	int error = exchange(run, begin(run, buffer, BYWAY_SOCK_GUARD, inode), NULL, fd);
+
+	return error == 0 && *fd < 0 ? -EMFILE : error;
+}
+
 int daemon_netlink(struct run *run, uint8_t protocol, uint32_t port_id)
 {
 	struct byway *b = byway_open(run->path);

@@ -399,6 +399,8 @@ static bool dispatch(struct run *run, const struct epoll_event *e, int signals, 
 			kill(*child, SIGKILL);
 	} else if ((w = wait_alive(run, e->data.ptr)) != NULL) {
 		wait_turn(run, w, false);
+	} else {
+		guard_over(run, e->data.ptr);
 	}
 	return true;
 }

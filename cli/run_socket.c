@@ -101,12 +101,23 @@ int64_t on_bind(struct call *c)
 		/* IPv6 alone: there is none, so it hears nothing, and leaves the port to others. */
 		s->mute = true;
 		s->local = a;
-		return 0;
-	}
-	error = daemon_bind(c->run, s->inode, &a, &r);
-	if (!error)
+	} else {
+		error = daemon_bind(c->run, s->inode, &a, &r);
+		if (error)
+			return error;
 		s->local = r.local;
-	return error;
+	}
+	if (s->kind == RUN_UDP)
+		guard_keep(c->run, s);
+	return 0;
+}
+
+/* Servers set their backlog anew as often as they like: there is one guard. */
+static void listens(struct call *c)
+{
+	if (c->sock->kind != RUN_LISTENER)
+		guard_keep(c->run, c->sock);
+	c->sock->kind = RUN_LISTENER;
 }
 
 int64_t on_listen(struct call *c)
@@ -120,13 +131,13 @@ int64_t on_listen(struct call *c)
 	if (s->kind != RUN_TCP && s->kind != RUN_LISTENER)
 		return -EINVAL;
 	if (s->mute) {
-		s->kind = RUN_LISTENER;
+		listens(c);
 		return 0;
 	}
 	int error = daemon_listen(c->run, s->inode, backlog < 1 ? 1 : (uint32_t)backlog, &r);
 	if (!error) {
-		s->kind = RUN_LISTENER;
 		s->local = r.local;
+		listens(c);
 	}
 	return error;
 }
@@ -327,6 +338,8 @@ static int64_t connect_datagram(struct call *c, struct byway_address *to)
 	int error = daemon_connect(c->run, s->inode, to, NULL, &r);
 	if (error)
 		return error;
+	if (to)
+		guard_drop(c->run, s);
 	s->kind = to ? RUN_UDP_PEER : RUN_UDP;
 	s->local = r.local;
 	s->remote = r.remote;

@@ -70,8 +70,16 @@ enum byway_type {
 	BYWAY_SOCK_SHUTDOWN,     /* INODE: it listens no more, its descriptor ends -> NLMSG_ERROR 0 */
 	BYWAY_NETLINK,           /* PROTOCOL: NETLINK_ROUTE or NETLINK_SOCK_DIAG, VALUE: port id -> NLMSG_ERROR 0 */
 	BYWAY_NETLINK_GROUPS,    /* VALUE: multicast groups to listen to, group n is bit n - 1 -> no answer */
-	BYWAY_SOCK_RECVERR       /* INODE -> FAILURE, DATA (what is quoted): takes the oldest error that IP_RECVERR keeps */
+	BYWAY_SOCK_RECVERR,      /* INODE -> FAILURE, DATA (what is quoted): takes the oldest error that IP_RECVERR keeps */
+	BYWAY_SOCK_GUARD         /* INODE -> and a copy of the daemon's end, see below */
 };
+
+/*
+ * A guard is a copy of the daemon's end of a socket that is not connected. While somebody holds it, the end of the
+ * daemon is not the end of the owner's descriptor: that does not hang up, and nothing comes. It is for programs that
+ * would try again and again to accept from what has hung up, and says by hanging up itself that it is of no more use:
+ * the owner has closed, or somebody has ended the socket.
+ */
 
 /*
  * A conversation that began with BYWAY_NETLINK speaks that one netlink protocol and, but for

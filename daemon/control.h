@@ -198,6 +198,7 @@ int control_sock_get(struct request *q);
 int control_sock_error(struct request *q);
 int control_sock_recverr(struct request *q);
 int control_sock_shutdown(struct request *q);
+int control_sock_guard(struct request *q);
 int control_netlink(struct request *q);
 int control_get_tcb(struct request *q);   /* control_info.c */
 int control_get_stats(struct request *q);

@@ -222,6 +222,17 @@ int control_sock_shutdown(struct request *q)
 	return 0;
 }
 
+int control_sock_guard(struct request *q)
+{
+	int error = 0;
+	struct endpoint *e = request_endpoint(q, &error);
+	int fd = e ? owner_sock_guard(e) : -1;
+
+	if (!e)
+		return error;
+	return fd < 0 ? request_fail(q, fd, "the socket is connected, or the daemon is out of descriptors") : answer(q, e, fd);
+}
+
 int control_netlink(struct request *q)
 {
 	struct client *c = q->client;

@@ -335,6 +335,7 @@ static int start(struct daemon *d)
 
 static void finish(struct daemon *d)
 {
+	d->stopping = true; /* whatever the reason */
 	control_close(d);
 	if (d->stack) {
 		services_stop(d);

@@ -248,6 +248,7 @@ struct endpoint {
 	bool connection;               /* a TCP connection, for the daemon's count */
 	ino_t inode;                   /* of the owner's descriptor; 0: none */
 	struct endpoint *same_bucket;  /* owner_index.c */
+	bool guarded;                  /* somebody holds a copy of our end (BYWAY_SOCK_GUARD) */
 	uint8_t family;                /* AF_INET or AF_INET6: what the owner asked for, kept for it */
 };
 struct endpoint_ops {
@@ -303,6 +304,8 @@ ptrdiff_t owner_sock_recverr(struct endpoint *e, struct byway_failure *out, void
 /* One of its socket's options was set by request. */
 void owner_sock_option_set(struct endpoint *e);
 enum byway_sock_state owner_sock_state(const struct endpoint *e);
+/* A copy of our end, for the caller to give away (BYWAY_SOCK_GUARD), or -errno. */
+int owner_sock_guard(struct endpoint *e);
 /* ---- owner_index.c ---- */
 /* The endpoint whose owner's descriptor has this inode, or NULL. */
 struct endpoint *owner_find(struct daemon *d, ino_t inode);

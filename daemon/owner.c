@@ -146,6 +146,13 @@ void *owner_become(struct endpoint *old, size_t size)
 	return e;
 }
 
+void owner_close(const struct endpoint *e, int fd)
+{
+	if (e->guarded && !e->daemon->stopping)
+		shutdown(fd, SHUT_RDWR);
+	close(fd);
+}
+
 void owner_free(struct endpoint *e)
 {
 	if (e->inode)

@@ -23,6 +23,8 @@ void *owner_new(struct daemon *d, const struct owner *who, size_t size, int type
 		int *error, const char **why);
 /* The same without a pair. */
 void *owner_new_bare(struct daemon *d, const struct owner *who, size_t size, int *error, const char **why);
+/* Closes our end of a pair. A guard does not keep the owner's end up, unless it is the daemon that ends. */
+void owner_close(const struct endpoint *e, int fd);
 /* The object only; descriptors and the stack's socket are the caller's. */
 void owner_free(struct endpoint *e);
 /*
@@ -144,12 +146,15 @@ bool datagram_connected(const struct endpoint *e);
 bool endpoint_is_datagram(const struct endpoint *e);
 /* An option of its socket was set: those that ask how datagrams came are the daemon's, too. */
 void datagram_options_changed(struct endpoint *e);
+int datagram_descriptor(const struct endpoint *e);
 
 /* ---- owner_listen.c ---- */
 
 /* A bound stream of owner_sock_open becomes a listener with the same descriptors; it is gone then. NULL, *error and why. */
 struct endpoint *listener_from_stream(struct stream *s, unsigned backlog, int *error, const char **why);
 bool endpoint_is_listener(const struct endpoint *e);
+/* Our end of its pair. */
+int listener_descriptor(const struct endpoint *e);
 
 /* The stream in its message is no more. */
 void listener_forget(struct listener *l, struct stream *s);

@@ -58,7 +58,7 @@ static void datagram_free(struct datagram *u)
 		daemon_kick(d);
 	}
 	loop_unwatch(d, &u->watch);
-	close(u->fd);
+	owner_close(&u->endpoint, u->fd);
 	d->files_given -= u->files;
 	owner_free(&u->endpoint);
 }
@@ -454,4 +454,9 @@ bool datagram_connected(const struct endpoint *e)
 bool endpoint_is_datagram(const struct endpoint *e)
 {
 	return e->ops == &datagram_ops;
+}
+
+int datagram_descriptor(const struct endpoint *e)
+{
+	return ((const struct datagram *)(const void *)e)->fd;
 }

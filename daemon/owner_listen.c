@@ -70,7 +70,7 @@ static void listener_free(struct listener *l)
 	}
 	loop_unwatch(d, &l->watch);
 	sd_event_source_disable_unref(l->retry);
-	close(l->fd);
+	owner_close(&l->endpoint, l->fd);
 	owner_free(&l->endpoint);
 }
 
@@ -290,6 +290,11 @@ int owner_listen(struct daemon *d, const struct owner *who, const struct stack_e
 bool endpoint_is_listener(const struct endpoint *e)
 {
 	return e->ops == &listener_ops;
+}
+
+int listener_descriptor(const struct endpoint *e)
+{
+	return ((const struct listener *)(const void *)e)->fd;
 }
 
 /* Its socket listens, bound to a port of the stack's choice when the owner did not bind it. */

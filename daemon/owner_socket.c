@@ -9,6 +9,7 @@
 #include "daemon/owner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -147,4 +148,24 @@ enum byway_sock_state owner_sock_state(const struct endpoint *e)
 	if (s->connected || s->deferred)
 		return BYWAY_SOCK_CONNECTED;
 	return s->connecting ? BYWAY_SOCK_CONNECTING : BYWAY_SOCK_NEW;
+}
+
+int owner_sock_guard(struct endpoint *e)
+{
+	enum byway_sock_state state = owner_sock_state(e);
+	int fd;
+
+	if (state == BYWAY_SOCK_CONNECTED || state == BYWAY_SOCK_CONNECTING)
+		return -EISCONN;
+	if (endpoint_is_listener(e))
+		fd = listener_descriptor(e);
+	else if (endpoint_is_datagram(e))
+		fd = datagram_descriptor(e);
+	else
+		fd = ((const struct stream *)(const void *)e)->fd;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	e->guarded = true;
+	return fd;
 }

@@ -168,7 +168,7 @@ void stream_free(struct stream *s, bool reset)
 		endpoint_unlink(d, &s->endpoint);
 	loop_unwatch(d, &s->watch);
 	free(s->deferred);
-	close(s->fd);
+	owner_close(&s->endpoint, s->fd);
 	if (s->owner_fd >= 0)
 		close(s->owner_fd);
 	owner_free(&s->endpoint);

@@ -444,6 +444,9 @@ def control_socket_seeds(protocol, local, remote):
     yield "step-refused", control(tcp, message(connect, inode(0) + back), b"", message(error, inode(0)), message(get, inode(0)))
     yield "step-datagram", control(udp, udp, message(bind, inode(0) + local), *[message(send, inode(1) + back + attribute(27, b"x" * 30))] * 40,
                                    message(connect, inode(1) + back), message(connect, inode(1)), message(listen, inode(1)))
+    guard = 0x14b
+    yield "step-guard", control(*server, message(guard, inode(0)), message(get, inode(0)), udp, message(bind, inode(2) + local), message(guard, inode(2)),
+                                tcp, message(connect, inode(4) + back), message(guard, inode(4)), message(shutdown, inode(0)), message(guard, inode(0)))
     yield "step-lent", control(tcp, udp) + control(message(bind, inode(0) + local), message(send, inode(1) + back + attribute(27, b"x")),
                                                    message(get, inode(0)), option(setopt, inode(0), 1, 9), flags=0x9000)[1:]
     yield "L6-others-inode", control(tcp, udp, who=3) + control(

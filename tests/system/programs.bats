@@ -14,8 +14,8 @@ MASTERS=()
 teardown() {
 	local master
 	for master in "${MASTERS[@]}"; do
-		pkill -KILL -P "$master" || true
-		kill -KILL "$master" 2>/dev/null || true
+		kill -STOP "$master" 2>/dev/null || continue # it would replace what is killed
+		kill -KILL $(pgrep -P "$master") "$master" || true
 	done
 	byway_teardown
 }
@@ -204,4 +204,94 @@ load_was_served() {
 	kill -QUIT "$second"
 	wait_for 10 fails stack_listens 80
 	fails grep -E 'alert|emerg' "$T/nginx.log"
+}
+
+# ---- the end of the daemon ----
+
+# PIDS...: hundredths of a second of CPU that they have used.
+cpu_used() {
+	local one sum=0 ticks
+	for one; do
+		ticks=$(awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$one/stat")
+		sum=$((sum + ticks * 100 / $(getconf CLK_TCK)))
+	done
+	echo "$sum"
+}
+
+# PIDS...: in two seconds they use less than a tenth of that, together.
+are_quiet() {
+	local before used
+	before=$(cpu_used "$@")
+	sleep 2
+	used=$(($(cpu_used "$@") - before))
+	echo "used $used hundredths of a second: $*"
+	[ "$used" -lt $((20 * SLOW)) ]
+}
+
+supervisor_of() { ps -o ppid= -p "$1" | tr -d ' '; }
+
+listening_forever() { # PORT
+	running python3 -c "import socket, sys; s = socket.create_server(('', $1)); print(s.accept(), flush=True)" >"$T/accepted"
+	wait_for 10 stack_listens "$1"
+	LISTENER=$(pgrep -P "$(pgrep -P "$JOB")")
+}
+
+udp_forever() { # PORT
+	running python3 -c "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', $1)); print(s.recvfrom(9), flush=True)" \
+		>"$T/received"
+	wait_for 10 sockets_are 1 ".proto == \"udp\" and (.local | endswith(\":$1\"))"
+	RECEIVER=$(pgrep -P "$(pgrep -P "$JOB")")
+}
+
+# SIGNAL: the daemon ends by it; who listens hears nothing more, and sleeps.
+daemon_ends_under_servers() {
+	local redis pids
+	start_daemon
+	echo small >"$T/small"
+	nginx_starts 80
+	running redis-server --port 6379 --save "" --protected-mode no --dir "$T" >"$T/redis.log"
+	wait_for 10 stack_listens 6379
+	redis=$(pgrep -P "$(pgrep -P "$JOB")")
+	listening_forever 7000
+	udp_forever 7000
+	[ "$(curl -sS -m 10 "http://$STACK/small")" = small ]
+	pids=("$MASTER" $(workers "$MASTER") "$redis" "$LISTENER" "$RECEIVER" $(supervisor_of "$MASTER") $(supervisor_of "$redis"))
+	kill "-$1" "$DAEMON"
+	wait_for 10 is_gone "$DAEMON"
+	DAEMON=
+	are_quiet "${pids[@]}"
+	[ ! -s "$T/accepted" ]
+	[ ! -s "$T/received" ]
+}
+
+@test "the daemon is killed: nginx, redis and a blocking accept wait without using the processor" {
+	need nginx redis-server curl
+	need_root
+	daemon_ends_under_servers KILL
+	# A new daemon, new servers on the old ports.
+	start_daemon
+	kill -QUIT "$MASTER"
+	wait_for 10 is_gone "$MASTER"
+	nginx_starts 80
+	[ "$(curl -sS -m 10 "http://$STACK/small")" = small ]
+}
+
+@test "the daemon is stopped: nginx, redis and a blocking accept wait without using the processor" {
+	need nginx redis-server curl
+	need_root
+	daemon_ends_under_servers TERM
+}
+
+@test "a socket that is killed by its ID: accept gives EINVAL, as it does on the host, and receiving ends" {
+	start_daemon
+	running python3 -c "import socket; s = socket.create_server(('', 7000)); s.accept()" 2>"$T/said"
+	wait_for 10 stack_listens 7000
+	byway kill "$(socket_id '.state == "LISTEN" and (.local | endswith(":7000"))')"
+	ended "$JOB" 10 || true
+	contains "$(cat "$T/said")" "Invalid argument"
+	running python3 -c "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', 7001)); print(s.recv(9))" 2>"$T/said"
+	wait_for 10 sockets_are 1 '.proto == "udp" and (.local | endswith(":7001"))'
+	byway kill "$(socket_id '.proto == "udp" and (.local | endswith(":7001"))')"
+	ended "$JOB" 10 || true
+	is_gone "$JOB"
 }
