@@ -117,7 +117,7 @@ static int take_over(struct run *run, struct start *s, pid_t child)
 		fail_number(number, "the system call filter cannot be loaded");
 		return -1;
 	}
-	run->notify = tracee_descriptor(child, number);
+	run->notify = tracee_descriptor(run, child, number);
 	if (run->notify < 0) {
 		fail_number(run->notify, "the filter's descriptor cannot be taken over");
 		return -1;
@@ -242,13 +242,14 @@ static int run_with(struct run *run, const struct cli *cli, char **argv)
 	run->byway = cli_open(cli);
 	if (!run->byway)
 		return CLI_FAILURE;
+	talk_often(run->byway);
 	names_start(run);
 	return start(run, argv);
 }
 
 int run_start(const struct cli *cli, char **argv)
 {
-	struct run run = {.notify = -1, .filler = -1};
+	struct run run = {.notify = -1, .epoll = -1, .filler = -1};
 
 	return run_with(&run, cli, argv);
 }
@@ -256,7 +257,7 @@ int run_start(const struct cli *cli, char **argv)
 static int run(struct cli *cli, const struct command *self, int argc, char **argv)
 {
 	static const struct option options[] = {{"verbose", no_argument, NULL, 'v'}, CLI_OPTIONS};
-	struct run run = {.notify = -1, .filler = -1};
+	struct run run = {.notify = -1, .epoll = -1, .filler = -1};
 	int c;
 
 	while ((c = cli_option(cli, self, argc, argv, "+vh", options)) != -1) {

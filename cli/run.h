@@ -6,7 +6,7 @@
  * run_option.c, run_interface.c, run_netlink.c.
  *
  * The state of a socket is the daemon's, found by the descriptor's inode; the supervisor keeps
- * a bounded cache of it and no other memory of the processes it serves. So dup, fork, exec,
+ * a bounded cache of it, and of the processes it serves no more than pidfds. So dup, fork, exec,
  * SCM_RIGHTS and close need no help.
  */
 #ifndef BYWAY_RUN_H
@@ -80,6 +80,14 @@ struct wait;
 struct table;
 struct guard;
 
+#define RUN_TRACEES 256
+
+/* A thread that has called. */
+struct tracee {
+	pid_t tid; /* 0: free */
+	int pidfd;
+};
+
 #define RUN_REPLAYS 64
 
 /* An answer that found nobody: a signal had interrupted the call, which comes again. */
@@ -104,8 +112,10 @@ struct run {
 	struct table *table;
 	struct wait *waits;
 	unsigned wait_count;
+	int64_t next_check;    /* microseconds: when calls that wait are looked after (run_notify.c) */
 	struct guard *guards;
 	long guard_count;
+	struct tracee tracees[RUN_TRACEES];
 	struct replay replay[RUN_REPLAYS];
 	unsigned replay_next;
 };
@@ -163,10 +173,16 @@ run_handler *run_find_handler(int nr, bool *fd_arg);
 
 /* ---- run_tracee.c ---- */
 /* A copy of descriptor `fd` of the thread, or -errno. */
-int tracee_descriptor(pid_t tid, int fd);
+int tracee_descriptor(struct run *run, pid_t tid, int fd);
+/* What epoll marks so has ended: true when it is a thread. */
+bool tracee_over(struct run *run, const void *mark);
 /* Memory of the caller. False: not readable or writable, or the call is over. */
 bool tracee_read(const struct call *c, uint64_t from, void *to, size_t len);
 bool tracee_write(const struct call *c, uint64_t to, const void *from, size_t len);
+/* Reads what may be anything when the call is over: what is done with it has to look after that. */
+bool tracee_peek(const struct call *c, uint64_t from, void *to, size_t len);
+/* A value, and the length that is told of it, as getsockname(2) and getsockopt(2) give them. */
+bool tracee_give(const struct call *c, uint64_t to, const void *from, uint32_t len, uint64_t len_at, uint32_t told);
 /* The same by pieces, at most `len` bytes; the bytes moved, or -errno. */
 ssize_t tracee_gather(const struct call *c, const struct iovec *from, size_t pieces, void *to, size_t len);
 ssize_t tracee_scatter(const struct call *c, const struct iovec *to, size_t pieces, const void *from, size_t len);
@@ -180,21 +196,22 @@ int tracee_flags(pid_t tid, int fd);
 struct table *table_new(void);
 /* What is known of a copy of a descriptor; asks the daemon when nothing is. NULL: not one of ours. */
 struct run_socket *table_find(struct run *run, int fd);
-/* A zeroed place for the socket behind `fd`, with its keys. Another's may be lost for it. */
-struct run_socket *table_add(struct run *run, int fd);
+/* A zeroed place for the socket behind `fd`, with its keys; `inode` 0: to be found out. Another's may be lost for it. */
+struct run_socket *table_add(struct run *run, int fd, uint64_t inode);
 
 /* ---- run_daemon.c ---- */
 struct sock_reply {
 	struct byway_address local, remote;
 	uint8_t protocol, family, state;
 	uint32_t error;
+	uint64_t inode;
 	void *value;        /* where an option's value or what is quoted goes, or NULL */
 	uint32_t value_len; /* the room there, then its bytes */
 	struct byway_failure failure;
 	uint64_t taken;
 };
 /* Each 0 or -errno; `out` may be NULL. */
-int daemon_open(struct run *run, uint8_t protocol, uint8_t family, int *fd);
+int daemon_open(struct run *run, uint8_t protocol, uint8_t family, int *fd, uint64_t *inode);
 int daemon_bind(struct run *run, uint64_t inode, const struct byway_address *local, struct sock_reply *out);
 int daemon_listen(struct run *run, uint64_t inode, uint32_t backlog, struct sock_reply *out);
 /* `first`, unless it is NULL, goes with the SYN; out->taken is how much of it. */

@@ -52,8 +52,8 @@ static int64_t deliver(struct call *c, int fd, const struct byway_accepted *a, i
 	uint8_t family = c->sock->family;
 
 	if (flags & SOCK_NONBLOCK)
-		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	struct run_socket *s = table_add(c->run, fd);
+		fcntl(fd, F_SETFL, O_NONBLOCK);
+	struct run_socket *s = table_add(c->run, fd, a->inode);
 	s->kind = RUN_CONNECTED;
 	s->family = family;
 	s->local = a->local;

@@ -71,13 +71,11 @@ int address_copy(const struct call *c, uint64_t at, uint64_t len_at, const void 
 {
 	uint32_t room;
 
-	if (!tracee_read(c, len_at, &room, sizeof(room)))
+	if (!tracee_peek(c, len_at, &room, sizeof(room)))
 		return -EFAULT;
 	if ((int32_t)room < 0)
 		return -EINVAL;
-	if (!tracee_write(c, at, sa, room < size ? room : size) || !tracee_write(c, len_at, &size, sizeof(size)))
-		return -EFAULT;
-	return 0;
+	return tracee_give(c, at, sa, room < size ? room : size, len_at, size) ? 0 : -EFAULT;
 }
 
 int address_write(const struct call *c, uint64_t at, uint64_t len_at, uint8_t family, const struct byway_address *a)

@@ -30,6 +30,9 @@ static int take_attr(const struct nlattr *a, void *arg)
 	case BYWAY_A_FAILURE:
 		memcpy(&r->failure, p, len < sizeof(r->failure) ? len : sizeof(r->failure));
 		break;
+	case BYWAY_A_INODE:
+		r->inode = mnl_attr_get_u64(a);
+		break;
 	case BYWAY_A_OPTION_VALUE:
 	case BYWAY_A_DATA:
 		r->value_len = len < r->value_len ? (uint32_t)len : r->value_len;
@@ -61,6 +64,7 @@ static bool reopen(struct run *run)
 	if (!b)
 		return false;
 	byway_close(run->byway);
+	talk_often(b);
 	run->byway = b;
 	return true;
 }
@@ -96,14 +100,16 @@ static struct nlmsghdr *begin(struct run *run, void *buffer, uint16_t type, uint
 
 #define REQUEST 256 /* bytes; all but a datagram fit */
 
-int daemon_open(struct run *run, uint8_t protocol, uint8_t family, int *fd)
+int daemon_open(struct run *run, uint8_t protocol, uint8_t family, int *fd, uint64_t *inode)
 {
+	struct sock_reply r = {0};
 	_Alignas(8) uint8_t buffer[REQUEST];
 	struct nlmsghdr *m = begin(run, buffer, BYWAY_SOCK_OPEN, 0);
 
 	mnl_attr_put_u8(m, BYWAY_A_PROTOCOL, protocol);
 	mnl_attr_put_u8(m, BYWAY_A_FAMILY, family);
-	int error = exchange(run, m, NULL, fd);
+	int error = exchange(run, m, &r, fd);
+	*inode = r.inode;
 	return error == 0 && *fd < 0 ? -EMFILE : error;
 }
 

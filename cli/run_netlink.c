@@ -22,8 +22,8 @@ int64_t netlink_socket(struct call *c, int type, int protocol)
 	if (fd < 0)
 		return fd;
 	if (type & SOCK_NONBLOCK)
-		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	struct run_socket *s = table_add(c->run, fd);
+		fcntl(fd, F_SETFL, O_NONBLOCK);
+	struct run_socket *s = table_add(c->run, fd, 0);
 	s->kind = RUN_NETLINK;
 	s->netlink = (uint8_t)protocol;
 	s->port_id = (uint32_t)c->tid;

@@ -24,6 +24,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1UL
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#endif
+
 #define WAITS_MAX 65536   /* calls that wait at once */
 #define CHECK 100         /* milliseconds between looks for calls that were interrupted, while any waits */
 #define EVENTS 64
@@ -33,7 +38,7 @@ struct wait {
 	struct call call;
 	run_handler *handler;
 	int64_t deadline;         /* microseconds, INT64_MAX: none */
-	int pidfd;                /* of its thread, whose end ends the wait; -1: not to be had */
+	uint64_t cookie;          /* of the socket, whose place in the table may be another's by now */
 	struct wait *next, **link;
 };
 
@@ -204,10 +209,6 @@ static void wait_free(struct run *run, struct wait *w)
 	/* Others hold the same socket: closing our descriptor would leave it watched. */
 	epoll_ctl(run->epoll, EPOLL_CTL_DEL, w->call.fd, NULL);
 	close(w->call.fd);
-	if (w->pidfd >= 0) {
-		epoll_ctl(run->epoll, EPOLL_CTL_DEL, w->pidfd, NULL);
-		close(w->pidfd);
-	}
 	*w->link = w->next;
 	if (w->next)
 		w->next->link = w->link;
@@ -215,21 +216,11 @@ static void wait_free(struct run *run, struct wait *w)
 	free(w);
 }
 
-static void wait_watch(struct run *run, struct wait *w)
-{
-	struct epoll_event event = {.events = w->call.wait_events, .data.ptr = w};
-
-	epoll_ctl(run->epoll, EPOLL_CTL_ADD, w->call.fd, &event);
-	w->pidfd = (int)syscall(SYS_pidfd_open, w->call.tid, O_EXCL);
-	event.events = EPOLLIN;
-	if (w->pidfd >= 0)
-		epoll_ctl(run->epoll, EPOLL_CTL_ADD, w->pidfd, &event);
-}
-
 /* Takes the call's descriptor. False: too many wait. */
 static bool wait_begin(const struct call *c, run_handler *handler)
 {
 	struct run *run = c->run;
+	struct epoll_event event = {.events = c->wait_events};
 	struct wait *w = run->wait_count < WAITS_MAX ? calloc(1, sizeof(*w)) : NULL;
 
 	if (!w)
@@ -237,14 +228,15 @@ static bool wait_begin(const struct call *c, run_handler *handler)
 	w->call = *c;
 	w->handler = handler;
 	w->deadline = c->wait_limit ? now_usec() + c->wait_limit : INT64_MAX;
-	w->pidfd = -1;
+	w->cookie = c->sock->cookie;
 	w->next = run->waits;
 	w->link = &run->waits;
 	if (w->next)
 		w->next->link = &w->next;
 	run->waits = w;
 	run->wait_count++;
-	wait_watch(run, w);
+	event.data.ptr = w;
+	epoll_ctl(run->epoll, EPOLL_CTL_ADD, c->fd, &event);
 	return true;
 }
 
@@ -258,7 +250,8 @@ static void wait_turn(struct run *run, struct wait *w, bool expired)
 	struct call c = w->call;
 	c.woken = true;
 	c.expired = expired;
-	c.sock = table_find(run, c.fd);
+	if (c.sock->cookie != w->cookie)
+		c.sock = table_find(run, c.fd);
 	int64_t result = c.sock ? w->handler(&c) : -EBADF;
 	if (result == RUN_WAIT && !expired)
 		return;
@@ -269,14 +262,17 @@ static void wait_turn(struct run *run, struct wait *w, bool expired)
 /* Calls whose time is up, and those whose caller waits no more. */
 static void wait_check(struct run *run)
 {
-	int64_t now = now_usec();
+	int64_t now = run->waits ? now_usec() : 0;
+	bool look = now >= run->next_check;
 	struct wait *next;
 
 	for (struct wait *w = run->waits; w; w = next) {
 		next = w->next;
-		if (w->deadline <= now || !call_valid(&w->call))
+		if (w->deadline <= now || (look && !call_valid(&w->call)))
 			wait_turn(run, w, true);
 	}
+	if (look)
+		run->next_check = now + CHECK * 1000;
 }
 
 static int next_timeout(const struct run *run)
@@ -296,7 +292,7 @@ static int next_timeout(const struct run *run)
 /* The copy of the descriptor that the call is about, and what is known of it. False: none of ours. */
 static bool call_open(struct call *c)
 {
-	int fd = tracee_descriptor(c->tid, call_int(c, 0));
+	int fd = tracee_descriptor(c->run, c->tid, call_int(c, 0));
 
 	if (fd < 0) {
 		if (fd == -EPERM)
@@ -399,6 +395,8 @@ static bool dispatch(struct run *run, const struct epoll_event *e, int signals, 
 			kill(*child, SIGKILL);
 	} else if ((w = wait_alive(run, e->data.ptr)) != NULL) {
 		wait_turn(run, w, false);
+	} else if (tracee_over(run, e->data.ptr)) {
+		run->next_check = 0; /* what it waited for is over */
 	} else {
 		guard_over(run, e->data.ptr);
 	}
@@ -409,6 +407,8 @@ int notify_loop(struct run *run, int signals, int parent, pid_t child)
 {
 	struct epoll_event events[EVENTS];
 
+	/* The caller runs on, on our processor, as soon as it has its answer (Linux 6.6; others do without). */
+	ioctl(run->notify, SECCOMP_IOCTL_NOTIF_SET_FLAGS, (unsigned long)SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 	run->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (run->epoll < 0 || !watch(run, run->notify, &notify_mark) || !watch(run, signals, &signals_mark) ||
 	    !watch(run, parent, &parent_mark))

@@ -125,9 +125,7 @@ static int64_t get_from_stack(struct call *c, int level, int name)
 		return -EOPNOTSUPP;
 	if (error)
 		return error;
-	if (!tracee_write(c, c->data.args[3], value, len) || !tracee_write(c, c->data.args[4], &len, sizeof(len)))
-		return -EFAULT;
-	return 0;
+	return tracee_give(c, c->data.args[3], value, len, c->data.args[4], len) ? 0 : -EFAULT;
 }
 
 /* An int, cut at the room there is. */
@@ -135,14 +133,12 @@ static int64_t give_int(struct call *c, int value)
 {
 	uint32_t len;
 
-	if (!tracee_read(c, c->data.args[4], &len, sizeof(len)))
+	if (!tracee_peek(c, c->data.args[4], &len, sizeof(len)))
 		return -EFAULT;
 	if ((int32_t)len < 0)
 		return -EINVAL;
 	len = len < sizeof(value) ? len : sizeof(value);
-	if (!tracee_write(c, c->data.args[4], &len, sizeof(len)) || !tracee_write(c, c->data.args[3], &value, len))
-		return -EFAULT;
-	return 0;
+	return tracee_give(c, c->data.args[3], &value, len, c->data.args[4], len) ? 0 : -EFAULT;
 }
 
 int64_t on_getsockopt(struct call *c)

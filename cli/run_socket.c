@@ -68,12 +68,13 @@ int64_t on_socket(struct call *c)
 	int transport = transport_of(c, domain, type, protocol);
 	if (transport < 0)
 		return transport;
-	int error = daemon_open(c->run, (uint8_t)transport, (uint8_t)domain, &fd);
+	uint64_t inode;
+	int error = daemon_open(c->run, (uint8_t)transport, (uint8_t)domain, &fd, &inode);
 	if (error)
 		return error;
 	if (flags & SOCK_NONBLOCK)
-		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	struct run_socket *s = table_add(c->run, fd);
+		fcntl(fd, F_SETFL, O_NONBLOCK); /* a fresh one has no other flag */
+	struct run_socket *s = table_add(c->run, fd, inode);
 	s->family = (uint8_t)domain;
 	s->kind = transport == IPPROTO_TCP ? RUN_TCP : RUN_UDP;
 	s->ping = transport == IPPROTO_ICMP;
@@ -144,16 +145,16 @@ int64_t on_listen(struct call *c)
 
 /* ---- connect ---- */
 
-/* The connect is through: what the daemon and the descriptor say of it. */
-static int connect_result(struct call *c)
+/* The connect is through: a descriptor that has not hung up is connected; of others the daemon knows more. */
+static int connect_result(struct call *c, int events)
 {
 	struct sock_reply r = {0};
 	int native = 0;
 	socklen_t len = sizeof(native);
 
-	if (daemon_get(c->run, c->sock->inode, &r) == 0 && r.state == BYWAY_SOCK_CONNECTED) {
+	if (!(events & (POLLHUP | POLLERR)) ||
+	    (daemon_get(c->run, c->sock->inode, &r) == 0 && r.state == BYWAY_SOCK_CONNECTED)) {
 		c->sock->kind = RUN_CONNECTED;
-		c->sock->local = r.local;
 		return 0;
 	}
 	c->sock->kind = RUN_FAILED;
@@ -163,11 +164,12 @@ static int connect_result(struct call *c)
 	return native ? -native : -ECONNABORTED;
 }
 
-static bool connect_through(int fd)
+/* What is to be seen of it (POLLOUT at least); 0: it is not through. */
+static int connect_through(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};
 
-	return poll(&p, 1, 0) == 1;
+	return poll(&p, 1, 0) == 1 ? p.revents : 0;
 }
 
 /*
@@ -188,8 +190,10 @@ static bool is_connected(struct call *c)
 
 static int64_t connect_wait(struct call *c)
 {
-	if (connect_through(c->fd))
-		return connect_result(c);
+	int events = c->woken ? connect_through(c->fd) : 0;
+
+	if (events)
+		return connect_result(c, events);
 	if (c->expired)
 		return c->repeated ? -EALREADY : -EINPROGRESS;
 	c->wait_events = EPOLLOUT;
@@ -199,8 +203,12 @@ static int64_t connect_wait(struct call *c)
 
 static int64_t connect_again(struct call *c)
 {
+	int events = connect_through(c->fd);
+
 	c->repeated = true;
-	return connect_through(c->fd) || descriptor_blocks(c->fd) ? connect_wait(c) : -EALREADY;
+	if (events)
+		return connect_result(c, events);
+	return descriptor_blocks(c->fd) ? connect_wait(c) : -EALREADY;
 }
 
 /*
@@ -211,13 +219,14 @@ static int renew(struct call *c)
 {
 	struct run *run = c->run;
 	struct run_socket was = *c->sock, *s;
+	uint64_t inode;
 	int fd, flags = tracee_flags(c->tid, call_int(c, 0));
-	int error = daemon_open(run, IPPROTO_TCP, was.family, &fd);
+	int error = daemon_open(run, IPPROTO_TCP, was.family, &fd, &inode);
 
 	if (error)
 		return error;
 	if (!descriptor_blocks(c->fd))
-		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+		fcntl(fd, F_SETFL, O_NONBLOCK);
 	struct seccomp_notif_addfd add = {
 		.id = c->id, .flags = SECCOMP_ADDFD_FLAG_SETFD, .srcfd = (uint32_t)fd,
 		.newfd = (uint32_t)call_int(c, 0), .newfd_flags = flags & O_CLOEXEC ? O_CLOEXEC : 0,
@@ -229,7 +238,7 @@ static int renew(struct call *c)
 	}
 	close(c->fd);
 	c->fd = fd;
-	s = table_add(run, fd);
+	s = table_add(run, fd, inode);
 	was.cookie = s->cookie;
 	was.inode = s->inode;
 	*s = was;
@@ -255,9 +264,10 @@ static int widen(struct run *run, int fd)
 			return -errno;
 	}
 	off_t at = 0;
-	while (connect_through(fd) && at < (off_t)BYWAY_SEND_BUFFER)
-		if (sendfile(fd, run->filler, &at, BYWAY_SEND_BUFFER / 5) <= 0)
-			return -ENOBUFS;
+	do
+		if (sendfile(fd, run->filler, &at, BYWAY_SEND_BUFFER / 2 + 1) <= 0)
+			return errno == EPIPE ? -ENETDOWN : -ENOBUFS; /* EPIPE: the daemon that made it is gone */
+	while (connect_through(fd) && at < (off_t)BYWAY_SEND_BUFFER);
 	return 0;
 }
 

@@ -49,7 +49,7 @@ static bool is_local(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_UNIX;
 }
 
-struct run_socket *table_add(struct run *run, int fd)
+struct run_socket *table_add(struct run *run, int fd, uint64_t inode)
 {
 	uint64_t cookie = cookie_of(fd);
 	uint8_t *next;
@@ -63,7 +63,9 @@ struct run_socket *table_add(struct run *run, int fd)
 		s = &set[(*next)++ % WAYS];
 	memset(s, 0, sizeof(*s));
 	s->cookie = cookie;
-	s->inode = fstat(fd, &st) == 0 ? st.st_ino : 0;
+	s->inode = inode;
+	if (!inode && fstat(fd, &st) == 0)
+		s->inode = st.st_ino;
 	s->family = AF_INET;
 	return s;
 }
@@ -85,7 +87,7 @@ static uint8_t kind_from(const struct sock_reply *r)
 static struct run_socket *learn(struct run *run, int fd)
 {
 	struct sock_reply r = {0};
-	struct run_socket *s = table_add(run, fd);
+	struct run_socket *s = table_add(run, fd, 0);
 
 	s->kind = RUN_FOREIGN;
 	if (daemon_get(run, s->inode, &r) == 0) {

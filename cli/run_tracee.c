@@ -1,9 +1,15 @@
-/* A process under byway run from outside: its memory, and copies of its descriptors. */
+/*
+ * A process under byway run from outside: its memory, and copies of its descriptors.
+ *
+ * The pidfds of the threads that called last are kept, and watched: a call costs no new one, and the end of a thread
+ * is known at once. One whose thread is gone gives no descriptors, whoever has the number then.
+ */
 #include "cli/run.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,24 +32,66 @@ static pid_t process_of(pid_t tid)
 	return pid;
 }
 
-static int open_thread(pid_t tid)
+/* *lasting: it is of the thread alone, or of a process whose number the thread has. */
+static int open_thread(pid_t tid, bool *lasting)
 {
 	int fd = (int)syscall(SYS_pidfd_open, tid, PIDFD_OF_THREAD);
 
-	if (fd < 0 && errno == EINVAL)
-		fd = (int)syscall(SYS_pidfd_open, process_of(tid), 0);
-	return fd;
+	*lasting = true;
+	if (fd >= 0 || errno != EINVAL)
+		return fd;
+	pid_t process = process_of(tid);
+	*lasting = process == tid;
+	return (int)syscall(SYS_pidfd_open, process, 0);
 }
 
-int tracee_descriptor(pid_t tid, int fd)
+static void forget(struct run *run, struct tracee *t)
 {
-	int pidfd = open_thread(tid);
+	epoll_ctl(run->epoll, EPOLL_CTL_DEL, t->pidfd, NULL);
+	close(t->pidfd);
+	t->tid = 0;
+}
 
+/* Takes the place of another. */
+static void keep(struct run *run, pid_t tid, int pidfd)
+{
+	struct tracee *t = &run->tracees[tid % RUN_TRACEES];
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = t};
+
+	if (t->tid)
+		forget(run, t);
+	*t = (struct tracee){tid, pidfd};
+	epoll_ctl(run->epoll, EPOLL_CTL_ADD, pidfd, &event);
+}
+
+bool tracee_over(struct run *run, const void *mark)
+{
+	for (unsigned i = 0; i < RUN_TRACEES; i++)
+		if (mark == &run->tracees[i]) {
+			if (run->tracees[i].tid)
+				forget(run, &run->tracees[i]);
+			return true;
+		}
+	return false;
+}
+
+int tracee_descriptor(struct run *run, pid_t tid, int fd)
+{
+	struct tracee *t = &run->tracees[tid % RUN_TRACEES];
+	bool lasting;
+	int copy = t->tid == tid ? (int)syscall(SYS_pidfd_getfd, t->pidfd, fd, 0) : -1;
+
+	if (t->tid == tid && (copy >= 0 || errno != ESRCH))
+		return copy < 0 ? -errno : copy;
+	int pidfd = open_thread(tid, &lasting);
 	if (pidfd < 0)
 		return -errno;
-	int copy = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	copy = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
 	int error = errno;
-	close(pidfd);
+	if (lasting && run->epoll >= 0)
+		keep(run, tid, pidfd);
+	else
+		close(pidfd);
 	return copy < 0 ? -error : copy;
 }
 
@@ -69,12 +117,17 @@ bool call_valid(const struct call *c)
 	return ioctl(c->run->notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
-bool tracee_read(const struct call *c, uint64_t from, void *to, size_t len)
+bool tracee_peek(const struct call *c, uint64_t from, void *to, size_t len)
 {
 	struct iovec local = {to, len}, remote = {(void *)(uintptr_t)from, len};
 
+	return process_vm_readv(c->tid, &local, 1, &remote, 1, 0) == (ssize_t)len;
+}
+
+bool tracee_read(const struct call *c, uint64_t from, void *to, size_t len)
+{
 	/* Valid after reading: the number may have become another process's in between. */
-	return process_vm_readv(c->tid, &local, 1, &remote, 1, 0) == (ssize_t)len && call_valid(c);
+	return tracee_peek(c, from, to, len) && call_valid(c);
 }
 
 bool tracee_write(const struct call *c, uint64_t to, const void *from, size_t len)
@@ -82,6 +135,14 @@ bool tracee_write(const struct call *c, uint64_t to, const void *from, size_t le
 	struct iovec local = {(void *)(uintptr_t)from, len}, remote = {(void *)(uintptr_t)to, len};
 
 	return len == 0 || (call_valid(c) && process_vm_writev(c->tid, &local, 1, &remote, 1, 0) == (ssize_t)len);
+}
+
+bool tracee_give(const struct call *c, uint64_t to, const void *from, uint32_t len, uint64_t len_at, uint32_t told)
+{
+	struct iovec local[2] = {{(void *)(uintptr_t)from, len}, {&told, sizeof(told)}};
+	struct iovec remote[2] = {{(void *)(uintptr_t)to, len}, {(void *)(uintptr_t)len_at, sizeof(told)}};
+
+	return call_valid(c) && process_vm_writev(c->tid, local, 2, remote, 2, 0) == (ssize_t)(len + sizeof(told));
 }
 
 ssize_t tracee_gather(const struct call *c, const struct iovec *from, size_t pieces, void *to, size_t len)

@@ -175,7 +175,8 @@ static_assert(sizeof(struct byway_address) == 24, "byway_address is part of the 
 struct byway_accepted {
 	uint64_t id;
 	struct byway_address local, remote;
-	uint8_t reserved[200]; /* zero; makes one waiting message fill the descriptor's queue */
+	uint64_t inode;        /* of the descriptor */
+	uint8_t reserved[192]; /* zero; makes one waiting message fill the descriptor's queue */
 };
 static_assert(sizeof(struct byway_accepted) == 256, "byway_accepted is part of the protocol");
 

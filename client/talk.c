@@ -12,6 +12,8 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define DESCRIPTORS_MAX 4 /* looked for in a packet; the protocol sends one */
@@ -70,18 +72,29 @@ static int take_descriptor(struct msghdr *msg)
 	return first;
 }
 
+static const char unanswered[] = "the daemon does not answer";
+
+void talk_often(struct byway *b)
+{
+	struct timeval patience = {.tv_sec = TALK_PATIENCE / 1000};
+
+	b->timed = setsockopt(b->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0;
+}
+
 /* A daemon that is stopped must not stop its users: 0 when there is something to read, else -1. */
 static int await_packet(struct byway *b, int patience)
 {
 	struct pollfd p = {.fd = b->fd, .events = POLLIN};
 	int n;
 
+	if (b->timed && patience >= 0)
+		return 0;
 	do
 		n = poll(&p, 1, patience);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return fail_errno(b);
-	return n > 0 ? 0 : talk_fail(b, ETIMEDOUT, "the daemon does not answer");
+	return n > 0 ? 0 : talk_fail(b, ETIMEDOUT, unanswered);
 }
 
 /* One packet; its length, or -1. */
@@ -97,6 +110,8 @@ static ssize_t receive_packet(struct byway *b, int *fd)
 	ssize_t n = recvmsg(b->fd, &msg, MSG_CMSG_CLOEXEC);
 
 	*fd = -1;
+	if (n < 0 && errno == EAGAIN)
+		return talk_fail(b, ETIMEDOUT, unanswered);
 	if (n < 0)
 		return fail_errno(b);
 	*fd = take_descriptor(&msg);

@@ -20,6 +20,7 @@ struct byway {
 	uint64_t last_id;           /* of the last descriptor made */
 	struct byway_address local; /* its own address */
 	char error[256];            /* what was said about the last failure */
+	bool timed;                 /* talk_often: reading ends by itself after TALK_PATIENCE */
 	uint32_t preset_len;        /* bytes of `preset` */
 	_Alignas(8) uint8_t preset[BYWAY_OPTIONS_MAX]; /* BYWAY_A_OPTIONS of the next socket */
 	_Alignas(8) uint8_t request[TALK_REQUEST_MAX];
@@ -33,6 +34,8 @@ struct nlmsghdr *talk_begin(struct byway *b, uint16_t type, uint16_t flags);
  * descriptor that came along, or -1. 0, or -1 with errno and byway_error set.
  */
 int talk_exchange(struct byway *b, struct nlmsghdr *request, mnl_cb_t each, void *arg, int *fd);
+/* For who asks often and gives the conversation to nobody: one system call less for each answer. */
+void talk_often(struct byway *b);
 /* Keeps the words; sets errno and returns -1. */
 int talk_fail(struct byway *b, int error, const char *text);
 

@@ -86,9 +86,9 @@ static void listener_end(struct listener *l, bool unread)
 
 /* ---- handing connections over ---- */
 
-static struct byway_accepted message_about(struct sock *sock)
+static struct byway_accepted message_about(const struct stream *s, struct sock *sock)
 {
-	struct byway_accepted m = {.id = stack_id(sock)};
+	struct byway_accepted m = {.id = stack_id(sock), .inode = s->endpoint.inode};
 	struct stack_sock_info info;
 
 	stack_info(sock, &info);
@@ -115,7 +115,7 @@ static bool send_message(int fd, struct byway_accepted *m, int descriptor)
 /* The owner's end of `s`, which holds a connection, goes into the pair. */
 static void hand_over(struct listener *l, struct stream *s, struct sock *sock)
 {
-	struct byway_accepted m = message_about(sock);
+	struct byway_accepted m = message_about(s, sock);
 
 	stream_attach(s, sock);
 	s->connected = true;

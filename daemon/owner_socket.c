@@ -161,8 +161,10 @@ int owner_sock_guard(struct endpoint *e)
 		fd = listener_descriptor(e);
 	else if (endpoint_is_datagram(e))
 		fd = datagram_descriptor(e);
-	else
+	else if (endpoint_is_stream(e))
 		fd = ((const struct stream *)(const void *)e)->fd;
+	else
+		return -EOPNOTSUPP;
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
