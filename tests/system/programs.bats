@@ -295,3 +295,10 @@ daemon_ends_under_servers() {
 	ended "$JOB" 10 || true
 	is_gone "$JOB"
 }
+
+@test "a soak of ten seconds: workers, clients and owners are killed, the memory returns (tests/soak/soak for more)" {
+	need nginx curl wrk
+	need_root
+	[ "$SLOW" -eq 1 ] || skip "sanitizers keep what was freed"
+	env -u BYWAY_SOCKET timeout 150 "$SOURCE/tests/soak/soak" 10
+}
