@@ -206,6 +206,111 @@ load_was_served() {
 	fails grep -E 'alert|emerg' "$T/nginx.log"
 }
 
+# ---- files, with either end on the stack ----
+
+# URL COMMAND...: the file is fetched from a server on the stack, on the host and on the stack.
+both_fetch() {
+	local i
+	for i in "" "byway run"; do
+		timeout 30 $i "$@" >"$T/got"
+		same "$T/data" "$T/got"
+	done
+}
+
+# PORT: a server of the host's with $T/data. COMMAND...: fetches it, on the stack.
+stack_fetches_from() {
+	local port=$1
+	shift
+	wait_for 10 host_listens "$port"
+	timeout 30 byway run "$@" >"$T/got"
+	same "$T/data" "$T/got"
+}
+
+@test "python3: asyncio's streams carry a file from and to the stack" {
+	start_daemon
+	random_file "$T/data" 20
+	running python3 "$HERE/asyncio_file.py" serve 7004 "$T/data"
+	wait_for 10 stack_listens 7004
+	both_fetch python3 "$HERE/asyncio_file.py" get "$STACK" 7004
+	background python3 "$HERE/asyncio_file.py" serve 7005 "$T/data"
+	stack_fetches_from 7005 python3 "$HERE/asyncio_file.py" get "$HOST" 7005
+}
+
+@test "node: its web server and client carry a file from and to the stack" {
+	need node
+	start_daemon
+	random_file "$T/data" 20
+	running node "$HERE/node_file.js" serve 7300 "$T"
+	wait_for 10 stack_listens 7300
+	both_fetch node "$HERE/node_file.js" get "http://$STACK:7300/data"
+	background node "$HERE/node_file.js" serve 7301 "$T"
+	stack_fetches_from 7301 node "$HERE/node_file.js" get "http://$HOST:7301/data"
+}
+
+@test "openssl: s_client fetches a file from the host's s_server" {
+	need openssl
+	start_daemon
+	random_file "$T/data" 2
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout "$T/key" -out "$T/cert" -subj /CN=x -days 2 2>/dev/null
+	cd "$T"
+	background openssl s_server -accept "$HOST:7006" -key key -cert cert -WWW >/dev/null 2>&1
+	wait_for 10 host_listens 7006
+	printf 'GET /data HTTP/1.0\r\n\r\n' |
+		timeout 30 byway run openssl s_client -connect "$HOST:7006" -quiet -ign_eof 2>/dev/null >answer || true
+	python3 -c 'import sys; sys.stdout.buffer.write(open("answer", "rb").read().split(b"\r\n\r\n", 1)[1])' >got
+	same data got
+}
+
+@test "a static C program with system calls of its own as server and client" {
+	start_daemon
+	random_file "$T/data" 20
+	running "$BUILD/tests/system/static" listen 7010 >"$T/got"
+	wait_for 5 stack_listens 7010
+	timeout 30 "$BUILD/tests/system/static" send "$STACK" 7010 <"$T/data"
+	ended "$JOB" 10
+	same "$T/data" "$T/got"
+	background nc -l "$HOST" 7011 >"$T/got"
+	wait_for 5 host_listens 7011
+	timeout 30 byway run "$BUILD/tests/system/static" send "$HOST" 7011 <"$T/data"
+	ended "$JOB" 10
+	same "$T/data" "$T/got"
+}
+
+@test "socat: a file to a server on the stack and from a client there" {
+	need socat
+	start_daemon
+	random_file "$T/data" 20
+	running socat -u TCP-LISTEN:7400,reuseaddr "CREATE:$T/got"
+	wait_for 5 stack_listens 7400
+	timeout 30 socat -u "OPEN:$T/data" "TCP:$STACK:7400"
+	ended "$JOB" 10
+	same "$T/data" "$T/got"
+	background socat -u "TCP-LISTEN:7401,bind=$HOST,reuseaddr" "CREATE:$T/got"
+	wait_for 5 host_listens 7401
+	timeout 30 byway run socat -u "OPEN:$T/data" "TCP:$HOST:7401"
+	ended "$JOB" 10
+	same "$T/data" "$T/got"
+}
+
+@test "wrk and redis-benchmark as clients on the stack, nginx and redis on the host" {
+	need nginx wrk redis-server redis-benchmark
+	need_root
+	start_daemon
+	echo small >"$T/small"
+	nginx_config 80
+	background "$(command -v nginx)" -g "daemon off;" -c "$T/nginx.conf"
+	MASTERS+=("$JOB")
+	wait_for 10 host_listens 80
+	timeout 20 byway run wrk -t2 -c20 -d2s "http://$HOST/small" >"$T/wrk"
+	cat "$T/wrk"
+	[ "$(awk '/requests in/ { print $1 }' "$T/wrk")" -gt 50 ]
+	fails grep -E 'Socket errors|Non-2xx' "$T/wrk"
+	background redis-server --port 6379 --bind "$HOST" --save "" --protected-mode no --dir "$T" >"$T/redis.log"
+	wait_for 10 host_listens 6379
+	timeout 30 byway run redis-benchmark -h "$HOST" -q -n 5000 -c 50 -t set,get >"$T/said"
+	contains "$(cat "$T/said")" "GET: "
+}
+
 # ---- the end of the daemon ----
 
 # PIDS...: hundredths of a second of CPU that they have used.

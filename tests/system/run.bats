@@ -160,7 +160,7 @@ udp_bound() { sockets_are 1 ".proto == \"udp\" and (.local | endswith(\":$1\"))"
 	same "$T/data" "$T/b"
 }
 
-@test "python's http.server, which listens on [::], serves the host and the stack" {
+@test "python3's http.server, which listens on [::], serves the host and the stack" {
 	start_daemon
 	random_file "$T/data" 10
 	running python3 -m http.server --directory "$T" 8001 >/dev/null 2>"$T/web.log"
