@@ -351,6 +351,38 @@ def rule_rfc_filled(project):
             yield f"docs/rfc.md:{number}: the cell `test` is empty; a row without a test says so"
 
 
+# ---- the table of programs ----
+
+def program_rows(project):
+    """(line, program, what was done) of the table in byway(1) that tests/bench/programs measures."""
+    inside = False
+    for number, line in enumerate(text_of(project.root / "docs/byway.1").splitlines(), 1):
+        if line.startswith(".It program Ta version"):
+            inside = True
+        elif line == ".El":
+            inside = False
+        elif inside:
+            cells = [c.strip() for c in line.removeprefix(".It ").split(" Ta ")]
+            yield number, cells[0], cells[2]
+
+
+def rule_programs_tested(project):
+    titles = "\n".join(re.findall(r'^@test "(.*)" \{', "\n".join(text_of(f) for f in project.files
+                                                                if f.suffix == ".bats"), re.M))
+    for number, program, _ in program_rows(project):
+        if not re.search(rf"(?<![\w.]){re.escape(program)}(?![\w.]\w)", titles):
+            yield f"docs/byway.1:{number}: no test has {program} in its name"
+
+
+def rule_programs_measured(project):
+    bench = re.findall(r"^row (\S+) .*? (?:\S*/s|ms) \w+ (.*)$", text_of(project.root / "tests/bench/programs"), re.M)
+    shown = [(program, what) for _, program, what in program_rows(project)]
+    for missing in sorted(set(bench) - set(shown)):
+        yield f"docs/byway.1 has no row {': '.join(missing)}"
+    for other in sorted(set(shown) - set(bench)):
+        yield f"tests/bench/programs has no row {': '.join(other)}"
+
+
 # ---- the run ----
 
 def rules(library, sanitize):
@@ -373,6 +405,8 @@ def rules(library, sanitize):
     yield "the RFC table names code that exists", rule_rfc_code, None
     yield "the RFC table names tests that exist", rule_rfc_tests, None
     yield "the RFC table has no empty test", rule_rfc_filled, None
+    yield "each program of the table in byway(1) has a test of its name", rule_programs_tested, None
+    yield "the table of programs has the rows that are measured", rule_programs_measured, None
 
 
 def missing_tool(check):
