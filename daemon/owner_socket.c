@@ -150,6 +150,7 @@ enum byway_sock_state owner_sock_state(const struct endpoint *e)
 	return s->connecting ? BYWAY_SOCK_CONNECTING : BYWAY_SOCK_NEW;
 }
 
+/* It shares the file's flags with ours: whoever has it can make it blocking, so nothing here rests on O_NONBLOCK. */
 int owner_sock_guard(struct endpoint *e)
 {
 	enum byway_sock_state state = owner_sock_state(e);

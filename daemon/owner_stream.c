@@ -122,6 +122,13 @@ void stream_attach(struct stream *s, struct sock *sock)
 	endpoint_link(s->endpoint.daemon, &s->endpoint);
 }
 
+static ssize_t receive(int fd, struct iovec *iov, unsigned count)
+{
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = count};
+
+	return recvmsg(fd, &m, MSG_DONTWAIT);
+}
+
 /* Removes the first n bytes of what we can read: all pieces of the read lie in one place. */
 static void discard(struct stream *s, size_t n)
 {
@@ -134,7 +141,7 @@ static void discard(struct stream *s, size_t n)
 			iov[pieces] = (struct iovec){junk, left < sizeof(junk) ? left : sizeof(junk)};
 			left -= iov[pieces].iov_len;
 		}
-		ssize_t got = readv(s->fd, iov, (int)pieces);
+		ssize_t got = receive(s->fd, iov, pieces);
 		if (got <= 0)
 			return;
 		n -= (size_t)got;
@@ -383,7 +390,7 @@ static bool take(struct stream *s)
 	size_t want = s->seen + (all ? fresh - 1 : space);
 	unsigned total = pieces + 1;
 	void *last = shorten(iov, &total, want);
-	ssize_t n = want > 0 ? readv(s->fd, iov, (int)total) : 0;
+	ssize_t n = want > 0 ? receive(s->fd, iov, total) : 0;
 	if (n >= (ssize_t)s->seen) {
 		taken = (size_t)n - s->seen;
 		s->seen = 0;

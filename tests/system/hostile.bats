@@ -86,6 +86,18 @@ beside() {
 	wait_for 3 descriptors_are "$before"
 }
 
+@test "L2: a guard that is made blocking does not make the daemon wait" {
+	start_daemon
+	background nc -l 9999 </dev/null
+	beside guard
+	grep -q 'drained [1-9]' "$T/beside"
+	ip addr add 198.18.0.77/24 dev "$LINK" # now the handshake ends, and the daemon looks for what was parked
+	sleep 2
+	served
+	exec 9>&-
+	ended "$JOB" 10
+}
+
 @test "L3: readers that stop in the middle of large dumps block nobody" {
 	start_daemon TCP.Backlog=2000 Services.Echo=yes
 	local before

@@ -9,6 +9,7 @@ import time
 
 STATUS, CONNECT, DIAG, ERROR = 0x108, 0x100, 20, 2
 REQUEST, DUMP = 1, 0x300
+INODE, FAMILY = 18, 24
 
 
 def connect(path):
@@ -137,9 +138,34 @@ def gifts(path, count):
     sys.stdin.read()
 
 
+def attribute(kind, value):
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def guard(path):
+    """A copy of the daemon's end of a connection under way to 198.18.0.77, made blocking, and the bytes parked there taken out."""
+    sock_open, sock_connect, sock_guard, protocol, remote = 0x140, 0x143, 0x14B, 1, 3
+    s = connect(path)
+
+    def ask(kind, *attributes):
+        s.send(message(kind, b"".join(attributes)))
+        _, extra, _, _ = s.recvmsg(65536, 64)
+        return array.array("i", extra[0][2][:4])[0] if extra else None
+
+    fd = ask(sock_open, attribute(protocol, b"\6"), attribute(FAMILY, b"\2"))
+    inode = attribute(INODE, struct.pack("=Q", os.fstat(fd).st_ino))
+    end = socket.socket(fileno=ask(sock_guard, inode))
+    end.setblocking(True)
+    to = bytes(10) + b"\xff\xff" + socket.inet_aton("198.18.0.77") + struct.pack("=H", 9999) + bytes(6)
+    ask(sock_connect, inode, attribute(remote, to))
+    print("drained", len(end.recv(1 << 20, socket.MSG_DONTWAIT)))
+    print("ready", flush=True)
+    sys.stdin.read()
+
+
 def main():
     what, path, *rest = sys.argv[1:]
-    {"malformed": malformed, "storm": storm, "silent": silent, "deaf": deaf, "gifts": gifts}[what](path, *map(int, rest))
+    {"malformed": malformed, "storm": storm, "silent": silent, "deaf": deaf, "gifts": gifts, "guard": guard}[what](path, *map(int, rest))
 
 
 main()
