@@ -266,11 +266,15 @@ static size_t on_receive(struct endpoint *e, const void *data, size_t len)
 static bool push_urgent(struct stream *s)
 {
 	struct sock *sock = s->endpoint.sock;
+	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 	uint8_t byte;
 
 	if (!stack_at_mark(sock) || stack_recv_urgent(sock, &byte, true) != 1)
 		return true;
-	if (send(s->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) != 1 && !unwanted(s)) {
+	ssize_t n = send(s->fd, &byte, 1, flags | MSG_OOB);
+	if (n != 1 && errno == EOPNOTSUPP) /* a kernel without it (CONFIG_AF_UNIX_OOB): in line, rather than never */
+		n = send(s->fd, &byte, 1, flags);
+	if (n != 1 && !unwanted(s)) {
 		wait_for_room(s);
 		return false;
 	}

@@ -82,7 +82,7 @@ struct ooo {
 enum tcp_recovery {
 	RECOVERY_OPEN, /* no loss known */
 	RECOVERY_FAST, /* a loss was found by ACKs: NewReno (RFC 6582), or RACK and PRR with SACK */
-	RECOVERY_LOSS, /* after a timeout: everything in flight counts as lost */
+	RECOVERY_LOSS, /* after a timeout: what had waited longest counts as lost (RFC 8985 6.3); without SACK all of it */
 	RECOVERY_CWR   /* no loss, but a mark (RFC 3168): with SACK the window goes down as in a recovery */
 };
 
