@@ -179,8 +179,8 @@ static void case_udp_forked(void)
 		T(sendto(fd[1], "child", 5, 0, (void *)&a, sizeof(a)));
 		_exit(0);
 	}
+	wait(NULL); /* so that the child says its line first */
 	T(recvfrom(fd[0], buffer, 10, 0, (void *)&from, &len));
-	wait(NULL);
 	T(close(fd[0]));
 }
 
