@@ -118,6 +118,7 @@ struct watch {
 	X(naps, "daemon.waits", "turns that began with nothing to do, so that the daemon slept or would have") \
 	X(link_reads, "daemon.link_reads", "system calls that read a frame") \
 	X(link_reads_empty, "daemon.link_reads_empty", "system calls that found none") \
+	X(syn_rests, "daemon.syn_rests", "times that SYNs were left waiting for connections in use, under a flood") \
 	X(link_writes, "daemon.link_writes", "system calls that wrote a frame") \
 	X(owner_reads, "daemon.owner_reads", "system calls that read what owners of connections wrote") \
 	X(owner_read_bytes, "daemon.owner_read_bytes", "bytes that they brought") \

@@ -5,9 +5,10 @@
  * descriptors: closing them leaves nothing behind.
  *
  * Where the kernel takes our steering program (steer.c) there are two queues: one for SYNs and one
- * for everything else. A turn reads few SYNs, and while connections carry data their queue then
- * rests for a multiple of the time that the turn took: a flood of them fills it, is dropped there in
- * the sender's time, and costs the connections a twentieth of ours. Otherwise there is one queue.
+ * for everything else. A turn reads few SYNs. When there are more half-open connections than may be,
+ * and others carry data, their queue then rests for a multiple of the time that the turn took: a
+ * flood fills it, is dropped there in the sender's time, and costs the connections a twentieth of
+ * ours. Otherwise there is one queue.
  *
  * When the interface goes away under us (bad-inputs L9) the descriptor reports an error; it is
  * then opened anew with growing pauses. Privileges are gone by then, so this works for an
@@ -284,7 +285,9 @@ static void on_syns(void *link, uint32_t events)
 	stack_time now = daemon_now(), rest;
 
 	note_use(l, now);
-	if (now < l->busy_until && now < l->rest_until && !(events & EPOLLERR)) {
+	if (stack_half_open_full(l->daemon->stack) && now < l->busy_until && now < l->rest_until &&
+	    !(events & EPOLLERR)) {
+		l->daemon->count.syn_rests++;
 		loop_rewatch(l->daemon, &l->io[1], 0);
 		sd_event_source_set_time(l->rest, l->rest_until);
 		sd_event_source_set_enabled(l->rest, SD_EVENT_ONESHOT);

@@ -88,3 +88,8 @@ uint64_t stack_bytes_moved(const struct stack *s)
 {
 	return s->counter[COUNT_tcp_in_bytes] + s->counter[COUNT_tcp_out_bytes];
 }
+
+bool stack_half_open_full(const struct stack *s)
+{
+	return s->half_open_count >= s->cfg.half_open_max;
+}

@@ -581,6 +581,8 @@ const char *stack_counter_help(size_t i);
 uint64_t stack_counter(const struct stack *s, size_t i);
 /* Payload that connections have sent and received so far, bytes: whether they are in use. */
 uint64_t stack_bytes_moved(const struct stack *s);
+/* As many connections are being opened as may be: a further SYN is answered by a cookie. */
+bool stack_half_open_full(const struct stack *s);
 /* Memory in use by class, and the limit; name NULL past the last. */
 const char *stack_memory(const struct stack *s, size_t i, uint64_t *used, uint64_t *limit);
 

@@ -95,6 +95,14 @@ answered() {
 	idle=$(answered)
 	echo "answered in a second: $busy while a connection is in use, else $idle"
 	[ $((busy * 2)) -le "$idle" ]
+	counted daemon.syn_rests 1
+}
+
+@test "many connections a second are no flood: none of their SYNs waits" {
+	start_daemon Services.Echo=yes
+	env -u BYWAY_SOCKET "$BUILD/tests/bench/load" crr "$STACK" 1 64
+	counted tcp.passive_opens 500
+	[ "$(counter daemon.syn_rests)" -eq 0 ]
 }
 
 # A network namespace of the host's kernel behind a veth: 198.18.9.2, port 7 open.
