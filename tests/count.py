@@ -3,8 +3,9 @@
 
 Each subtest of a TAP program counts once; any other program counts once as a whole. A program
 that failed without saying which subtest counts as one failure. Skipped tests are listed with
-their reasons.
+their reasons, failed ones with the end of what they said.
 """
+import itertools
 import json
 import re
 import sys
@@ -12,16 +13,23 @@ import sys
 TAP_LINE = re.compile(r"^(not )?ok\b *(\d*) *-? *([^#]*)(?:# *(SKIP|TODO)\b *(.*))?$", re.IGNORECASE)
 
 
+LINES_OF_A_FAILURE = 12
+
+
 def tap_results(text):
-    """(name, outcome, reason) of each line of a TAP stream."""
-    for line in text.splitlines():
+    """(name, outcome, reason) of each line of a TAP stream; a failure's reason is what follows it."""
+    lines = text.splitlines()
+    for at, line in enumerate(lines):
         match = TAP_LINE.match(line)
         if match:
             failed, number, name, directive, reason = match.groups()
             outcome = "failed" if failed else "passed"
             if directive and directive.upper() == "SKIP":
                 outcome = "skipped"
-            yield (name.strip() or number, outcome, (reason or "").strip())
+            if outcome == "failed":
+                said = itertools.takewhile(lambda line: not TAP_LINE.match(line), lines[at + 1:])
+                reason = "".join("\n    " + line for line in list(said)[-LINES_OF_A_FAILURE:])
+            yield (name.strip() or number, outcome, (reason or "").rstrip())
         elif line.startswith("1..0"):
             yield ("all of it", "skipped", line.partition("#")[2].replace("SKIP", "").strip())
 
@@ -31,7 +39,10 @@ def results(test):
     found = list(tap_results(test.get("stdout") or ""))
     outcome = {"OK": "passed", "SKIP": "skipped"}.get(test["result"], "failed")
     if not found or (outcome == "failed" and all(result != "failed" for _, result, _ in found)):
-        found.append(("the program", outcome, test["result"]))
+        said = ((test.get("stdout") or "") + (test.get("stderr") or "")).splitlines()
+        if outcome != "failed":
+            said = []
+        found.append(("the program", outcome, "\n    ".join([test["result"], *said[-LINES_OF_A_FAILURE:]])))
     return found
 
 

@@ -300,6 +300,8 @@ static long ring_do(struct ring *r, int op, int fd, void *data, unsigned len, ui
 	unsigned tail = *r->sq_tail, i = tail & *r->sq_mask;
 
 	r->sqe[i] = (struct io_uring_sqe){.opcode = (uint8_t)op, .fd = fd, .addr = (uintptr_t)data, .len = len, .off = off};
+	if (op == IORING_OP_POLL_ADD)
+		r->sqe[i].poll32_events = POLLIN;
 	r->sq_array[i] = i;
 	__atomic_store_n(r->sq_tail, tail + 1, __ATOMIC_RELEASE);
 	if (syscall(SYS_io_uring_enter, r->fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
