@@ -75,6 +75,7 @@ struct stream {
 	bool foreign;             /* `fd` is a socket of the host and not one end of a pair */
 	bool connecting;          /* opened by owner_sock_open: the handshake is under way */
 	struct stack_endpoint *deferred; /* where it goes with the first bytes that the owner writes; NULL: nowhere */
+	bool promised;            /* the SYN takes bytes along: who closes before it is answered has them sent all the same */
 	bool connected;           /* data may flow */
 	bool half_closed;         /* the owner sends no more (EPOLLRDHUP) */
 	bool gone;                /* the owner has closed (EPOLLHUP) */

@@ -450,6 +450,12 @@ static bool pull(struct stream *s)
 
 /* ---- readiness ---- */
 
+/* It has no connection, and no bytes (RFC 7413) of which the owner was told that they go. */
+static bool nothing_promised(const struct stream *s)
+{
+	return !s->connected && !s->promised && !(s->deferred && stream_fresh(s) > 0);
+}
+
 /* True when the owner is gone and that was dealt with: the stream does not exist any more. */
 static bool owner_gone(struct stream *s, uint32_t events)
 {
@@ -457,7 +463,7 @@ static bool owner_gone(struct stream *s, uint32_t events)
 		return false;
 	s->gone = s->half_closed = true;
 	/* EPOLLERR: it closed with data unread in its end. RFC 9293 3.6.1 (RFC 1122 4.2.2.13): RST. */
-	if ((events & EPOLLERR) || !s->connected || stack_has_data(s)) {
+	if ((events & EPOLLERR) || nothing_promised(s) || stack_has_data(s)) {
 		stream_abort(s);
 		return true;
 	}
@@ -534,6 +540,7 @@ static int open_connection(struct stream *s, const struct stack_endpoint *remote
 	n = stack_connect_data(sock, daemon_now(), remote, first ? first->iov_base : NULL, first ? first->iov_len : 0);
 	if (first && n >= 0)
 		first->iov_len = (size_t)n;
+	s->promised = first && n > 0;
 	return n < 0 ? (int)n : 0;
 }
 

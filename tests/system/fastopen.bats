@@ -187,3 +187,49 @@ run_long_client() {
 	done
 	[ "$(byway stats --json | jq '.counters[] | select(.name == "tcp.fastopen_active").value')" -ge 2 ]
 }
+
+@test "under byway run, what was written before a close goes out with the SYN and behind it, then the FIN" {
+	sysctl -qw net.ipv4.tcp_fastopen=3
+	start_daemon
+	background python3 - "$HOST" >"$T/said" <<-'P'
+		import socket, sys
+		l = socket.socket()
+		l.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 5)
+		l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+		l.bind((sys.argv[1], 7000))
+		l.listen(5)
+		while True:
+		    s, _ = l.accept()
+		    n = 0
+		    try:
+		        while part := s.recv(65536):
+		            n += len(part)
+		        print(n, flush=True)
+		    except OSError as e:
+		        print(n, e, flush=True)
+		    s.close()
+	P
+	wait_for 5 is_listening
+	timeout $((10 * SLOW)) byway run python3 - "$HOST" 7000 <<-'P'
+		import socket, sys
+		to = sys.argv[1], int(sys.argv[2])
+		for n in 5, 6, 60000: # the first fetches the cookie
+		    s = socket.socket()
+		    s.setsockopt(socket.IPPROTO_TCP, 30, 1)
+		    s.connect(to)
+		    assert s.send(bytes(n)) == n
+		    s.close()
+		s = socket.socket()
+		assert s.sendto(b"1234567", socket.MSG_FASTOPEN, to) == 7
+		s.close()
+		s = socket.socket()
+		s.setsockopt(socket.IPPROTO_TCP, 30, 1)
+		s.connect(to)
+		s.close() # nothing was written: nothing goes
+	P
+	wait_for 5 eval '[ "$(wc -l <"$T/said")" -ge 4 ]'
+	wait_for 5 no_connections
+	cat "$T/said"
+	[ "$(tr '\n' ' ' <"$T/said")" = "5 6 60000 7 " ]
+	[ "$(byway stats --json | jq '.counters[] | select(.name == "tcp.fastopen_active").value')" = 3 ]
+}
