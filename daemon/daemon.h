@@ -195,6 +195,13 @@ void loop_status(struct daemon *d);
 bool loop_idle(struct daemon *d);
 /* Monotonic clock, microseconds. */
 stack_time daemon_now(void);
+/* One to answer from: of the stack, loopback included, and neither broadcast nor multicast. */
+static inline bool daemon_address_is_ours(struct daemon *d, const struct stack_addr *addr)
+{
+	struct stack_way way;
+
+	return stack_route_find(d->stack, addr, &way) == 0 && way.kind == STACK_WAY_LOCAL;
+}
 /* Something was given to the stack: have stack_run, events and deadline seen to before the loop sleeps. */
 void daemon_kick(struct daemon *d);
 

@@ -1,11 +1,11 @@
 /*
  * Forwarded datagrams. UDP has no connections, so each client has a session: a socket of its
  * own on the far side, by which the answers find back. Sessions are found by the client's
- * address, end after a minute of silence, and the one silent for longest makes room for a new
- * one, so that a stranger who makes up addresses costs a bounded number of sockets.
+ * address and the one that it asked, end after a minute of silence, and the one silent for longest
+ * makes room for a new one, so that a stranger who makes up addresses costs a bounded number of sockets.
  *
- * Inwards a session has a socket of the host, connected to the server; outwards one of the
- * stack. A datagram that cannot be passed on is lost, as UDP may lose it.
+ * Inwards a session has a socket of the host, connected to the server, and its answers come from the
+ * address that was asked (RFC 1122 4.1.3.5); outwards one of the stack, and the host's door has one address. A datagram that cannot be passed on is lost, as UDP may lose it.
  */
 #include "daemon/forward.h"
 
@@ -28,6 +28,7 @@ struct session {
 	struct watch watch;        /* inwards: of fd */
 	int fd;                    /* inwards: the host's socket; -1 outwards */
 	struct stack_endpoint client;
+	struct stack_addr asked;   /* inwards: the address of ours that it wrote to; any: a broadcast */
 	stack_time used;
 	struct session *chain;     /* the same bucket */
 	struct session *older, *newer;
@@ -40,6 +41,8 @@ struct sessions {
 	sd_event_source *expiry; /* runs while there are sessions */
 	uint8_t data[DATAGRAM_MAX];
 };
+
+static const struct stack_addr nobody;
 
 /* ---- the list ---- */
 
@@ -71,11 +74,11 @@ static void list_remove(struct sessions *all, struct session *s)
 	*(s->newer ? &s->newer->older : &all->newest) = s->older;
 }
 
-static struct session *find(struct sessions *all, const struct stack_endpoint *client)
+static struct session *find(struct sessions *all, const struct stack_endpoint *client, const struct stack_addr *asked)
 {
 	struct session *s = *bucket_of(all, client);
 
-	while (s && !same(&s->client, client))
+	while (s && !(same(&s->client, client) && memcmp(&s->asked, asked, sizeof(*asked)) == 0))
 		s = s->chain;
 	return s;
 }
@@ -122,7 +125,7 @@ static int on_expiry(sd_event_source *source, uint64_t usec, void *arg)
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-static struct session *session_new(struct forward *f, const struct stack_endpoint *client)
+static struct session *session_new(struct forward *f, const struct stack_endpoint *client, const struct stack_addr *asked)
 {
 	struct sessions *all = f->sessions;
 	struct session *s = calloc(1, sizeof(*s));
@@ -134,6 +137,7 @@ static struct session *session_new(struct forward *f, const struct stack_endpoin
 	s->forward = f;
 	s->fd = -1;
 	s->client = *client;
+	s->asked = *asked;
 	s->used = daemon_now();
 	s->endpoint.daemon = f->endpoint.daemon;
 	s->endpoint.service = f->endpoint.service;
@@ -156,6 +160,7 @@ static void on_server(void *session, uint32_t events)
 {
 	struct session *s = session;
 	struct sessions *all = s->forward->sessions;
+	struct stack_departure how = {.source = s->asked, .tos = -1};
 
 	(void)events;
 	for (unsigned i = 0; i < TURN; i++) {
@@ -163,17 +168,17 @@ static void on_server(void *session, uint32_t events)
 		if (n < 0)
 			break; /* nothing more; or the server's port is closed, which the client learns by silence */
 		touch(s);
-		stack_sendto(s->forward->endpoint.sock, daemon_now(), &s->client, all->data, (size_t)n);
+		stack_sendmsg(s->forward->endpoint.sock, daemon_now(), &s->client, &how, all->data, (size_t)n);
 	}
 	daemon_kick(s->endpoint.daemon);
 }
 
-static struct session *session_in(struct forward *f, const struct stack_endpoint *client)
+static struct session *session_in(struct forward *f, const struct stack_endpoint *client, const struct stack_addr *asked)
 {
 	union host_address to;
 	socklen_t len = forward_host_address(&f->config.connect, &to);
 	int fd = forward_host_socket(&f->config.connect);
-	struct session *s = fd < 0 || connect(fd, &to.any, len) != 0 ? NULL : session_new(f, client);
+	struct session *s = fd < 0 || connect(fd, &to.any, len) != 0 ? NULL : session_new(f, client, asked);
 
 	if (s && loop_watch(f->endpoint.daemon, &s->watch, fd, EPOLLIN, on_server, s) == 0) {
 		s->fd = fd;
@@ -191,11 +196,11 @@ static bool on_client(struct endpoint *e, const struct stack_endpoint *from, con
 		      const void *data, size_t len)
 {
 	struct forward *f = (struct forward *)(void *)e;
-	struct session *s = find(f->sessions, from);
+	const struct stack_addr *asked = daemon_address_is_ours(e->daemon, &how->to) ? &how->to : &nobody;
+	struct session *s = find(f->sessions, from, asked);
 
-	(void)how;
 	if (!s)
-		s = session_in(f, from);
+		s = session_in(f, from, asked);
 	if (s) {
 		touch(s);
 		send(s->fd, data, len, MSG_NOSIGNAL);
@@ -283,7 +288,7 @@ static struct session *session_out(struct forward *f, const struct stack_endpoin
 	struct daemon *d = f->endpoint.daemon;
 	struct sock *sock = stack_socket(d->stack, STACK_UDP, forward_owner().uid, NULL);
 	int error = sock ? stack_connect(&sock, daemon_now(), &f->config.connect.at) : -ENOBUFS;
-	struct session *s = error ? NULL : session_new(f, client);
+	struct session *s = error ? NULL : session_new(f, client, &nobody);
 
 	if (!s) {
 		if (sock)
@@ -312,7 +317,7 @@ static int on_host_datagram(sd_event_source *source, int fd, uint32_t events, vo
 		if (n < 0)
 			break;
 		struct stack_endpoint client = {stack_addr_v4(&from.sin_addr), ntohs(from.sin_port)};
-		struct session *s = find(all, &client);
+		struct session *s = find(all, &client, &nobody);
 		if (!s)
 			s = session_out(f, &client);
 		if (!s)

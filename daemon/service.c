@@ -299,23 +299,13 @@ static bool is_service_port(uint16_t port)
 	return false;
 }
 
-static bool is_ours(struct daemon *d, const struct stack_addr *addr)
-{
-	struct stack_address_info info;
-
-	for (size_t i = 0; stack_address_get(d->stack, i, &info); i++)
-		if (memcmp(&info.addr, addr, sizeof(*addr)) == 0)
-			return true;
-	return false;
-}
-
 /* True: dealt with, by dropping it. Answering is not allowed from here and follows in on_udp_event. */
 static bool on_udp_datagram(struct endpoint *e, const struct stack_endpoint *from, const struct stack_arrival *how,
 			    const void *data, size_t len)
 {
 	(void)data;
 	(void)len;
-	return is_service_port(from->port) || !is_ours(e->daemon, &how->to);
+	return is_service_port(from->port) || !daemon_address_is_ours(e->daemon, &how->to);
 }
 
 static void on_udp_event(struct endpoint *e, const struct stack_event *event)
@@ -323,16 +313,18 @@ static void on_udp_event(struct endpoint *e, const struct stack_event *event)
 	struct door *door = door_of(e);
 	struct services *all = e->daemon->services;
 	struct stack_endpoint from;
+	struct stack_arrival how;
 	ptrdiff_t n;
 
 	if ((event->events & STACK_EVENT_ERROR) && event->error == ECONNABORTED) {
 		e->ops->close(e, true);
 		return;
 	}
-	while ((n = stack_recvfrom(e->sock, all->datagram, sizeof(all->datagram), &from)) != -EAGAIN) {
+	while ((n = stack_recvmsg(e->sock, all->datagram, sizeof(all->datagram), &from, &how)) != -EAGAIN) {
+		struct stack_departure from_there = {.source = how.to, .tos = -1, .keep_error = true};
 		size_t len = n >= 0 ? door->service->answer(all->datagram, (size_t)n) : 0;
 		if (len > 0 || (n == 0 && door->service->answer == same_answer))
-			stack_sendto(e->sock, daemon_now(), &from, all->datagram, len);
+			stack_sendmsg(e->sock, daemon_now(), &from, &from_there, all->datagram, len);
 	}
 }
 

@@ -138,6 +138,36 @@ start_forward() {
 	[ "$(timeout 10 nc -u -W 1 -w 3 127.0.0.1 5400 <<<four)" = four ]
 }
 
+@test "UDP: forwards and services answer from the address that was asked" {
+	start_daemon Network.Address=198.18.0.2/24 Network.Address=198.18.0.3/24 Services.Echo=yes \
+		'Forward "in".Listen=udp:5300' 'Forward "in".Connect=udp:127.0.0.1:5353'
+	python3 - <<-'P'
+		import socket
+		server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		server.bind(("127.0.0.1", 5353))
+		client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		client.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+		server.settimeout(10)
+		client.settimeout(10)
+		def asked(address):
+		    client.sendto(b"x", (address, 5300))
+		    return server.recvfrom(100)[1]
+		def answered(session):
+		    server.sendto(b"y", session)
+		    return client.recvfrom(100)[1]
+		# The sessions of one client live side by side.
+		sessions = {a: asked(a) for a in ("198.18.0.3", "198.18.0.2", "198.18.0.255")}
+		for address, session in sessions.items():
+		    source = "198.18.0.2" if address == "198.18.0.255" else address
+		    assert answered(session) == (source, 5300), address
+		assert asked("198.18.0.3") == sessions["198.18.0.3"]
+		for address in "198.18.0.3", "198.18.0.2":
+		    client.sendto(b"z", (address, 7))
+		    assert client.recvfrom(100) == (b"z", (address, 7)), address
+	P
+	[ "$(byway run nc -u -w 1 127.0.0.1 7 <<<hello)" = hello ]
+}
+
 @test "UDP: 3,000 clients leave no more than 1,024 sessions" {
 	start_daemon 'Forward "in".Listen=udp:5300' 'Forward "in".Connect=udp:127.0.0.1:5353'
 	python3 - "$STACK" <<-'P'
