@@ -219,7 +219,7 @@ int daemon_connect(struct run *run, uint64_t inode, const struct byway_address *
 		   struct sock_reply *out);
 int daemon_shutdown(struct run *run, uint64_t inode);
 int daemon_send(struct run *run, uint64_t inode, const struct byway_address *remote, const struct byway_departure *how,
-		const void *data, size_t len);
+		bool more, const void *data, size_t len);
 /* The oldest error that IP_RECVERR keeps; *len: the room for what is quoted, then its bytes. */
 int daemon_recverr(struct run *run, uint64_t inode, struct byway_failure *out, void *data, uint32_t *len);
 int daemon_get(struct run *run, uint64_t inode, struct sock_reply *out);

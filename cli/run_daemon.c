@@ -146,7 +146,7 @@ int daemon_connect(struct run *run, uint64_t inode, const struct byway_address *
 }
 
 int daemon_send(struct run *run, uint64_t inode, const struct byway_address *remote, const struct byway_departure *how,
-		const void *data, size_t len)
+		bool more, const void *data, size_t len)
 {
 	_Alignas(8) static uint8_t buffer[BYWAY_MESSAGE_MAX];
 	struct nlmsghdr *m = begin(run, buffer, BYWAY_SOCK_SEND, inode);
@@ -154,6 +154,8 @@ int daemon_send(struct run *run, uint64_t inode, const struct byway_address *rem
 	mnl_attr_put(m, BYWAY_A_REMOTE, sizeof(*remote), remote);
 	if (how)
 		mnl_attr_put(m, BYWAY_A_DEPARTURE, sizeof(*how), how);
+	if (more)
+		mnl_attr_put(m, BYWAY_A_MORE, 0, NULL);
 	if (!mnl_attr_put_check(m, sizeof(buffer), BYWAY_A_DATA, len, data))
 		return -EMSGSIZE;
 	return exchange(run, m, NULL, NULL);

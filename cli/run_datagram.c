@@ -57,8 +57,14 @@ static int64_t send_stream(struct call *c, const void *data, size_t len, int fla
 	return RUN_WAIT;
 }
 
-/* Where a datagram goes: the address given, or the peer. 0 or -errno. */
-static int destination(struct call *c, uint64_t name, uint32_t name_len, struct byway_address *to)
+/* The rest of the datagram is to come. */
+static bool more_follows(const struct run_socket *s, int flags)
+{
+	return (flags & MSG_MORE) && run_is_datagram(s) && !s->ping;
+}
+
+/* Where a datagram goes: the address given, or the peer, or where its beginning goes (any). 0 or -errno. */
+static int destination(struct call *c, uint64_t name, uint32_t name_len, int flags, struct byway_address *to)
 {
 	struct run_socket *s = c->sock;
 
@@ -69,7 +75,7 @@ static int destination(struct call *c, uint64_t name, uint32_t name_len, struct 
 			return error > 0 ? -EAFNOSUPPORT : error;
 		address_there(to);
 	} else if (s->kind != RUN_UDP_PEER) {
-		return -EDESTADDRREQ;
+		return more_follows(s, flags) ? 0 : -EDESTADDRREQ;
 	}
 	if (to->port == 0 && !s->ping)
 		return -EINVAL;
@@ -103,9 +109,9 @@ static int64_t send_bytes(struct call *c, const struct message *m, size_t len, i
 					!(flags & MSG_DONTWAIT) && descriptor_blocks(c->fd));
 	if (!udp)
 		return send_stream(c, data, (size_t)n, flags);
-	int error = destination(c, (uintptr_t)m->head.msg_name, m->head.msg_namelen, &to);
+	int error = destination(c, (uintptr_t)m->head.msg_name, m->head.msg_namelen, flags, &to);
 	if (!error)
-		error = daemon_send(c->run, s->inode, &to, how, data, (size_t)n);
+		error = daemon_send(c->run, s->inode, &to, how, more_follows(s, flags), data, (size_t)n);
 	return error ? error : n;
 }
 
@@ -116,13 +122,15 @@ int64_t on_sendto(struct call *c)
 		.piece = {{(void *)(uintptr_t)c->data.args[1], c->data.args[2]}}, .pieces = 1,
 	};
 
+	if (c->data.args[4] == 0 && !more_follows(c->sock, call_int(c, 3)))
+		return RUN_CONTINUE; /* MSG_MORE of another kind of socket */
 	return send_bytes(c, &m, c->data.args[2], call_int(c, 3), NULL);
 }
 
 /* A message without an address goes as it is, if the descriptor has somebody at its other end. */
-static bool sends_plain(const struct run_socket *s, const struct msghdr *m)
+static bool sends_plain(const struct run_socket *s, const struct msghdr *m, int flags)
 {
-	if (s->kind == RUN_UDP || (s->kind == RUN_UDP_PEER && m->msg_controllen > 0))
+	if (more_follows(s, flags) || s->kind == RUN_UDP || (s->kind == RUN_UDP_PEER && m->msg_controllen > 0))
 		return false;
 	return !m->msg_name || m->msg_namelen == 0;
 }
@@ -150,7 +158,7 @@ int64_t on_sendmsg(struct call *c)
 
 	if (error)
 		return error;
-	if (!sends_plain(c->sock, &m.head))
+	if (!sends_plain(c->sock, &m.head, call_int(c, 2)))
 		return send_message(c, &m, call_int(c, 2));
 	error = run_is_datagram(c->sock) ? datagram_error(c) : 0;
 	return error ? error : RUN_CONTINUE;
@@ -174,7 +182,7 @@ static bool all_plain(const struct call *c, unsigned count)
 	struct mmsghdr m;
 
 	for (unsigned i = 0; i < count; i++)
-		if (!tracee_read(c, nth_message(c, i), &m, sizeof(m)) || !sends_plain(c->sock, &m.msg_hdr))
+		if (!tracee_read(c, nth_message(c, i), &m, sizeof(m)) || !sends_plain(c->sock, &m.msg_hdr, call_int(c, 3)))
 			return false;
 	return true;
 }

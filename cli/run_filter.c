@@ -3,7 +3,7 @@
  * what can be told apart by them is (families, addresses given or not); the other calls on
  * sockets are trapped and, where they are none of ours, go on in the kernel.
  *
- * Not trapped: read, write, recv and send and what else moves bytes on a connected descriptor,
+ * Not trapped: read, write, recv and send (but with MSG_MORE) and what else moves bytes on a connected descriptor,
  * poll, select, epoll, close, dup, fcntl.
  */
 #include "cli/run.h"
@@ -64,6 +64,10 @@ static int add_rules(scmp_filter_ctx f, bool proc)
 	/* With an address. */
 	if (!error)
 		error = seccomp_rule_add(f, SCMP_ACT_NOTIFY, SCMP_SYS(sendto), 1, SCMP_A4(SCMP_CMP_NE, 0));
+	/* The beginning of a datagram, perhaps: a socket pair has no word for it. */
+	if (!error)
+		error = seccomp_rule_add(f, SCMP_ACT_NOTIFY, SCMP_SYS(sendto), 2, SCMP_A4(SCMP_CMP_EQ, 0),
+					 SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_MORE, MSG_MORE));
 	if (!error)
 		error = seccomp_rule_add(f, SCMP_ACT_NOTIFY, SCMP_SYS(recvfrom), 1, SCMP_A4(SCMP_CMP_NE, 0));
 	return error;

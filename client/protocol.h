@@ -64,7 +64,7 @@ enum byway_type {
 	BYWAY_SOCK_LISTEN,       /* INODE, [BACKLOG]; struct byway_accepted follow on the descriptor */
 	BYWAY_SOCK_CONNECT,      /* INODE, [REMOTE], [DATA]; does not wait. Without REMOTE: a UDP socket loses its peer. With DATA
 				    (TCP Fast Open) the answer has VALUE: how many bytes of it the SYN carries; the rest is not taken */
-	BYWAY_SOCK_SEND,         /* INODE, REMOTE, DATA, [DEPARTURE]: one datagram of a UDP or ping socket */
+	BYWAY_SOCK_SEND,         /* INODE, REMOTE, DATA, [DEPARTURE, MORE]: one datagram of a UDP or ping socket */
 	BYWAY_SOCK_GET,          /* INODE */
 	BYWAY_SOCK_ERROR,        /* INODE -> ERROR alone: what SO_ERROR says, which is cleared by it */
 	BYWAY_SOCK_SHUTDOWN,     /* INODE: it listens no more, its descriptor ends -> NLMSG_ERROR 0 */
@@ -158,6 +158,7 @@ enum byway_attr {
 	BYWAY_A_RESOLVER,      /* struct byway_address: a name server of [Network] DNS=, repeated */
 	BYWAY_A_FAILURE,       /* struct byway_failure */
 	BYWAY_A_DEPARTURE,     /* struct byway_departure */
+	BYWAY_A_MORE,          /* flag: what is sent next belongs to the same datagram, which waits for it (MSG_MORE) */
 	BYWAY_A_MAX
 };
 

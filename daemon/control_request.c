@@ -46,7 +46,8 @@ static const struct form forms[] = {
 	{BYWAY_SOCK_CONNECT, "BYWAY_SOCK_CONNECT", 0, BIT(BYWAY_A_INODE),
 	 BIT(BYWAY_A_REMOTE) | BIT(BYWAY_A_DATA), 1, control_sock_connect},
 	{BYWAY_SOCK_SEND, "BYWAY_SOCK_SEND", 0,
-	 BIT(BYWAY_A_INODE) | BIT(BYWAY_A_REMOTE) | BIT(BYWAY_A_DATA), BIT(BYWAY_A_DEPARTURE), 1, control_sock_send},
+	 BIT(BYWAY_A_INODE) | BIT(BYWAY_A_REMOTE) | BIT(BYWAY_A_DATA), BIT(BYWAY_A_DEPARTURE) | BIT(BYWAY_A_MORE), 1,
+	 control_sock_send},
 	{BYWAY_SOCK_GET, "BYWAY_SOCK_GET", 0, BIT(BYWAY_A_INODE), 0, 1, control_sock_get},
 	{BYWAY_SOCK_ERROR, "BYWAY_SOCK_ERROR", 0, BIT(BYWAY_A_INODE), 0, 1, control_sock_error},
 	{BYWAY_SOCK_RECVERR, "BYWAY_SOCK_RECVERR", 0, BIT(BYWAY_A_INODE), 0, 1, control_sock_recverr},
@@ -103,6 +104,7 @@ static const struct {
 	[BYWAY_A_FAMILY] = {"FAMILY", sizeof(uint8_t)},
 	[BYWAY_A_DEPARTURE] = {"DEPARTURE", sizeof(struct byway_departure)},
 	[BYWAY_A_DATA] = {"DATA", UINT16_MAX, .shorter = true},
+	[BYWAY_A_MORE] = {"MORE", 0},
 };
 
 /* ---- errors ---- */

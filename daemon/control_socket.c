@@ -155,7 +155,8 @@ int control_sock_send(struct request *q)
 		error = take_departure(q, &how);
 	if (!e || error)
 		return error;
-	error = owner_sock_send(e, &remote, &how, mnl_attr_get_payload(data), mnl_attr_get_payload_len(data), &why);
+	error = owner_sock_send(e, &remote, &how, mnl_attr_get_payload(data), mnl_attr_get_payload_len(data),
+				request_flag(q, BYWAY_A_MORE), &why);
 	return done(q, error, why, e);
 }
 

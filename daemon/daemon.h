@@ -161,6 +161,7 @@ struct daemon {
 	struct owner_index *index;  /* endpoints by inode, owner_index.c; NULL: none yet */
 	struct owner_sources *sources; /* senders of datagrams as files, owner_source.c; NULL: none yet */
 	uint64_t files_given;       /* of those, what lies beside datagrams that no owner has read, at most */
+	size_t corked;                /* bytes of datagrams that wait for their rest (owner_cork.c) */
 	sd_event_source *status_timer; /* a status line that waits for its second to pass */
 	bool status_waits;          /* for that */
 	stack_time status_sent;     /* when the last status line went out */
@@ -304,7 +305,7 @@ int owner_sock_listen(struct endpoint **e, unsigned backlog, const char **why);
  */
 int owner_sock_connect(struct endpoint *e, const struct stack_endpoint *remote, struct iovec *first, const char **why);
 int owner_sock_send(struct endpoint *e, const struct stack_endpoint *remote, const struct stack_departure *how,
-		    const void *data, size_t len, const char **why);
+		    const void *data, size_t len, bool more, const char **why);
 /* The error that is pending on a datagram socket, positive, which is cleared by it; 0: none, or another socket. */
 int owner_sock_pending(struct endpoint *e);
 /* As stack_recverr. */

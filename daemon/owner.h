@@ -1,7 +1,7 @@
 /*
  * Endpoints of local processes, what their files share: owner.c (socket pairs, budgets),
  * owner_stream.c (a TCP connection's data), owner_connect.c (opening one), owner_listen.c
- * (listening sockets), owner_datagram.c (UDP), owner_socket.c (sockets that are opened step by
+ * (listening sockets), owner_datagram.c (UDP), owner_cork.c (what of it waits for more), owner_socket.c (sockets that are opened step by
  * step), owner_index.c (endpoints by inode), owner_source.c (senders of datagrams).
  *
  * An owner holds one end of an AF_UNIX pair, the daemon the other. The daemon never keeps a
@@ -148,6 +148,21 @@ bool endpoint_is_datagram(const struct endpoint *e);
 /* An option of its socket was set: those that ask how datagrams came are the daemon's, too. */
 void datagram_options_changed(struct endpoint *e);
 int datagram_descriptor(const struct endpoint *e);
+/* One datagram to `to`, or with `more` the beginning of one. 0 or a negative errno. */
+int datagram_send(struct endpoint *e, const struct stack_endpoint *to, const struct stack_departure *how, const void *data,
+		  size_t len, bool more);
+
+/* ---- owner_cork.c ---- */
+
+/* What waits for the rest of its datagram; NULL: nothing. */
+struct cork;
+/*
+ * Adds to what waits, or begins with it, and sends it unless `more` is to come. 0 or a negative errno:
+ * nothing waits any more then.
+ */
+int cork_write(struct cork **cork, struct endpoint *e, const struct stack_endpoint *to, const struct stack_departure *how,
+	       const void *data, size_t len, bool more);
+void cork_free(struct cork **cork, struct daemon *d);
 
 /* ---- owner_listen.c ---- */
 

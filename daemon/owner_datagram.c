@@ -41,6 +41,7 @@ struct datagram {
 	bool full;      /* the pair takes no more: what comes waits in the stack, in order */
 	uint16_t files; /* that went beside messages since the pair was empty */
 	uint64_t given; /* bytes that the owner's end was given */
+	struct cork *cork; /* a datagram of which more is to come (MSG_MORE) */
 };
 
 static struct datagram *datagram_of(struct endpoint *e)
@@ -60,6 +61,7 @@ static void datagram_free(struct datagram *u)
 	loop_unwatch(d, &u->watch);
 	owner_close(&u->endpoint, u->fd);
 	d->files_given -= u->files;
+	cork_free(&u->cork, d);
 	owner_free(&u->endpoint);
 }
 
@@ -185,7 +187,10 @@ static void send_to(struct datagram *u, const struct stack_endpoint *to, const u
 	/* An ICMP error that is pending would be told in place of sending; nobody is there to be told. */
 	static const struct stack_departure how = {.tos = -1, .keep_error = true};
 
-	stack_sendmsg(u->endpoint.sock, daemon_now(), to, &how, data, len);
+	if (u->cork)
+		cork_write(&u->cork, &u->endpoint, to, &how, data, len, false);
+	else
+		stack_sendmsg(u->endpoint.sock, daemon_now(), to, &how, data, len);
 }
 
 static void send_one(struct datagram *u, const uint8_t *message, size_t len)
@@ -193,7 +198,7 @@ static void send_one(struct datagram *u, const uint8_t *message, size_t len)
 	struct byway_datagram header;
 	struct stack_endpoint to;
 
-	if (u->connected) {
+	if (u->connected || u->cork) {
 		send_to(u, NULL, message, len);
 		return;
 	}
@@ -228,6 +233,19 @@ static bool pull(struct datagram *u)
 			send_one(u, message, (size_t)n);
 	}
 	return true;
+}
+
+int datagram_send(struct endpoint *e, const struct stack_endpoint *to, const struct stack_departure *how, const void *data,
+		  size_t len, bool more)
+{
+	struct datagram *u = datagram_of(e);
+
+	if (more && !u->cork)
+		pull(u); /* what was written before is no part of it */
+	if (more || u->cork)
+		return cork_write(&u->cork, e, to, how, data, len, more);
+	ptrdiff_t n = stack_sendmsg(e->sock, daemon_now(), to, how, data, len);
+	return n < 0 ? (int)n : 0;
 }
 
 static void on_io(void *datagram, uint32_t events)

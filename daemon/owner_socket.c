@@ -95,18 +95,17 @@ int owner_sock_connect(struct endpoint *e, const struct stack_endpoint *remote, 
 }
 
 int owner_sock_send(struct endpoint *e, const struct stack_endpoint *remote, const struct stack_departure *how,
-		    const void *data, size_t len, const char **why)
+		    const void *data, size_t len, bool more, const char **why)
 {
 	if (!endpoint_is_datagram(e)) {
 		*why = "not a UDP or ping socket";
 		return -EOPNOTSUPP;
 	}
-	ptrdiff_t n = stack_sendmsg(e->sock, daemon_now(), remote, how, data, len);
+	int error = datagram_send(e, remote, how, data, len, more);
 	daemon_kick(e->daemon);
-	if (n >= 0)
-		return 0;
-	*why = owner_error((int)n);
-	return (int)n;
+	if (error)
+		*why = owner_error(error);
+	return error;
 }
 
 int owner_sock_pending(struct endpoint *e)

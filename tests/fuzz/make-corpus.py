@@ -444,6 +444,19 @@ def control_socket_seeds(protocol, local, remote):
     yield "step-refused", control(tcp, message(connect, inode(0) + back), b"", message(error, inode(0)), message(get, inode(0)))
     yield "step-datagram", control(udp, udp, message(bind, inode(0) + local), *[message(send, inode(1) + back + attribute(27, b"x" * 30))] * 40,
                                    message(connect, inode(1) + back), message(connect, inode(1)), message(listen, inode(1)))
+    more, to_any = attribute(31), attribute(3, byway_address("0.0.0.0", 0))
+    yield "step-datagram-more", control(
+        udp, udp, message(bind, inode(0) + local), message(send, inode(1) + to_any + attribute(27, b"x") + more),
+        *[message(send, inode(1) + back + attribute(27, b"x" * 3000) + more)] * 23, message(send, inode(1) + back + attribute(27, b"y")),
+        message(send, inode(1) + back + attribute(27, b"x") + more), message(send, inode(1) + to_any + attribute(27)),
+        message(send, inode(1) + back + attribute(27, b"z") + more), message(connect, inode(1) + back),
+        message(connect, inode(1)), message(send, inode(0) + attribute(3, byway_address("203.0.113.5", 9)) + attribute(27) + more))
+    # A departure from an address of ours, and errors that are kept.
+    leaves = attribute(30, byway_address(US, 0) + b"\x09\x01\x40" + bytes(5))
+    yield "step-departure", control(udp, option(setopt, inode(0), 0, 11, attribute(21, b"\1\0\0\0")),
+                                    message(send, inode(0) + attribute(3, byway_address(US, 9)) + leaves + attribute(27, b"quoted")),
+                                    message(0x14a, inode(0)), message(error, inode(0)), message(0x14a, inode(0)),
+                                    option(getopt, inode(0), 1, 4), flags=0xa000)
     guard = 0x14b
     yield "step-guard", control(*server, message(guard, inode(0)), message(get, inode(0)), udp, message(bind, inode(2) + local), message(guard, inode(2)),
                                 tcp, message(connect, inode(4) + back), message(guard, inode(4)), message(shutdown, inode(0)), message(guard, inode(0)))

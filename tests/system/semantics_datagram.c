@@ -50,6 +50,64 @@ static void case_udp_flags(void)
 	T(recv(fd, (void *)8, 10, MSG_DONTWAIT));
 }
 
+static void echoed(int fd)
+{
+	memset(buffer, 0, 100);
+	T(recv(fd, buffer, 99, 0));
+	say("%s", buffer);
+}
+
+static void case_udp_more(void)
+{
+	int fd = udp_to(UDP_ECHO);
+	struct msghdr m = {.msg_iov = &(struct iovec){"msg", 3}, .msg_iovlen = 1};
+
+	T(send(fd, "before", 6, 0));
+	T(send(fd, "ab", 2, MSG_MORE));
+	T(send(fd, "cd", 2, MSG_MORE));
+	T(send(fd, "ef", 2, 0));
+	echoed(fd);
+	echoed(fd);
+	T(sendmsg(fd, &m, MSG_MORE));
+	T(write(fd, "written", 7));
+	echoed(fd);
+	T(send(fd, "g", 1, MSG_MORE));
+	T(sendmsg(fd, &m, 0));
+	echoed(fd);
+	T(send(fd, "alone", 5, 0));
+	echoed(fd);
+}
+
+static void case_udp_more_unconnected(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in a = at(peer, UDP_ECHO), other = at(peer, CLOSED);
+
+	T(sendto(fd, "ab", 2, MSG_MORE, (void *)&a, sizeof(a)));
+	T(send(fd, "cd", 2, MSG_MORE));
+	T(send(fd, "ef", 2, 0));
+	echoed(fd);
+	T(sendto(fd, "x", 1, MSG_MORE, (void *)&a, sizeof(a)));
+	T(sendto(fd, "y", 1, 0, (void *)&other, sizeof(other)));
+	echoed(fd);
+	T(sendto(fd, "unsent", 6, MSG_MORE, (void *)&a, sizeof(a)));
+	T(close(fd));
+}
+
+static void case_udp_more_errors(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in a = at(peer, UDP_ECHO), far = at("203.0.113.5", 9);
+	static char half[40000];
+
+	T(send(fd, "x", 1, MSG_MORE));
+	T(sendto(fd, "x", 1, MSG_MORE, (void *)&far, sizeof(far)));
+	T(sendto(fd, half, sizeof(half), MSG_MORE, (void *)&a, sizeof(a)));
+	T(sendto(fd, half, sizeof(half), 0, (void *)&a, sizeof(a)));
+	T(sendto(fd, "z", 1, 0, (void *)&a, sizeof(a)));
+	echoed(fd);
+}
+
 static void case_udp_peek_truncated(void)
 {
 	int fd = udp_to(UDP_ECHO);
