@@ -25,9 +25,10 @@ FIX = FIX_IP | FIX_TRANSPORT
 LIVE = FIX | AIM | SEQUENCE
 # world_owner.c
 (SEND, FILL, RECEIVE, CONSUME, SHUTDOWN, CLOSE, ABORT, ACCEPT, CONNECT, CONNECT_SELF, LISTEN, DATAGRAM,
- SENDTO, RECVFROM, OPTION, DESTROY, ADDRESS, ROUTE, RECONFIGURE) = range(19)
-# The slots of world_open_sockets.
-LISTENER, SYN_SENT, UDP_BOUND, UDP_CONNECTED, ESTABLISHED = range(5)
+ SENDTO, RECVFROM, OPTION, DESTROY, ADDRESS, ROUTE, RECONFIGURE, PING, SENDMSG, RECVERR, SEND_URGENT, RECV_URGENT,
+ CONNECT_DATA) = range(25)
+# The slots of world_open_sockets, and the one that is filled next.
+LISTENER, SYN_SENT, UDP_BOUND, UDP_CONNECTED, ESTABLISHED, NEXT = range(6)
 # Connections by age: our own open, the one in ESTABLISHED; the newest.
 C_SYN_SENT, C_ESTABLISHED, C_NEWEST = 0, 1, 255
 
@@ -209,9 +210,20 @@ def icmp_seeds():
                         packet(ip(icmp(13, 0, 1, bytes(12)), 1)))
     yield "C5-udp", world(call(SENDTO, UDP_CONNECTED, 10), packet(ip(icmp(3, 3, 0, ip(udp(2000, sport=1000), 17, US, PEER)), 1)),
                           call(SENDTO, UDP_CONNECTED, 10), call(RECVFROM, UDP_CONNECTED))
+    # Identifier 1000: replies whole, short and too long for the reader, errors with quotes of all lengths.
+    quotes = [packet(ip(icmp(3, code, 0, ip(icmp(kind, 0, 1000 << 16, b"q" * n), 1, US, PEER)), 1))
+              for code, kind, n in ((3, 8, 0), (1, 8, 30), (3, 0, 30), (2, 8, 700), (4, 8, 30), (1, 8, 1))]
+    replies = [packet(ip(icmp(0, 0, 1000 << 16 | 1, b"r" * n), 1)) for n in (0, 1, 56, 1400)]
+    for x in range(4):
+        yield f"ping-{x}", world(call(PING, 0, 1, x), call(SENDMSG, NEXT, 56, 0), *replies, *[call(RECVFROM, NEXT)] * 5, *quotes * 6,
+                                 *[call(RECVERR, NEXT, n) for n in (0, 9, 599)], call(SENDMSG, NEXT, 0x4138, 15), call(SENDMSG, NEXT, 3))
 
 
 def opening_seeds():
+    cookie = b"\x22\x0a" + b"cookie77"
+    answer = packet(ip(tcp(SYN | ACK, 5000, 1, sport=9, dport=0, options=b"\2\4\5\xb4" + cookie), 6), LIVE, C_NEWEST)
+    yield "fastopen-client", world(call(CONNECT_DATA, 0, 90, 9), answer, call(CONNECT_DATA, 0, 3000, 9), answer, call(CONNECT_DATA, 0, 1, 9),
+                                   wait(1), call(CLOSE, NEXT), wait(60))
     yield "S1-syn-flood", world(*(packet(ip(tcp(SYN, i, sport=i), 6, src=f"198.51.100.{i}"), FIX | BATCH) for i in range(1, 60)),
                                 wait(60))
     flood = b"".join(packet(ip(tcp(SYN, i, sport=i, options=timestamps(9) + b"\2\4\5\xb4\3\3\7\1\1\4\2"), 6), FIX) for i in range(1, 12))
@@ -265,6 +277,11 @@ def receiving_seeds():
                                   segment(ACK, 500000, 0, ts=90000, data=b"z"))
     yield "T12-urgent", world(*(segment(ACK | URG, 0, 0, urgent=u, data=b"urgent") for u in (0, 1, 6, 7, 65535)),
                               packet(ip(tcp(SYN | URG, 1, sport=9, urgent=9), 6), FIX))
+    reads = [call(act, ESTABLISHED, 3, x) for act, x in ((RECV_URGENT, 1), (RECEIVE, 0), (RECV_URGENT, 0), (RECEIVE, 0), (CONSUME, 0))]
+    yield "T12-urgent-read", world(*(segment(ACK | URG, 0, 0, urgent=u, data=b"urgent") + b"".join(reads) for u in (1, 3, 6, 40, 65535)),
+                                   segment(ACK, 0, 0, data=b"x" * 90), *reads, call(OPTION, ESTABLISHED, 1 << 7 | 10, 3), *reads)
+    yield "T12-urgent-sent", world(call(SEND_URGENT, ESTABLISHED, 1), call(SEND, ESTABLISHED, 3000), call(SEND_URGENT, ESTABLISHED, 2999),
+                                   segment(ACK, 0, 1), segment(ACK, 0, 1, window=0), call(SEND_URGENT, ESTABLISHED, 5), wait(3), segment(ACK, 0, 3000))
     yield "T13-zero-window", world(call(SEND, ESTABLISHED, 9000), segment(ACK, 0, 0, window=0),
                                    *(segment(ACK, 0, 0, window=0, step=21 << 8 | 3) for _ in range(8)), wait(200))
     yield "T13-zero-window-closed", world(call(SEND, ESTABLISHED, 9000), call(CLOSE, ESTABLISHED), segment(ACK, 0, 0, window=0),
@@ -315,6 +332,8 @@ def udp_seeds():
     yield "U3-flood", world(*(packet(ip(udp(53, b"f" * 1000), 17), FIX | BATCH) for _ in range(40)), call(RECVFROM, UDP_BOUND), a=32)
     yield "datagrams", world(packet(ip(udp(53, b"q"), 17), FIX), call(SENDTO, UDP_BOUND, 9000, 2), call(RECVFROM, UDP_BOUND),
                              packet(ip(udp(1000, b"r"), 17), FIX), packet(ip(udp(1000, b"r", 2001), 17), FIX), b=8)
+    yield "departures", world(*(call(SENDMSG, slot, n, x) for slot in (UDP_BOUND, UDP_CONNECTED, ESTABLISHED)
+                                for n in (0, 0x0105, 0xff65) for x in (0, 1, 6, 8, 0xfc, 0x7d)))
 
 
 def on_ip_link(data):

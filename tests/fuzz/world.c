@@ -282,7 +282,7 @@ static bool note_any(void *arg, const struct stack_sock_info *info)
 /* Tables and pools live as long as the stack; everything else must be given back. */
 static void check_nothing_left(struct world *w)
 {
-	static const char *const stays[] = {"table", "half-open", "neighbours"};
+	static const char *const stays[] = {"table", "half-open", "neighbours", "fastopen"};
 	const char *name, *state = NULL;
 	uint64_t used, limit, cursor = 0;
 

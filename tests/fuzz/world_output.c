@@ -57,7 +57,8 @@ static void check_tcp(struct world *w, const struct ip4_header *ip, const uint8_
 	kind = seg.flags & (TCP_SYN | TCP_FIN | TCP_RST);
 	FUZZ_CHECK((kind & (kind - 1)) == 0, "flags %#x", seg.flags);
 	FUZZ_CHECK(seg.flags & (TCP_SYN | TCP_ACK | TCP_RST), "flags %#x", seg.flags);
-	FUZZ_CHECK(seg.len == 0 || !(seg.flags & (TCP_SYN | TCP_RST)), "SYN or RST with %u bytes", seg.len);
+	FUZZ_CHECK(seg.len == 0 || !(seg.flags & (TCP_SYN | TCP_RST)) || seg.opt.fastopen_len > 0,
+		   "SYN or RST with %u bytes", seg.len);
 	FUZZ_CHECK(seg.sport != 0 && seg.dport != 0, "port 0");
 	if ((seg.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK)) {
 		w->has_syn_ack = true;

@@ -7,8 +7,11 @@
 enum action {
 	ACT_SEND, ACT_FILL, ACT_RECEIVE, ACT_CONSUME, ACT_SHUTDOWN, ACT_CLOSE, ACT_ABORT, ACT_ACCEPT,
 	ACT_CONNECT, ACT_CONNECT_SELF, ACT_LISTEN, ACT_DATAGRAM, ACT_SENDTO, ACT_RECVFROM, ACT_OPTION,
-	ACT_DESTROY, ACT_ADDRESS, ACT_ROUTE, ACT_RECONFIGURE, ACT_COUNT
+	ACT_DESTROY, ACT_ADDRESS, ACT_ROUTE, ACT_RECONFIGURE, ACT_PING, ACT_SENDMSG, ACT_RECVERR, ACT_SEND_URGENT,
+	ACT_RECV_URGENT, ACT_CONNECT_DATA, ACT_COUNT
 };
+
+static const uint8_t payload[20000];
 
 struct slot *world_slot(struct world *w)
 {
@@ -76,6 +79,37 @@ static void open_datagram(struct world *w, uint16_t lport, uint16_t rport)
 		stack_connect(&slot->sock, w->now, &remote);
 }
 
+/* The first bytes go with the SYN as far as they can (RFC 7413). */
+static void open_with_data(struct world *w, uint16_t len, uint8_t rport)
+{
+	struct stack_endpoint remote = {.addr = stack_addr_v4(world_peer), .port = rport};
+	struct slot *slot = open_socket(w, STACK_TCP);
+	ptrdiff_t n;
+
+	if (!slot)
+		return;
+	n = stack_connect_data(&slot->sock, w->now, &remote, payload, len % sizeof(payload));
+	FUZZ_CHECK(n <= (ptrdiff_t)(len % sizeof(payload)), "%td bytes of %u went with a SYN", n, len);
+	if (n < 0)
+		world_close(w, slot, false);
+}
+
+/* A ping socket that keeps errors; with a peer or without, its identifier is 1000 or chosen. */
+static void open_ping(struct world *w, uint16_t n, uint8_t x)
+{
+	struct stack_endpoint local = {.port = n & 1 ? 1000 : 0}, remote = {.addr = stack_addr_v4(world_peer)};
+	struct slot *slot = open_socket(w, STACK_PING);
+	int yes = 1;
+
+	if (!slot)
+		return;
+	stack_bind(slot->sock, &local);
+	if (x & 1)
+		stack_connect(&slot->sock, w->now, &remote);
+	if (x & 2)
+		stack_setsockopt(slot->sock, w->now, IPPROTO_IP, IP_RECVERR, &yes, sizeof(yes));
+}
+
 void world_open_sockets(struct world *w)
 {
 	open_listener(w, 80, 3);
@@ -97,8 +131,6 @@ void world_accept(struct world *w, struct slot *listener)
 
 /* ---- data ---- */
 
-static const uint8_t payload[20000];
-
 static void fill_in_place(struct world *w, struct sock *sock, uint16_t want, uint8_t less)
 {
 	struct iovec iov[4];
@@ -119,6 +151,38 @@ static void send_datagram(struct world *w, struct sock *sock, uint16_t len, uint
 
 	remote.addr.byte[15] = to;
 	stack_sendto(sock, w->now, to ? &remote : NULL, payload, len % sizeof(payload));
+}
+
+/* From an address, with a TTL and a TOS that the input chooses; an echo request, which a ping socket takes. */
+static void send_departing(struct world *w, struct sock *sock, uint16_t n, uint8_t x)
+{
+	static const uint8_t request[200] = {8};
+	struct stack_endpoint remote = {.addr = stack_addr_v4(world_peer), .port = n & 0xf};
+	struct stack_departure how = {.ttl = (uint8_t)(n >> 8), .tos = x & 1 ? x : -1, .keep_error = x & 2};
+	uint8_t from[4] = {192, 0, 2, x};
+
+	if (x & 4)
+		how.source = stack_addr_v4(from);
+	stack_sendmsg(sock, w->now, x & 8 ? NULL : &remote, &how, request, n % sizeof(request));
+}
+
+static void take_failure(struct sock *sock, uint16_t n)
+{
+	uint8_t buffer[600];
+	struct stack_failure f;
+	ptrdiff_t len = stack_recverr(sock, &f, buffer, n % sizeof(buffer));
+
+	FUZZ_CHECK(len < 0 || (f.error > 0 && len <= (ptrdiff_t)sizeof(buffer)), "an error of %td bytes", len);
+}
+
+static void take_urgent(struct sock *sock, uint8_t x)
+{
+	uint8_t byte;
+	int n = stack_recv_urgent(sock, &byte, x & 1);
+
+	FUZZ_CHECK(n <= 1, "%d urgent bytes", n);
+	stack_at_mark(sock);
+	stack_urgent_waits(sock);
 }
 
 static void receive_datagram(struct sock *sock)
@@ -209,7 +273,14 @@ static void act_on_stream(struct world *w, struct slot *slot, enum action act, u
 	case ACT_SENDTO: send_datagram(w, slot->sock, n, x); break;
 	case ACT_RECVFROM: receive_datagram(slot->sock); break;
 	case ACT_OPTION: change_option(w, slot->sock, n, x); break;
-	case ACT_CONNECT: case ACT_CONNECT_SELF: case ACT_LISTEN: case ACT_DATAGRAM: case ACT_DESTROY:
+	case ACT_SENDMSG: send_departing(w, slot->sock, n, x); break;
+	case ACT_RECVERR: take_failure(slot->sock, n); break;
+	case ACT_RECV_URGENT: take_urgent(slot->sock, x); break;
+	case ACT_SEND_URGENT:
+		if (stack_send(slot->sock, w->now, payload, n % 3000u) > 0)
+			stack_send_urgent(slot->sock);
+		break;
+	case ACT_CONNECT: case ACT_PING: case ACT_CONNECT_DATA: case ACT_CONNECT_SELF: case ACT_LISTEN: case ACT_DATAGRAM: case ACT_DESTROY:
 	case ACT_ADDRESS: case ACT_ROUTE: case ACT_RECONFIGURE: case ACT_COUNT:
 		break;
 	}
@@ -228,8 +299,11 @@ static bool act_on_stack(struct world *w, enum action act, uint16_t n, uint8_t x
 	case ACT_ADDRESS: change_address(w, x, n & 1); return true;
 	case ACT_ROUTE: change_route(w, x, n & 1); return true;
 	case ACT_RECONFIGURE: reconfigure(w, n); return true;
+	case ACT_PING: open_ping(w, n, x); return true;
+	case ACT_CONNECT_DATA: open_with_data(w, n, x); return true;
 	case ACT_SEND: case ACT_FILL: case ACT_RECEIVE: case ACT_CONSUME: case ACT_SHUTDOWN: case ACT_CLOSE:
-	case ACT_ABORT: case ACT_ACCEPT: case ACT_SENDTO: case ACT_RECVFROM: case ACT_OPTION: case ACT_COUNT:
+	case ACT_ABORT: case ACT_ACCEPT: case ACT_SENDTO: case ACT_RECVFROM: case ACT_OPTION: case ACT_SENDMSG:
+	case ACT_RECVERR: case ACT_SEND_URGENT: case ACT_RECV_URGENT: case ACT_COUNT:
 		break;
 	}
 	return false;
