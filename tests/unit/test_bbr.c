@@ -22,6 +22,7 @@ static struct {
 	uint64_t now, free_at, next_send, app_gap;
 	uint64_t bandwidth, delay; /* bytes a second; both ways, microseconds */
 	uint64_t queue;            /* bytes */
+	uint64_t together;         /* ACKs come at multiples of this time; 0: each when it is due */
 	unsigned drop_each;        /* one segment of so many is lost; 0: none */
 	unsigned sent;
 	uint64_t delivered;
@@ -79,6 +80,8 @@ static void send_one(void)
 	if (!p->lost)
 		m.free_at = start + MSS * SECOND / m.bandwidth;
 	p->back = m.free_at + m.delay;
+	if (m.together)
+		p->back += m.together - p->back % m.together;
 	m.next_send = m.now + (m.app_gap ? m.app_gap : MSS * SECOND / m.c.pacing_rate);
 	if (m.app_gap)
 		rate_limited(&m.rate, m.flight);
@@ -333,6 +336,16 @@ START_TEST(a_shallow_queue_bounds_what_is_in_flight)
 }
 END_TEST
 
+/* A round trip of 4 ms, and a link that lets ACKs through every 40: two windows of the path's would wait most of the time. */
+START_TEST(acks_that_come_together_find_room)
+{
+	m.delay = 4000;
+	m.together = 40000;
+	play(3 * SECOND, -1);
+	check_near(play(2 * SECOND, -1), m.bandwidth, 15);
+}
+END_TEST
+
 START_TEST(timeout_leaves_one_segment)
 {
 	play(5 * SECOND, -1);
@@ -461,6 +474,7 @@ int main(void)
 	ADD(probe_rtt_does_not_end_startup);
 	ADD(a_little_loss_does_not_slow_it_down);
 	ADD(a_shallow_queue_bounds_what_is_in_flight);
+	ADD(acks_that_come_together_find_room);
 	ADD(timeout_leaves_one_segment);
 	ADD(after_an_idle_time_it_paces_at_the_bandwidth_and_probes_no_rtt);
 	ADD(rate_is_that_of_the_slower_of_sending_and_acknowledging);

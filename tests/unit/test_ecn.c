@@ -43,6 +43,20 @@ START_TEST(a_peer_that_does_not_ask_gets_none)
 }
 END_TEST
 
+START_TEST(a_syn_sent_again_without_the_flags_takes_nothing_back)
+{
+	bring_to(&f, TCP_LISTEN);
+	feed(&f, TCP_SYN | TCP_ECE | TCP_CWR, 0, 0, 0);
+	expect(&f, TCP_SYN | TCP_ACK | TCP_ECE, 0, 1, 0);
+	feed(&f, TCP_SYN, 0, 0, 0);
+	expect(&f, TCP_SYN | TCP_ACK | TCP_ECE, 0, 1, 0);
+	feed(&f, TCP_ACK, 1, 1, 0);
+	f.sock = stack_accept(f.listener);
+	ck_assert_ptr_nonnull(f.sock);
+	ck_assert(tcb_now(&f)->ecn_on);
+}
+END_TEST
+
 START_TEST(switched_off_it_is_not_granted)
 {
 	fixture_end(&f);
@@ -194,6 +208,7 @@ int main(void)
 	Suite *s = suite_create("ecn");
 
 	ADD(a_peer_that_does_not_ask_gets_none);
+	ADD(a_syn_sent_again_without_the_flags_takes_nothing_back);
 	ADD(switched_off_it_is_not_granted);
 	ADD(our_connect_asks_and_stops_asking_when_sent_again);
 	ADD(our_connect_is_granted);

@@ -972,6 +972,28 @@ static struct sock *udp_to_peer(struct net *n)
 	return sock;
 }
 
+START_TEST(what_must_not_be_fragmented_is_refused)
+{
+	static const uint8_t data[1481];
+	struct tx tx;
+
+	net_start(&net, NULL);
+	know_peer(&net);
+	for (size_t len = 1480; len <= 1481; len++) {
+		struct ip_params params = {.src = net.us, .dst = net.peer, .proto = 253, .ttl = 64, .dont_fragment = true};
+
+		tx_init(&tx);
+		tx.transport = tx.start;
+		tx_add(&tx, data, len);
+		ck_assert_int_eq(ip_output(net.s, &tx, &params), len <= 1480 ? 0 : -EMSGSIZE);
+	}
+	take_frame(&net);
+	expect_silence(&net);
+	ck_assert_uint_eq(count_of(&net, "ip4.out_too_big"), 1);
+	net_end(&net);
+}
+END_TEST
+
 START_TEST(large_datagrams_are_fragmented)
 {
 	static uint8_t joined[65536], data[5000];
@@ -1517,6 +1539,7 @@ static void add_icmp(Suite *s)
 static void add_sending(Suite *s)
 {
 	suite_add(s, "large datagrams are fragmented", large_datagrams_are_fragmented);
+	suite_add(s, "what must not be fragmented is refused", what_must_not_be_fragmented_is_refused);
 	suite_add(s, "identifications differ", identifications_differ);
 	suite_add(s, "UDP checksum zero is sent as ones", udp_checksum_zero_is_sent_as_ones);
 	suite_add(s, "segments are cut in software", segments_are_cut_in_software);

@@ -563,6 +563,88 @@ START_TEST(a_timeout_in_fast_recovery_is_not_taken_for_spurious)
 }
 END_TEST
 
+/* The first block of the next ACK, relative to PEER_ISS. */
+static void expect_block(uint32_t left, uint32_t right)
+{
+	const struct tcp_segment *seg = &take(&f)->seg;
+
+	ck_assert_uint_ge(seg->opt.sack_count, 1);
+	ck_assert_uint_eq(seg->opt.sack[0].left.v - PEER_ISS, left);
+	ck_assert_uint_eq(seg->opt.sack[0].right.v - PEER_ISS, right);
+}
+
+START_TEST(what_finds_no_room_is_not_reported_and_what_was_stored_stays)
+{
+	struct mem *m;
+
+	bring_to_flight(&f, true, 0);
+	m = &f.s->mem;
+	feed(&f, TCP_ACK, 101, 1, 100);
+	expect_block(101, 201);
+	m->limit[MEM_OOO] = m->used[MEM_OOO];
+	feed(&f, TCP_ACK, 5001, 1, 1460);
+	expect_block(101, 201);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_in_ooo_dropped], 1);
+	m->limit[MEM_OOO] = 0;
+	feed(&f, TCP_ACK, 5001, 1, 1460);
+	expect_block(5001, 6461);
+	feed(&f, TCP_ACK, 1, 1, 100);
+	ck_assert_uint_eq(rcv_nxt_rel(&f), 201); /* the stored range counted */
+}
+END_TEST
+
+START_TEST(of_several_duplicates_in_a_segment_the_last_is_reported)
+{
+	bring_to_flight(&f, true, 0);
+	feed(&f, TCP_ACK, 201, 1, 100);
+	feed(&f, TCP_ACK, 401, 1, 100);
+	forget_sent();
+	feed(&f, TCP_ACK, 201, 1, 300); /* the middle of it is new */
+	expect_block(401, 501);
+	feed(&f, TCP_ACK, 1, 1, 500); /* what this repeats is not told */
+	ck_assert_uint_eq(take(&f)->seg.opt.sack_count, 0);
+	ck_assert_uint_eq(rcv_nxt_rel(&f), 501);
+}
+END_TEST
+
+/* Seven of ten are lost: in flight is less than ssthresh. */
+START_TEST(below_ssthresh_only_a_safe_ack_lets_one_segment_more_out)
+{
+	uint64_t before;
+
+	bring_to_flight(&f, true, 10);
+	feed_sack_of(&f, 0, 7, 10);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_FAST);
+	ck_assert_uint_lt(tcb_now(&f)->board.lost + 3 * 1460, 10 * 1460);
+	before = tcb_now(&f)->rec->out;
+	ck_assert_uint_eq(before, 3 * 1460);
+	feed_sack_of(&f, 0, 1, 2); /* the second has come: no progress of SND.UNA */
+	ck_assert_uint_eq(tcb_now(&f)->rec->out - before, 1460);
+	before = tcb_now(&f)->rec->out;
+	feed_sack_of(&f, 2, 7, 10); /* the first, too */
+	ck_assert_uint_eq(tcb_now(&f)->rec->out - before, 2 * 1460);
+}
+END_TEST
+
+START_TEST(a_smaller_path_mtu_costs_no_window)
+{
+	uint32_t cwnd, ssthresh;
+	struct tcb *t;
+
+	bring_to_flight(&f, true, 10);
+	t = tcb_now(&f);
+	cwnd = t->cc.cwnd;
+	ssthresh = t->cc.ssthresh;
+	tcp_mtu_too_big(t, 1000);
+	run(&f);
+	expect(&f, TCP_ACK, 1, 1, 10 * 1460); /* it goes again, in smaller pieces */
+	ck_assert_uint_eq(t->mss, 960);
+	ck_assert_uint_eq(t->cc.cwnd, cwnd);
+	ck_assert_uint_eq(t->cc.ssthresh, ssthresh);
+	ck_assert_int_eq(t->recovery, RECOVERY_OPEN);
+}
+END_TEST
+
 /* ---- timestamps (RFC 7323, 6191) ---- */
 
 static void connect_with_timestamps(void)
@@ -795,6 +877,10 @@ static void add_recovery_tests(Suite *s)
 	ADD(recovery_starts_from_what_is_in_flight);
 	ADD(an_ack_that_delivers_nothing_changes_nothing);
 	ADD(a_timeout_in_fast_recovery_is_not_taken_for_spurious);
+	ADD(what_finds_no_room_is_not_reported_and_what_was_stored_stays);
+	ADD(of_several_duplicates_in_a_segment_the_last_is_reported);
+	ADD(below_ssthresh_only_a_safe_ack_lets_one_segment_more_out);
+	ADD(a_smaller_path_mtu_costs_no_window);
 }
 
 static void add_option_tests(Suite *s)

@@ -246,9 +246,20 @@ START_TEST(timeout_in_fast_recovery_raises_no_ssthresh)
 }
 END_TEST
 
+/* So many segments, with the timestamp that they had when they went out first. */
+static void acked_late(uint32_t segments, uint32_t echo)
+{
+	struct tcp_segment seg = {.seq = tcb_now(&f)->rcv_nxt, .flags = TCP_ACK, .window = PEER_WINDOW};
+
+	seg.ack = seq_add(tcb_now(&f)->iss, 1 + segments * MSS);
+	seg.opt.has_timestamp = true;
+	seg.opt.ts_value = f.ts;
+	seg.opt.ts_echo = echo;
+	feed_segment(&f, &seg, 0);
+}
+
 START_TEST(spurious_timeout_is_undone_by_timestamps)
 {
-	struct tcp_segment seg = {.flags = TCP_ACK, .window = PEER_WINDOW};
 	uint32_t cwnd, original;
 
 	start(10);
@@ -259,15 +270,31 @@ START_TEST(spurious_timeout_is_undone_by_timestamps)
 	f.now += SECONDS(2);
 	run(&f);
 	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_LOSS);
-	seg.seq = tcb_now(&f)->rcv_nxt;
-	seg.ack = seq_add(tcb_now(&f)->iss, 1 + 5 * MSS);
-	seg.opt.has_timestamp = true;
-	seg.opt.ts_value = f.ts;
-	seg.opt.ts_echo = original;
-	feed_segment(&f, &seg, 0);
+	acked_late(5, original);
 	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_OPEN);
 	ck_assert_uint_ge(tcb_now(&f)->cc.cwnd, cwnd);
 	ck_assert_uint_eq(f.s->counter[COUNT_tcp_undos], 1);
+}
+END_TEST
+
+/* RFC 4015 3. */
+START_TEST(what_was_late_makes_the_timeout_longer)
+{
+	uint32_t rto, original;
+
+	start(10);
+	rto = tcb_now(&f)->rtt.rto;
+	original = ts_now(f.s, tcb_now(&f)->ts_offset);
+	f.now += SECONDS(2);
+	run(&f);
+	f.now += SECONDS(2);
+	run(&f);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_LOSS);
+	acked_late(1, original); /* of what went again: nothing is measured by it */
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_OPEN);
+	ck_assert_uint_eq(tcb_now(&f)->rtt.rto, rto);
+	acked_late(5, original);
+	ck_assert_uint_gt(tcb_now(&f)->rtt.rto, rto + SECONDS(1));
 }
 END_TEST
 
@@ -466,6 +493,7 @@ int main(void)
 	ADD(timeout_leaves_alone_what_went_out_a_moment_ago);
 	ADD(timeout_in_fast_recovery_raises_no_ssthresh);
 	ADD(spurious_timeout_is_undone_by_timestamps);
+	ADD(what_was_late_makes_the_timeout_longer);
 	ADD(timestamp_of_a_retransmission_ends_the_backoff);
 	ADD(row_T7_bad_blocks_are_ignored);
 	ADD(our_blocks_begin_with_the_latest_segment);

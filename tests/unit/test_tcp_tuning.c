@@ -58,9 +58,9 @@ static struct tcp_segment peer_syn(void)
 }
 
 /* A connection that the peer opened, with all options, and a round trip of 10 ms. */
-static void start(void)
+static void start_by(const struct tcp_segment *by)
 {
-	struct tcp_segment syn = peer_syn();
+	struct tcp_segment syn = *by;
 
 	bring_to(&f, TCP_LISTEN);
 	f.timestamps = f.s->cfg.timestamps;
@@ -72,6 +72,13 @@ static void start(void)
 	ck_assert_ptr_nonnull(f.sock);
 	stack_set_user(f.sock, &f);
 	f.sent_read = f.sent_count = 0;
+}
+
+static void start(void)
+{
+	struct tcp_segment syn = peer_syn();
+
+	start_by(&syn);
 }
 
 /* One round trip in which the peer sends `bytes`, all of them read at once when the reader takes them. */
@@ -480,6 +487,62 @@ START_TEST(lost_probe_of_a_size_that_has_passed_goes_again)
 }
 END_TEST
 
+START_TEST(lost_probes_are_eight_round_trips_apart)
+{
+	stack_time lost_at, eight;
+
+	fall_into_black_hole();
+	for (int i = 0; i < 3; i++) {
+		lose(next_probe(), 0);
+		lost_at = f.now;
+		eight = tcb_now(&f)->rtt.srtt;
+		pass(&f, RTT);
+		f.sent_read = f.sent_count = 0;
+		ack_all();
+		while (!probe_out()) {
+			f.sent_read = f.sent_count = 0;
+			offer();
+			ack_all();
+		}
+		ck_assert_uint_ge(f.now - lost_at, eight);
+		f.sent_read = 0;
+	}
+}
+END_TEST
+
+START_TEST(timeout_takes_the_size_of_a_probe_for_too_large)
+{
+	fall_into_black_hole();
+	ck_assert_uint_eq(next_probe()->seg.len, 1448);
+	timeouts(1);
+	ck_assert_int_eq(tcb_now(&f)->recovery, RECOVERY_LOSS);
+	ck_assert_uint_le(tcb_now(&f)->cc.cwnd, 2 * 1012);
+	ck_assert_uint_eq(counted(COUNT_tcp_mtu_probes_lost), 1);
+	f.sent_read = f.sent_count = 0;
+	ack_all();
+	ck_assert_uint_lt(next_probe()->seg.len, 1448);
+}
+END_TEST
+
+START_TEST(without_sack_a_size_that_was_lowered_stays)
+{
+	struct tcp_segment syn = peer_syn();
+
+	syn.opt.sack_permitted = false;
+	start_by(&syn);
+	offer();
+	timeouts(2);
+	for (int i = 0; i < 200; i++) {
+		f.sent_read = f.sent_count = 0;
+		f.now += SECONDS(10);
+		offer();
+		ack_all();
+	}
+	ck_assert_uint_eq(tcb_now(&f)->mtu, 1064);
+	ck_assert_uint_eq(counted(COUNT_tcp_mtu_probes), 0);
+}
+END_TEST
+
 START_TEST(probe_lost_with_other_data_is_congestion)
 {
 	fall_into_black_hole();
@@ -715,6 +778,9 @@ int main(void)
 	ADD(probe_that_passes_raises_the_mtu);
 	ADD(lost_probe_is_no_congestion);
 	ADD(lost_probe_of_a_size_that_has_passed_goes_again);
+	ADD(lost_probes_are_eight_round_trips_apart);
+	ADD(timeout_takes_the_size_of_a_probe_for_too_large);
+	ADD(without_sack_a_size_that_was_lowered_stays);
 	ADD(probe_lost_with_other_data_is_congestion);
 	ADD(router_that_names_the_mtu_bounds_the_search);
 	ADD(probe_lost_twice_is_congestion);

@@ -17,13 +17,18 @@ static struct stack_endpoint at(const struct stack_addr *addr, uint16_t port)
 }
 
 /* A datagram to our port 7000 with the header's bytes in the test's hand. */
-static void feed_header(struct net *n, uint16_t len_field, uint16_t checksum, size_t payload)
+static void feed_from(struct net *n, uint16_t sport, uint16_t len_field, uint16_t checksum, size_t payload)
 {
-	struct udp_header h = {.sport = 5000, .dport = 7000, .len = len_field};
+	struct udp_header h = {.sport = sport, .dport = 7000, .len = len_field};
 	uint8_t p[256] = {0};
 
 	udp_write(p, &h, checksum);
 	feed_ip(n, (struct ip4_header){.src = n->peer, .dst = n->us, .proto = IP_PROTO_UDP}, p, UDP_HEADER + payload);
+}
+
+static void feed_header(struct net *n, uint16_t len_field, uint16_t checksum, size_t payload)
+{
+	feed_from(n, 5000, len_field, checksum, payload);
 }
 
 /* ---- U1 ---- */
@@ -55,6 +60,23 @@ START_TEST(row_U1_lengths_and_checksums)
 END_TEST
 
 /* ---- U2 ---- */
+
+/* RFC 768: nobody waits for an answer. */
+START_TEST(from_port_0_is_delivered)
+{
+	struct stack_endpoint from;
+	struct sock *sock;
+
+	net_start(&net, NULL);
+	sock = udp_bound(&net, 7000);
+	feed_from(&net, 0, UDP_HEADER + 20, 0, 20);
+	ck_assert_int_eq(stack_recvfrom(sock, data, sizeof(data), &from), 20);
+	ck_assert_uint_eq(from.port, 0);
+	ck_assert_int_eq(stack_sendto(sock, net.now, &from, data, 1), -EINVAL);
+	stack_close(sock, net.now);
+	net_end(&net);
+}
+END_TEST
 
 START_TEST(row_U2_closed_port)
 {
@@ -548,6 +570,7 @@ int main(void)
 	Suite *s = suite_create("udp");
 
 	suite_add(s, "U1 lengths and checksums", row_U1_lengths_and_checksums);
+	suite_add(s, "from port 0 is delivered", from_port_0_is_delivered);
 	suite_add(s, "U2 closed port", row_U2_closed_port);
 	suite_add(s, "U3 faster than the reader", row_U3_faster_than_the_reader);
 	suite_add(s, "U3 a full queue leaves memory to others", row_U3_a_full_queue_leaves_memory_to_others);
