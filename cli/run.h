@@ -287,7 +287,7 @@ run_handler on_sendto, on_sendmsg, on_sendmmsg, on_recvfrom, on_recvmsg, on_recv
 run_handler on_getsockopt, on_setsockopt, on_ioctl;                             /* run_option.c */
 
 /* A message of the caller: its header, and its pieces. */
-#define RUN_PIECES 64 /* of one message's gather list that are looked at together */
+#define RUN_PIECES 1024 /* of one message's gather list: as many as there may be (IOV_MAX) */
 struct message {
 	struct msghdr head;
 	struct iovec piece[RUN_PIECES];

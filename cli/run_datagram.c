@@ -9,7 +9,6 @@
 #include "cli/run.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
@@ -17,17 +16,16 @@
 #include <unistd.h>
 
 #define DATA_MAX 65536 /* bytes of one datagram */
+#define PAYLOAD_MAX 65507 /* the same of one that can be sent */
 #define MESSAGES_MAX 1024 /* of sendmmsg and recvmmsg, as the host has it */
 
 static int message_read(const struct call *c, uint64_t at, struct message *m)
 {
 	if (!tracee_read(c, at, &m->head, sizeof(m->head)))
 		return -EFAULT;
-	if (m->head.msg_iovlen > IOV_MAX)
-		return -EMSGSIZE;
-	m->pieces = m->head.msg_iovlen < RUN_PIECES ? m->head.msg_iovlen : RUN_PIECES;
 	if (m->head.msg_iovlen > RUN_PIECES)
-		run_note(c->run, 5, "of a message to an address in more than %d pieces the rest is left out", RUN_PIECES);
+		return -EMSGSIZE;
+	m->pieces = m->head.msg_iovlen;
 	if (m->pieces && !tracee_read(c, (uintptr_t)m->head.msg_iov, m->piece, m->pieces * sizeof(m->piece[0])))
 		return -EFAULT;
 	return 0;
@@ -99,7 +97,7 @@ static int64_t send_bytes(struct call *c, const struct message *m, size_t len, i
 	bool udp = run_is_datagram(s);
 	if (udp && (flags & MSG_OOB))
 		return -EOPNOTSUPP;
-	if (udp && len >= DATA_MAX)
+	if (udp && len > PAYLOAD_MAX)
 		return -EMSGSIZE;
 	ssize_t n = tracee_gather(c, m->piece, m->pieces, data, len < DATA_MAX ? len : DATA_MAX);
 	if (n < 0)
@@ -117,11 +115,11 @@ static int64_t send_bytes(struct call *c, const struct message *m, size_t len, i
 
 int64_t on_sendto(struct call *c)
 {
-	struct message m = {
-		.head = {.msg_name = (void *)(uintptr_t)c->data.args[4], .msg_namelen = (uint32_t)c->data.args[5]},
-		.piece = {{(void *)(uintptr_t)c->data.args[1], c->data.args[2]}}, .pieces = 1,
-	};
+	struct message m;
 
+	m.head = (struct msghdr){.msg_name = (void *)(uintptr_t)c->data.args[4], .msg_namelen = (uint32_t)c->data.args[5]};
+	m.piece[0] = (struct iovec){(void *)(uintptr_t)c->data.args[1], c->data.args[2]};
+	m.pieces = 1;
 	if (c->data.args[4] == 0 && !more_follows(c->sock, call_int(c, 3)))
 		return RUN_CONTINUE; /* MSG_MORE of another kind of socket */
 	return send_bytes(c, &m, c->data.args[2], call_int(c, 3), NULL);

@@ -1671,6 +1671,7 @@ static void case_udp_send_errors(void)
 	struct sockaddr_in all = at("255.255.255.255", 9);
 
 	T(sendto(fd, buffer, 65508, 0, (void *)&a, sizeof(a)));
+	T(sendto(fd, buffer, 65535, 0, (void *)&a, sizeof(a)));
 	T(sendto(fd, buffer, 70000, 0, (void *)&a, sizeof(a)));
 	T(sendto(fd, "x", 1, 0, (void *)&a, 4));
 	T(sendto(fd, "x", 1, 0, (void *)8, sizeof(a)));

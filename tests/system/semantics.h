@@ -90,7 +90,7 @@ struct semantics_case {
 	X(options_ip_more) X(options_time) X(options_fresh) X(user_timeout_kept) X(fastopen_send) \
 	X(fastopen_nonblock) X(fastopen_connect)
 #define DATAGRAM(X) \
-	X(udp_zero) X(udp_flags) X(udp_more) X(udp_more_unconnected) X(udp_more_errors) X(udp_peek_truncated) X(udp_short_reads) X(udp_address_overrides) \
+	X(udp_zero) X(udp_flags) X(udp_pieces) X(udp_more) X(udp_more_unconnected) X(udp_more_errors) X(udp_peek_truncated) X(udp_short_reads) X(udp_address_overrides) \
 	X(udp_other_peer) X(udp_connect_errors) X(udp_bound_then_connected) X(udp_shared_port) \
 	X(udp_broadcast) X(udp_to_itself) X(udp_forked) X(udp_closed_port_freed) X(udp_select) X(udp_nonblock) \
 	X(udp_plural_error) X(udp_plural_limit) X(udp_options) X(udp_control) X(udp_control_room) \

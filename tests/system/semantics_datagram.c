@@ -50,6 +50,27 @@ static void case_udp_flags(void)
 	T(recv(fd, (void *)8, 10, MSG_DONTWAIT));
 }
 
+/* As many pieces as there may be, and one more. */
+static void case_udp_pieces(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in a = at(peer, UDP_ECHO);
+	static struct iovec v[1025];
+	static char got[2000];
+	struct msghdr m = {.msg_name = &a, .msg_namelen = sizeof(a), .msg_iov = v, .msg_iovlen = 1024};
+
+	for (int i = 0; i < 1025; i++)
+		v[i] = (struct iovec){"abcdefgh" + i % 8, 1};
+	T(sendmsg(fd, &m, 0));
+	for (int i = 0; i < 1025; i++)
+		v[i] = (struct iovec){got + i, 1};
+	T(recvmsg(fd, &m, 0));
+	say("%.16s %.8s, truncated %d", got, got + 1016, (m.msg_flags & MSG_TRUNC) != 0);
+	m.msg_iovlen = 1025;
+	T(sendmsg(fd, &m, 0));
+	T(recvmsg(fd, &m, MSG_DONTWAIT));
+}
+
 static void echoed(int fd)
 {
 	memset(buffer, 0, 100);
