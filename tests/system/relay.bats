@@ -19,6 +19,7 @@ teardown() {
 rough_path() {
 	RELAY_LOG=$T/relay
 	topology_up
+	in_a "$HERE/settings"
 	start_daemon Network.Gateway=198.18.0.1
 	relay_up --seed "$1" --delay 2000 --loss 10000 --duplicate 10000 --reorder 50000 --reorder-by 2000
 	wait_for 5 in_a ping -c 1 -W 1 "$STACK" >/dev/null

@@ -93,11 +93,12 @@ udp_bound() { sockets_are 1 ".proto == \"udp\" and (.local | endswith(\":$1\"))"
 
 @test "a connect that did not wait, a full buffer: shutdown and getpeername know that it is connected" {
 	start_daemon
-	background python3 - "$HOST" >"$T/got" <<-'P'
-		import socket, sys, time
+	background python3 - "$HOST" "$T/full" >"$T/got" <<-'P'
+		import os, socket, sys, time
 		l = socket.create_server((sys.argv[1], 8002))
 		s = l.accept()[0]
-		time.sleep(2)
+		while not os.path.exists(sys.argv[2]):
+		    time.sleep(0.05)
 		n = 0
 		while data := s.recv(65536):
 		    n += len(data)
@@ -105,7 +106,7 @@ udp_bound() { sockets_are 1 ".proto == \"udp\" and (.local | endswith(\":$1\"))"
 	P
 	server=$JOB
 	wait_for 10 host_listens 8002
-	timeout 60 byway run python3 - "$HOST" >"$T/sent" <<-'P'
+	timeout 60 byway run python3 - "$HOST" "$T/full" >"$T/sent" <<-'P'
 		import select, socket, sys, time
 		s = socket.socket()
 		s.setblocking(False)
@@ -121,6 +122,7 @@ udp_bound() { sockets_are 1 ".proto == \"udp\" and (.local | endswith(\":$1\"))"
 		        time.sleep(0.05)
 		s.shutdown(socket.SHUT_WR)
 		s.getpeername()
+		open(sys.argv[2], "w").close()
 		print(n)
 	P
 	ended "$server" 20

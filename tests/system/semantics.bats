@@ -20,6 +20,7 @@ on_host() {
 	background unshare -n sleep 100
 	local other=$JOB
 	wait_for 5 differs "$(readlink /proc/self/ns/net)" "/proc/$other/ns/net"
+	nsenter -t "$other" -n "$HERE/settings"
 	ip link add veth0 type veth peer name veth1
 	ip link set veth1 netns "$other"
 	ip addr add "$HOST/24" dev veth0

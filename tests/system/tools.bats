@@ -137,11 +137,20 @@ c = socket.create_connection(("198.18.0.2", 7777)); time.sleep(60)'
 @test "ss -E tells of sockets that end" {
 	start_with_connection
 	background timeout 20 byway run stdbuf -oL ss -EHtn >"$T/ended"
-	sleep 1
+	wait_for 10 ss_is_told
 	bss -K -tn "dport = :$PORT" >/dev/null
-	wait_for 5 grep -qE "^UNCONN +0 +0 +$STACK:7 +$HOST:$PORT" "$T/ended"
+	wait_for 5 tells_of "$PORT"
+	echo ping | nc -N -p 20001 "$STACK" 7 >/dev/null
+	wait_for 5 tells_of 20001
+	[ "$(grep -cE ":($PORT|20001) *$" "$T/ended")" -eq 2 ] # each once
+}
+
+# PORT: of the host's end of a connection to the echo service.
+tells_of() { grep -qE "^UNCONN +0 +0 +$STACK:7 +$HOST:$1 *$" "$T/ended"; }
+# It has begun to listen: of a connection that ends now it hears.
+ss_is_told() {
 	echo ping | nc -N "$STACK" 7 >/dev/null
-	wait_for 5 eval "[ \"\$(grep -c '^UNCONN' \"$T/ended\")\" -eq 2 ]"
+	[ -s "$T/ended" ]
 }
 
 @test "ip addr, ip -s link, ip route, ip neigh show the stack" {

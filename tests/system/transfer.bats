@@ -116,15 +116,17 @@ teardown() {
 	stop_losing
 }
 
+bbr_has_measured() {
+	byway show --json "$(socket_id '.state == "ESTABLISHED"')" | jq -e '.socket["bbr-bandwidth"] > 0'
+}
+
 @test "what BBR believes of the path is shown" {
 	start_daemon TCP.CongestionControl=bbr Services.Chargen=yes
-	timeout 20 nc -d "$STACK" 19 >/dev/null &
-	NC=$!
-	sleep 1
-	local id
-	id=$(socket_id '.state == "ESTABLISHED"')
-	run byway show --json "$id"
-	kill "$NC"
+	background timeout 20 nc -d "$STACK" 19 >/dev/null
+	wait_for 5 sockets_are 1 '.state == "ESTABLISHED"'
+	wait_for 10 bbr_has_measured
+	run byway show --json "$(socket_id '.state == "ESTABLISHED"')"
+	kill "$JOB"
 	[ "$(jq -r '.socket["congestion-control"]' <<<"$output")" = bbr ]
 	[[ $(jq -r '.socket["bbr-mode"]' <<<"$output") =~ ^(startup|drain|probe-) ]]
 	[ "$(jq '.socket["bbr-bandwidth"] > 0 and .socket["pacing-rate"] > 0' <<<"$output")" = true ]
