@@ -73,7 +73,7 @@ struct stream {
 	int owner_fd;             /* the owner's, until it is handed over; then -1 */
 	uint32_t seen;            /* bytes at the head of what we can read that are parked or were handled already */
 	bool foreign;             /* `fd` is a socket of the host and not one end of a pair */
-	bool connecting;          /* opened by owner_sock_open: the handshake is under way */
+	bool connecting;          /* the owner has its end, and the handshake is under way */
 	struct stack_endpoint *deferred; /* where it goes with the first bytes that the owner writes; NULL: nowhere */
 	bool promised;            /* the SYN takes bytes along: who closes before it is answered has them sent all the same */
 	bool connected;           /* data may flow */

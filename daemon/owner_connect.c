@@ -100,6 +100,7 @@ int owner_connect_nonblock(struct daemon *d, const struct owner *who, const stru
 		return error;
 	}
 	stream_attach(s, sock);
+	s->connecting = true;
 	s->promised = d->wanted && d->wanted->first_len > 0;
 	error = stream_watch(s);
 	if (error < 0) {

@@ -450,10 +450,12 @@ static bool pull(struct stream *s)
 
 /* ---- readiness ---- */
 
-/* It has no connection, and no bytes (RFC 7413) of which the owner was told that they go. */
+/* It has no connection yet, and has written nothing: no byte of which it was told that it goes. */
 static bool nothing_promised(const struct stream *s)
 {
-	return !s->connected && !s->promised && !(s->deferred && stream_fresh(s) > 0);
+	bool under_way = s->connecting || s->deferred || s->foreign;
+
+	return !s->connected && !s->promised && !(under_way && stream_fresh(s) > 0);
 }
 
 /* True when the owner is gone and that was dealt with: the stream does not exist any more. */

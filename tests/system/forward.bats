@@ -122,6 +122,22 @@ nothing_comes() {
 	wait_for 5 no_connections
 }
 
+@test "outwards: what a client of a socket file wrote before it closed arrives" {
+	start_forward "Listen=unix:$T/door" "Connect=tcp:$HOST:8080"
+	background nc -l "$HOST" 8080 >"$T/got"
+	wait_for 5 host_listens 8080
+	head -c 100000 /dev/urandom >"$T/data"
+	python3 - "$T" <<-'P'
+		import socket, sys
+		with socket.socket(socket.AF_UNIX) as s:
+		    s.connect(sys.argv[1] + "/door")
+		    s.sendall(open(sys.argv[1] + "/data", "rb").read())
+	P
+	ended "$JOB" 10
+	same "$T/data" "$T/got"
+	wait_for 5 no_connections
+}
+
 @test "outwards: a socket file, only for its group, gone with the daemon" {
 	start_forward "Listen=unix:$T/door" "Connect=tcp:$STACK:7"
 	[ "$(stat -c %a "$T/door")" = 660 ]

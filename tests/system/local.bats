@@ -226,6 +226,26 @@ start_host_listen() { # PORT IN OUT
 	[ "$output" = "another" ]
 }
 
+@test "what was written while the handshake was under way goes out, though the writer has closed" {
+	start_daemon
+	ip neigh replace "$STACK" lladdr 02:00:00:00:00:99 dev "$LINK" nud permanent # so no answer comes back
+	background nc -l "$HOST" 7777 >"$T/got"
+	wait_for 5 host_listens 7777
+	byway run python3 - "$HOST" <<-'P'
+		import socket, sys
+		s = socket.socket()
+		s.setblocking(False)
+		s.connect_ex((sys.argv[1], 7777))
+		assert s.send(b"early") == 5
+		s.close()
+	P
+	sockets_are 1 '.state == "SYN-SENT"'
+	ip neigh del "$STACK" dev "$LINK"
+	ended "$JOB" 10
+	[ "$(cat "$T/got")" = early ]
+	wait_for 5 no_connections
+}
+
 @test "an owner sets and gets socket options, before and after it connects" {
 	start_daemon Services.Echo=yes
 	run "$BUILD/tests/system/owner" options "$STACK" 7
