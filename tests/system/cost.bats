@@ -63,6 +63,16 @@ all_calls() { sum daemon.turns daemon.link_reads daemon.link_reads_empty daemon.
 	[ "$trips" -gt 100 ] && [ "$calls" -le $((7 * trips)) ]
 }
 
+# A gather list costs the kernel more than the copying of a small frame costs us.
+@test "a small frame is written in one piece" {
+	[ "${BYWAY_SANITIZE:-none}" = none ] || skip "the leak check and strace are both tracers"
+	start_daemon Services.Echo=yes
+	background strace -f -qq -e trace=write,writev -p "$DAEMON" -o "$T/calls"
+	env -u BYWAY_SOCKET "$LOAD" rr "$STACK" 1
+	[ "$(grep -c 'write(' "$T/calls")" -gt 100 ]
+	! grep 'writev(' "$T/calls"
+}
+
 @test "a handshake that nobody answers ends in its time, on a link where nothing else happens" {
 	# Seven seconds: by then the announcements of the start wake the daemon no more.
 	start_daemon TCP.SynRetries=2
