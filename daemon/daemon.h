@@ -144,6 +144,7 @@ struct daemon {
 	int ready_count, served;   /* of them */
 	struct daemon_counters count;
 	stack_time busy_until;     /* BusyPoll=: sleeps not before */
+	stack_time now;            /* when the turn in hand began, or its pass: as good as the clock for what takes no time */
 	bool work;                 /* the stack was given something, or has more to do: a pass is due */
 	bool touched;              /* `loop` has something to do or to arm */
 	bool finished;             /* `loop` has ended */

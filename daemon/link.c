@@ -267,7 +267,7 @@ static void on_frames(void *link, uint32_t events)
 {
 	struct link *l = link;
 
-	read_frames(l, l->fd[0], events, FRAMES_PER_TURN, daemon_now());
+	read_frames(l, l->fd[0], events, FRAMES_PER_TURN, l->daemon->now);
 }
 
 static void note_use(struct link *l, stack_time now)

@@ -27,6 +27,7 @@
 #define PASS_ROUNDS 16
 #define PASS_EVENTS 4096
 #define TURNS_OF_EVENTS 8 /* of the sd_event loop before data has its turn */
+#define FAR 2000u /* microseconds to a deadline that may come late by what a turn takes */
 #define STATUS_INTERVAL 1000000u /* microseconds between two status lines */
 
 stack_time daemon_now(void)
@@ -158,7 +159,8 @@ static void pass(struct daemon *d)
 
 	dispatch_events(d); /* first: what it has to say, and the room that it makes, goes with the ACK */
 	for (unsigned i = 0; work && i < PASS_ROUNDS; i++) {
-		work = stack_run(d->stack, daemon_now());
+		d->now = daemon_now();
+		work = stack_run(d->stack, d->now);
 		work |= dispatch_events(d); /* of timers and of output, which nothing else would wake us for */
 	}
 	d->work = work;
@@ -252,7 +254,7 @@ static int wait_ready(struct daemon *d)
 	d->count.naps++;
 	if (deadline == STACK_NEVER)
 		return wait_for(d, NULL);
-	now = daemon_now();
+	now = deadline > d->now + FAR ? d->now : daemon_now();
 	left = deadline > now ? deadline - now : 0;
 	n = wait_for(d, &(struct timespec){.tv_sec = (time_t)(left / 1000000), .tv_nsec = (long)(left % 1000000) * 1000});
 	d->work = n == 0 || left == 0;
@@ -280,6 +282,7 @@ bool loop_poll(struct daemon *d)
 	d->ready_count = wait_for(d, &(struct timespec){0});
 	if (d->ready_count == 0 && !d->work && !d->touched)
 		return false;
+	d->now = daemon_now();
 	serve(d);
 	return true;
 }
@@ -292,6 +295,7 @@ int loop_run(struct daemon *d)
 	while (!d->finished) {
 		d->count.turns++;
 		d->ready_count = wait_ready(d);
+		d->now = daemon_now();
 		if (d->ready_count > 0 && d->config.busy_poll)
 			d->busy_until = daemon_now() + d->config.busy_poll;
 		serve(d);

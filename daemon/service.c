@@ -72,7 +72,7 @@ static size_t produce(struct conn *c, size_t want,
 
 	for (unsigned i = 0; i < pieces; i++)
 		fill(c, iov[i].iov_base, iov[i].iov_len, arg);
-	stack_send_commit(c->endpoint.sock, daemon_now(), lent);
+	stack_send_commit(c->endpoint.sock, c->endpoint.daemon->now, lent);
 	return lent;
 }
 
@@ -197,7 +197,7 @@ static void conn_end(struct conn *c, bool abort)
 	if (abort)
 		stack_abort(c->endpoint.sock, daemon_now());
 	else
-		stack_close(c->endpoint.sock, daemon_now());
+		stack_close(c->endpoint.sock, c->endpoint.daemon->now);
 	endpoint_unlink(c->endpoint.daemon, &c->endpoint);
 	daemon_kick(c->endpoint.daemon);
 	free(c);
@@ -237,7 +237,7 @@ static void on_conn_event(struct endpoint *e, const struct stack_event *event)
 	}
 	c->eof |= (event->events & STACK_EVENT_EOF) != 0;
 	if (drain(c) && c->eof && c->service->ends_with_peer)
-		stack_shutdown(e->sock, daemon_now());
+		stack_shutdown(e->sock, e->daemon->now);
 	if (c->service->produce)
 		c->service->produce(c);
 }
