@@ -41,16 +41,21 @@ static struct chunk *chunk_new(struct mem *m, enum mem_class class, size_t bytes
 	return c;
 }
 
+/* Room for `n` bytes, header included. */
+static size_t chunk_size_for(size_t n)
+{
+	return (n + sizeof(struct chunk) + CHUNK_SMALL - 1) & ~(size_t)(CHUNK_SMALL - 1);
+}
+
 /* Twice the chunk before it, or what is wanted, whichever is more: few chunks behind a stream. */
 static size_t chunk_size_after(const struct chunk *c, size_t want)
 {
-	size_t fit = (want + sizeof(*c) + CHUNK_SMALL - 1) & ~(size_t)(CHUNK_SMALL - 1);
-	size_t twice = 2 * ((size_t)c->size + sizeof(*c));
+	size_t fit = chunk_size_for(want), twice = 2 * ((size_t)c->size + sizeof(*c));
 
 	return min_size(fit > twice ? fit : twice, CHUNK_LARGE);
 }
 
-static size_t lend(struct byteq *q, struct mem *m, enum mem_class class, size_t want, size_t first_size,
+static size_t lend(struct byteq *q, struct mem *m, enum mem_class class, size_t want, size_t first_most,
 		   struct iovec *iov, unsigned *iov_count)
 {
 	size_t lent = 0;
@@ -59,7 +64,7 @@ static size_t lend(struct byteq *q, struct mem *m, enum mem_class class, size_t 
 
 	want = min_size(want, UINT32_MAX - q->len);
 	if (!c && want != 0 && max != 0)
-		q->head = q->tail = c = chunk_new(m, class, first_size);
+		q->head = q->tail = c = chunk_new(m, class, min_size(first_most, chunk_size_for(want)));
 	while (c && lent < want && n < max) {
 		size_t piece = min_size(chunk_free_space(c), want - lent);
 
@@ -120,13 +125,12 @@ void byteq_commit(struct byteq *q, struct mem *m, enum mem_class class, size_t n
 size_t byteq_append(struct byteq *q, struct mem *m, enum mem_class class, const void *data, size_t n)
 {
 	size_t done = 0;
-	size_t first = (min_size(n, CHUNK_LARGE) + sizeof(struct chunk) + CHUNK_SMALL - 1) & ~(size_t)(CHUNK_SMALL - 1);
 
 	while (done < n) {
 		struct iovec iov[8];
 		unsigned count = ARRAY_SIZE(iov);
 		const uint8_t *from = (const uint8_t *)data + done;
-		size_t lent = lend(q, m, class, n - done, min_size(first, CHUNK_LARGE), iov, &count);
+		size_t lent = lend(q, m, class, n - done, CHUNK_LARGE, iov, &count);
 
 		if (lent == 0)
 			break;

@@ -23,7 +23,7 @@ struct byteq {
 	uint32_t len; /* bytes held */
 };
 
-/* Chunk sizes, header included: the first of an empty queue is small, those of a stream are large. */
+/* Chunk sizes, header included: the first of an empty queue is that at most, those of a stream are large. */
 #define CHUNK_FIRST 4096u
 #define CHUNK_LARGE 65536u
 

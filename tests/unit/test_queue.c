@@ -204,10 +204,9 @@ START_TEST(first_chunk_is_small_and_streams_have_large_ones)
 	struct iovec iov[4];
 	unsigned count = 4;
 
-	byteq_lend(&q, &m, CLASS, 10, iov, &count);
+	byteq_lend(&q, &m, CLASS, 1000000, iov, &(unsigned){1});
 	byteq_commit(&q, &m, CLASS, 10);
 	ck_assert_uint_eq(m.total, CHUNK_FIRST);
-	count = 4;
 	ck_assert_uint_gt(byteq_lend(&q, &m, CLASS, 1000000, iov, &count), 150000);
 	ck_assert_uint_eq(count, 4);
 	ck_assert_uint_eq(m.total, CHUNK_FIRST + 3 * CHUNK_LARGE);
@@ -225,6 +224,22 @@ START_TEST(one_stored_byte_is_cheap)
 	ck_assert_uint_eq(byteq_append(&q, &m, CLASS, "x", 1), 1);
 	ck_assert_uint_le(m.total, 512);
 	byteq_clear(&q, &m, CLASS);
+}
+END_TEST
+
+START_TEST(who_wants_little_gets_little)
+{
+	struct byteq q = {0};
+	struct mem m = {.total_limit = SIZE_MAX};
+	struct iovec iov;
+
+	ck_assert_uint_eq(byteq_lend(&q, &m, CLASS, 1, &iov, &(unsigned){1}), 1);
+	ck_assert_uint_le(m.total, 512);
+	byteq_commit(&q, &m, CLASS, 1);
+	ck_assert_uint_eq(byteq_lend(&q, &m, CLASS, 3000, &iov, &(unsigned){1}), 256 - sizeof(struct chunk) - 1);
+	byteq_commit(&q, &m, CLASS, 0);
+	byteq_clear(&q, &m, CLASS);
+	ck_assert_uint_eq(m.total, 0);
 }
 END_TEST
 
@@ -356,6 +371,7 @@ int main(void)
 	suite_add(s, "first_chunk_is_small_and_streams_have_large_ones",
 		  first_chunk_is_small_and_streams_have_large_ones);
 	suite_add(s, "one_stored_byte_is_cheap", one_stored_byte_is_cheap);
+	suite_add(s, "who_wants_little_gets_little", who_wants_little_gets_little);
 	suite_add(s, "trickle_needs_few_chunks", trickle_needs_few_chunks);
 	suite_add(s, "pieces_point_into_the_queue", pieces_point_into_the_queue);
 	suite_add(s, "splice_moves_bytes_and_booking", splice_moves_bytes_and_booking);
