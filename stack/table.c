@@ -11,16 +11,35 @@
 #include <assert.h>
 #include <sodium/crypto_shorthash.h>
 
-static uint32_t hash_key(const struct table *t, const struct flow_key *key)
+/*
+ * A listener's key is hashed for each segment of a handshake, and a connection's when it changes its form, so
+ * hashes are kept for a while. Their places are by ports and local address, which is no secret: who makes many keys for one
+ * place has us hash, as if none were kept.
+ */
+static struct table_hash *hash_place(struct table *t, const struct flow_key *key)
 {
+	const uint8_t *local_end = key->byte + (key->len - 5) / 2;
+	uint32_t local, ports;
+
+	memcpy(&local, local_end - 4, sizeof(local));
+	memcpy(&ports, key->byte + key->len - 5, sizeof(ports));
+	return &t->hash[(local ^ ports) * 2654435769u >> (32 - TABLE_HASH_BITS)];
+}
+
+static uint32_t hash_key(struct table *t, const struct flow_key *key)
+{
+	struct table_hash *h = hash_place(t, key);
 	uint64_t hash;
 
 	static_assert(sizeof(hash) == crypto_shorthash_BYTES && sizeof(t->key) == crypto_shorthash_KEYBYTES, "SipHash");
+	if (h->key.len == key->len && memcmp(h->key.byte, key->byte, key->len) == 0)
+		return h->hash;
 	crypto_shorthash((unsigned char *)&hash, key->byte, key->len, t->key);
-	return (uint32_t)hash;
+	*h = (struct table_hash){*key, (uint32_t)hash};
+	return h->hash;
 }
 
-static uint32_t hash_pcb(const struct table *t, const struct pcb *p)
+static uint32_t hash_pcb(struct table *t, const struct pcb *p)
 {
 	struct flow_key key = flow_key(pcb_proto(p), &p->local, p->lport, &p->remote, p->rport);
 
@@ -63,7 +82,7 @@ static struct pcb **bucket(const struct table *t, uint32_t i)
 	return &t->segment[segment][i - segment_first(segment)];
 }
 
-static struct pcb **bucket_of(const struct table *t, const struct pcb *p)
+static struct pcb **bucket_of(struct table *t, const struct pcb *p)
 {
 	return bucket(t, bucket_index(t, hash_pcb(t, p)));
 }
@@ -155,7 +174,7 @@ void table_insert(struct table *t, struct pcb *p)
 }
 
 /* What points to an entry that is in the table. */
-static struct pcb **table_link(const struct table *t, const struct pcb *p)
+static struct pcb **table_link(struct table *t, const struct pcb *p)
 {
 	struct pcb **link = bucket_of(t, p);
 

@@ -12,6 +12,20 @@
 #include "mem.h"
 #include "pcb.h"
 
+/* What is hashed of a flow: of IPv4 the four bytes that differ, for each block costs. Not of fixed length, which tells them apart. */
+struct flow_key {
+	uint8_t byte[37];
+	uint8_t len;
+};
+
+#define TABLE_HASH_BITS 6
+
+/* The hash of a key that was asked for lately. */
+struct table_hash {
+	struct flow_key key; /* len 0: none */
+	uint32_t hash;
+};
+
 struct table {
 	uint8_t key[16];
 	struct mem *mem;
@@ -19,12 +33,7 @@ struct table {
 	uint32_t buckets;         /* in use, at least 1 */
 	uint32_t count;           /* entries */
 	struct pcb *recent;       /* the TCP connection found last; or NULL */
-};
-
-/* What is hashed of a flow: of IPv4 the four bytes that differ, for each block costs. Not of fixed length, which tells them apart. */
-struct flow_key {
-	uint8_t byte[37];
-	uint8_t len;
+	struct table_hash hash[1 << TABLE_HASH_BITS]; /* each in its place */
 };
 
 static inline struct flow_key flow_key(enum stack_proto proto, const struct stack_addr *local, uint16_t lport,
