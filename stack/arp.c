@@ -117,8 +117,11 @@ static struct neighbour **bucket(struct stack *s, const struct stack_addr *addr)
 
 static struct neighbour *neighbour_find(struct stack *s, const struct stack_addr *addr)
 {
-	struct neighbour *n = *bucket(s, addr);
+	struct neighbour *n = s->neighbours;
 
+	if (n && addr_eq(&n->addr, addr)) /* the one that was used last */
+		return n;
+	n = *bucket(s, addr);
 	while (n && !addr_eq(&n->addr, addr))
 		n = n->hash_next;
 	return n;
