@@ -684,7 +684,7 @@ int stack_neigh_set(struct stack *s, stack_time now, const struct stack_addr *ad
 {
 	struct neighbour *n = neighbour_find(s, addr);
 
-	s->now = now;
+	stack_at(s, now);
 	if (s->cfg.link == STACK_LINK_IP)
 		return -EOPNOTSUPP;
 	if (!settable(state) || (mac[0] & 1) || stack_addr_is_any(addr) || address_is_multicast(addr) ||
@@ -706,7 +706,7 @@ int stack_neigh_remove(struct stack *s, stack_time now, const struct stack_addr 
 {
 	struct neighbour *n = neighbour_find(s, addr);
 
-	s->now = now;
+	stack_at(s, now);
 	if (!n)
 		return -ENOENT;
 	neighbour_free(s, n);

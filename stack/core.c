@@ -267,7 +267,7 @@ bool stack_run(struct stack *s, stack_time now)
 {
 	bool more;
 
-	s->now = now;
+	stack_at(s, now);
 	more = run_timers(s);
 	more |= run_output(s);
 	if (s->loop_head) {
@@ -279,7 +279,7 @@ bool stack_run(struct stack *s, stack_time now)
 
 void stack_input(struct stack *s, stack_time now, const struct stack_frame *frame)
 {
-	s->now = now;
+	stack_at(s, now);
 	link_input(s, frame);
 }
 

@@ -129,7 +129,7 @@ struct stack {
 	struct sock_options defaults; /* what a new socket has, from cfg */
 	struct stack_ops ops;
 	void *context;
-	stack_time now; /* of the call in progress */
+	stack_time now; /* of the call in progress, or of an earlier one that was told of a later time */
 	uint64_t counter[COUNTER_COUNT];
 	struct mem mem;
 	struct wheel wheel;
@@ -181,6 +181,16 @@ struct stack {
 	uint32_t port_counter;
 	const char *wrong; /* a defect of ours that was noticed; stack_check reports it */
 };
+
+/*
+ * A call begins. Callers read the clock once for several calls, so one may come with a time from before
+ * the last one's; here it never goes back.
+ */
+static inline void stack_at(struct stack *s, stack_time now)
+{
+	if (now > s->now)
+		s->now = now;
+}
 
 /* A number that nobody outside can predict (SipHash of a counter, keyed from the seed). */
 uint64_t random_u64(struct stack *s);

@@ -336,7 +336,7 @@ void stack_info(const struct sock *sock, struct stack_sock_info *out)
 
 static void pcb_details(struct stack *s, stack_time now, const struct pcb *p, struct stack_tcb_info *out)
 {
-	s->now = now;
+	stack_at(s, now);
 	memset(out, 0, sizeof(*out));
 	for (unsigned i = 0; i < STACK_TIMER_COUNT; i++)
 		out->timer[i] = STACK_NEVER;
@@ -447,7 +447,7 @@ int stack_destroy(struct stack *s, stack_time now, uint64_t id)
 
 	if (!p)
 		return -ENOENT;
-	s->now = now;
+	stack_at(s, now);
 	switch ((enum pcb_kind)p->kind) {
 	case PCB_TCB: {
 		struct tcb *t = tcb_of(CONTAINER_OF(p, struct sock, pcb));
@@ -500,7 +500,7 @@ void stack_shutdown_all(struct stack *s, stack_time now, bool abort)
 	struct batch b;
 	uint64_t cursor = 0;
 
-	s->now = now;
+	stack_at(s, now);
 	do { /* what has been closed batch_visit takes no more: the walk stands still where it was full */
 		b = (struct batch){.abort = abort};
 		while (b.count < BATCH && table_walk(&s->table, &cursor, SIZE_MAX, batch_visit, &b))

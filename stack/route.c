@@ -288,7 +288,7 @@ int stack_address_add(struct stack *s, stack_time now, const struct stack_addr *
 	struct route connected = {.source = *addr, .prefix = prefix, .from_address = true};
 	uint8_t net[4];
 
-	s->now = now;
+	stack_at(s, now);
 	if (!host_address(addr, prefix))
 		return -EINVAL;
 	if (address_find(s, addr))

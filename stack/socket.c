@@ -139,7 +139,7 @@ int stack_connect(struct sock **sock, stack_time now, const struct stack_endpoin
 	struct sock *old = *sock;
 	struct stack_endpoint local = pcb_local(&old->pcb);
 
-	old->stack->now = now;
+	stack_at(old->stack, now);
 	if ((remote->port == 0 && old->pcb.kind != PCB_PING) || stack_addr_is_any(&remote->addr))
 		return pcb_is_datagram(&old->pcb) ? -EINVAL : -ECONNREFUSED;
 	switch ((enum pcb_kind)old->pcb.kind) {
@@ -161,7 +161,7 @@ int stack_shutdown(struct sock *sock, stack_time now)
 {
 	struct tcb *t;
 
-	sock->stack->now = now;
+	stack_at(sock->stack, now);
 	if (sock->pcb.kind != PCB_TCB)
 		return -ENOTCONN;
 	t = tcb_of(sock);
@@ -196,7 +196,7 @@ void stack_close(struct sock *sock, stack_time now)
 {
 	struct tcb *t;
 
-	sock->stack->now = now;
+	stack_at(sock->stack, now);
 	sock->user = NULL;
 	switch ((enum pcb_kind)sock->pcb.kind) {
 	case PCB_BOUND:
@@ -230,7 +230,7 @@ void stack_abort(struct sock *sock, stack_time now)
 		stack_close(sock, now);
 		return;
 	}
-	sock->stack->now = now;
+	stack_at(sock->stack, now);
 	sock->user = NULL;
 	t = tcb_to_end(sock);
 	if (!t)

@@ -867,7 +867,7 @@ int stack_setsockopt(struct sock *sock, stack_time now, int level, int name, con
 	const struct option *row = find(sock, level, name);
 	int n, error;
 
-	sock->stack->now = now;
+	stack_at(sock->stack, now);
 	if (!row || (!row->set && !row->set_small && !row->size))
 		return -ENOPROTOOPT;
 	if (!own(sock))
@@ -885,7 +885,7 @@ int stack_getsockopt(struct sock *sock, stack_time now, int level, int name, voi
 	const struct option *row = find(sock, level, name);
 	int n;
 
-	sock->stack->now = now;
+	stack_at(sock->stack, now);
 	if (!row || (!row->get && !row->size))
 		return -ENOPROTOOPT;
 	if (row->get)

@@ -359,7 +359,7 @@ ptrdiff_t stack_connect_data(struct sock **sock, stack_time now, const struct st
 	struct fastopen_request request = {.data = data, .len = len};
 	int error;
 
-	old->stack->now = now;
+	stack_at(old->stack, now);
 	if (!(old->stack->cfg.fastopen & STACK_FASTOPEN_CLIENT))
 		return -EOPNOTSUPP;
 	if (remote->port == 0 || stack_addr_is_any(&remote->addr))

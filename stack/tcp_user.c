@@ -111,7 +111,7 @@ void stack_send_commit(struct sock *sock, stack_time now, size_t len)
 
 	if (!t)
 		return;
-	sock->stack->now = now;
+	stack_at(sock->stack, now);
 	byteq_commit(&t->sndq, &sock->stack->mem, MEM_SEND, len);
 	t->more = t->unpushed = false;
 	if (len > 0)
@@ -189,7 +189,7 @@ void stack_recv_consume(struct sock *sock, stack_time now, size_t len)
 
 	if (!t)
 		return;
-	sock->stack->now = now;
+	stack_at(sock->stack, now);
 	len = urgent_passed(t, (uint32_t)min_size(len, t->rcvq.len));
 	byteq_consume(&t->rcvq, &sock->stack->mem, MEM_RECV, min_size(len, t->rcvq.len));
 	if (t->detached)

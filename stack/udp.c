@@ -278,7 +278,7 @@ ptrdiff_t stack_sendmsg(struct sock *sock, stack_time now, const struct stack_en
 
 	if (!pcb_is_datagram(&sock->pcb))
 		return -EOPNOTSUPP;
-	sock->stack->now = now;
+	stack_at(sock->stack, now);
 	error = send_check(sock, to, how, data, len);
 	if (error)
 		return error;

@@ -99,6 +99,22 @@ START_TEST(syn_ack_is_sent_again_and_the_half_open_ends)
 }
 END_TEST
 
+/* A caller that reads the clock once a turn may come with a time from before the last call's. */
+START_TEST(time_does_not_go_back)
+{
+	bring_to(&f, TCP_ESTABLISHED);
+	stack_send(f.sock, f.now, "hello", 5);
+	run(&f);
+	expect(&f, TCP_ACK, 1, 1, 5);
+	f.now -= 200;
+	feed(&f, TCP_ACK, 1, 6, 0);
+	ck_assert_uint_le(tcb_now(&f)->rtt.srtt / 8, SECONDS(1));
+	ck_assert_uint_le(rtt_timeout(&tcb_now(&f)->rtt, SECONDS(120)), SECONDS(3));
+	f.now += 200;
+	expect_nothing(&f);
+}
+END_TEST
+
 START_TEST(data_is_sent_again_with_backoff_until_etimedout)
 {
 	stack_time rto;
@@ -1149,6 +1165,7 @@ static void add_time(Suite *s)
 {
 	ADD(syn_is_sent_again_with_backoff_until_etimedout);
 	ADD(syn_ack_is_sent_again_and_the_half_open_ends);
+	ADD(time_does_not_go_back);
 	ADD(data_is_sent_again_with_backoff_until_etimedout);
 	ADD(timeout_collapses_the_window_and_slow_starts);
 	ADD(third_duplicate_ack_retransmits);
