@@ -270,6 +270,8 @@ struct endpoint_ops {
 	void (*close)(struct endpoint *e, bool abort);
 	/* bytes that the daemon holds for the owner beside the stack's own queues; may be NULL */
 	void (*queued)(struct endpoint *e, uint64_t *recv_q, uint64_t *send_q);
+	/* of the daemon's end of a pair; NULL: there is no owner */
+	struct watch *(*watch)(struct endpoint *e);
 };
 void endpoint_link(struct daemon *d, struct endpoint *e);   /* into d->endpoints; daemon, ops and sock are set */
 void endpoint_unlink(struct daemon *d, struct endpoint *e);

@@ -10,6 +10,7 @@
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/unix_diag.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -266,11 +267,51 @@ struct sock *owner_socket(struct daemon *d, const struct owner *who, enum stack_
 	return NULL;
 }
 
-int owner_bind(struct sock *sock, const struct stack_endpoint *local, const char **why)
+#define CLOSED_MAX 64u /* endpoints of one port that are looked after at once */
+
+/* Has the endpoint on that port dealt with that is the n-th of those which their owners have closed. */
+static bool catch_up(struct daemon *d, uint16_t port, unsigned n)
+{
+	struct stack_sock_info info;
+
+	for (struct endpoint *e = d->endpoints; e; e = e->next) {
+		struct watch *w = e->ops->watch ? e->ops->watch(e) : NULL;
+		if (!w || !w->ready || !e->sock)
+			continue;
+		stack_info(e->sock, &info);
+		struct pollfd p = {.fd = w->fd};
+		if (info.local.port != port || poll(&p, 1, 0) != 1 || !(p.revents & POLLHUP) || n-- > 0)
+			continue;
+		w->ready(w->arg, (uint32_t)(uint16_t)p.revents); /* e may be gone, and others with it; as epoll has the bits */
+		return true;
+	}
+	return false;
+}
+
+/*
+ * close(2) of a descriptor is no request: the loop learns of it when it looks at the descriptor, which
+ * may be after the request that came next.
+ */
+int owner_take(struct daemon *d, struct sock *sock, const struct stack_endpoint *local)
+{
+	int error = stack_bind(sock, local);
+	unsigned staying = 0; /* those that still have bytes to send */
+
+	for (unsigned i = 0; error == -EADDRINUSE && i < CLOSED_MAX; i++) {
+		uint64_t had = d->endpoint_count;
+		if (!catch_up(d, local->port, staying))
+			break;
+		staying += d->endpoint_count == had;
+		error = stack_bind(sock, local);
+	}
+	return error;
+}
+
+int owner_bind(struct daemon *d, struct sock *sock, const struct stack_endpoint *local, const char **why)
 {
 	if (!local || (local->port == 0 && stack_addr_is_any(&local->addr)))
 		return 0;
-	int error = stack_bind(sock, local);
+	int error = owner_take(d, sock, local);
 	if (error)
 		*why = owner_error(error);
 	return error;

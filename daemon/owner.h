@@ -59,7 +59,9 @@ struct byway_address owner_address(const struct stack_endpoint *e);
 struct sock *owner_socket(struct daemon *d, const struct owner *who, enum stack_proto proto, int *error,
 			  const char **why);
 /* Binds a fresh socket if `local` asks for anything. 0 or -errno and why. */
-int owner_bind(struct sock *sock, const struct stack_endpoint *local, const char **why);
+int owner_bind(struct daemon *d, struct sock *sock, const struct stack_endpoint *local, const char **why);
+/* As stack_bind; what an owner has closed by now is in nobody's way. */
+int owner_take(struct daemon *d, struct sock *sock, const struct stack_endpoint *local);
 
 /* ---- owner_stream.c ---- */
 

@@ -42,7 +42,7 @@ static struct sock *start_connect(struct daemon *d, const struct owner *who, con
 		return NULL;
 	if (nodelay)
 		stack_setsockopt(sock, daemon_now(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
-	*error = owner_bind(sock, local, why);
+	*error = owner_bind(d, sock, local, why);
 	if (!*error) {
 		*error = connect_to(d, &sock, remote);
 		if (*error)

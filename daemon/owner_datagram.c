@@ -303,17 +303,23 @@ static void on_queued(struct endpoint *e, uint64_t *recv_q, uint64_t *send_q)
 		*send_q += (uint64_t)waiting;
 }
 
+static struct watch *on_watch(struct endpoint *e)
+{
+	return &datagram_of(e)->watch;
+}
+
 static const struct endpoint_ops datagram_ops = {
 	.event = on_event,
 	.datagram = on_datagram,
 	.close = on_close,
 	.queued = on_queued,
+	.watch = on_watch,
 };
 
 /* ---- opening ---- */
 
 /* Binds and connects as asked. 0 or -errno and why. */
-static int set_up(struct sock **sock, const struct stack_endpoint *local, const struct stack_endpoint *remote,
+static int set_up(struct daemon *d, struct sock **sock, const struct stack_endpoint *local, const struct stack_endpoint *remote,
 		  bool broadcast, const char **why)
 {
 	static const struct stack_endpoint any;
@@ -321,7 +327,7 @@ static int set_up(struct sock **sock, const struct stack_endpoint *local, const 
 	int error = 0;
 
 	if (local || !remote)
-		error = stack_bind(*sock, local ? local : &any);
+		error = owner_take(d, *sock, local ? local : &any);
 	if (!error && broadcast)
 		error = stack_setsockopt(*sock, daemon_now(), SOL_SOCKET, SO_BROADCAST, &yes, sizeof(yes));
 	if (!error && remote)
@@ -340,7 +346,7 @@ static int datagram_start(struct datagram *u, const struct stack_endpoint *local
 
 	if (!sock)
 		return error;
-	error = set_up(&sock, local, remote, broadcast, why);
+	error = set_up(d, &sock, local, remote, broadcast, why);
 	if (!error) {
 		*why = "the daemon cannot watch a descriptor";
 		error = loop_watch(d, &u->watch, u->fd, WATCHED, on_io, u);
@@ -443,7 +449,7 @@ int datagram_connect(struct endpoint *e, const struct stack_endpoint *remote, co
 
 int datagram_bind(struct endpoint *e, const struct stack_endpoint *local)
 {
-	int error = stack_bind(e->sock, local);
+	int error = owner_take(e->daemon, e->sock, local);
 
 	if (!error)
 		datagram_of(e)->bound = true;

@@ -232,10 +232,16 @@ static void on_queued(struct endpoint *e, uint64_t *recv_q, uint64_t *send_q)
 	*recv_q += message_waits(listener_of(e));
 }
 
+static struct watch *on_watch(struct endpoint *e)
+{
+	return &listener_of(e)->watch;
+}
+
 static const struct endpoint_ops listener_ops = {
 	.event = on_event,
 	.close = on_close,
 	.queued = on_queued,
+	.watch = on_watch,
 };
 
 /* ---- opening ---- */
@@ -249,7 +255,7 @@ static int listener_start(struct listener *l, const struct stack_endpoint *local
 
 	if (!sock)
 		return error;
-	error = stack_bind(sock, local);
+	error = owner_take(d, sock, local);
 	if (!error)
 		error = stack_listen(&sock, backlog ? backlog : d->config.backlog);
 	if (!error)

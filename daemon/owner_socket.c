@@ -54,7 +54,7 @@ int owner_sock_open(struct daemon *d, const struct owner *who, enum stack_proto 
 
 int owner_sock_bind(struct endpoint *e, const struct stack_endpoint *local, const char **why)
 {
-	int error = endpoint_is_datagram(e) ? datagram_bind(e, local) : stack_bind(e->sock, local);
+	int error = endpoint_is_datagram(e) ? datagram_bind(e, local) : owner_take(e->daemon, e->sock, local);
 
 	if (error)
 		*why = owner_error(error);

@@ -670,11 +670,17 @@ static void on_queued(struct endpoint *e, uint64_t *recv_q, uint64_t *send_q)
 	*send_q += stream_fresh(s);
 }
 
+static struct watch *on_watch(struct endpoint *e)
+{
+	return &stream_of(e)->watch;
+}
+
 static const struct endpoint_ops stream_ops = {
 	.event = on_event,
 	.receive = on_receive,
 	.close = on_close,
 	.queued = on_queued,
+	.watch = on_watch,
 };
 
 bool endpoint_is_stream(const struct endpoint *e)

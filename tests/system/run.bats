@@ -129,6 +129,32 @@ udp_bound() { sockets_are 1 ".proto == \"udp\" and (.local | endswith(\":$1\"))"
 	same "$T/sent" "$T/got"
 }
 
+# PORT: bound and closed, again and again.
+bind_and_close() {
+	byway run python3 - "$STACK" "$1" <<'PROGRAM'
+import socket, sys
+for i in range(300):
+    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+        s = socket.socket(socket.AF_INET, kind)
+        s.bind((sys.argv[1], int(sys.argv[2])))
+        if kind == socket.SOCK_STREAM and i % 2:
+            s.listen()
+        s.close()
+PROGRAM
+}
+
+@test "a port is free as soon as the socket that had it is closed, though others ask at the same time" {
+	start_daemon
+	local jobs=() port
+	for port in 7001 7002 7003 7004; do
+		bind_and_close "$port" &
+		jobs+=($!)
+	done
+	for port in "${jobs[@]}"; do
+		wait "$port"
+	done
+}
+
 @test "L7: datagrams that nobody reads leave other sockets their descriptors" {
 	start_daemon
 	prlimit --pid "$DAEMON" --nofile=100
