@@ -5,7 +5,8 @@
  * makes room for a new one, so that a stranger who makes up addresses costs a bounded number of sockets.
  *
  * Inwards a session has a socket of the host, connected to the server, and its answers come from the
- * address that was asked (RFC 1122 4.1.3.5); outwards one of the stack, and the host's door has one address. A datagram that cannot be passed on is lost, as UDP may lose it.
+ * address that was asked (RFC 1122 4.1.3.5); outwards one of the stack, and the host's door has one
+ * address. A datagram that cannot be passed on is lost, as UDP may lose it.
  */
 #include "daemon/forward.h"
 

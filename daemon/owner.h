@@ -1,8 +1,9 @@
 /*
  * Endpoints of local processes, what their files share: owner.c (socket pairs, budgets),
  * owner_stream.c (a TCP connection's data), owner_connect.c (opening one), owner_listen.c
- * (listening sockets), owner_datagram.c (UDP), owner_cork.c (what of it waits for more), owner_socket.c (sockets that are opened step by
- * step), owner_index.c (endpoints by inode), owner_source.c (senders of datagrams).
+ * (listening sockets), owner_datagram.c (UDP), owner_cork.c (what of it waits for more),
+ * owner_socket.c (sockets that are opened step by step), owner_index.c (endpoints by inode),
+ * owner_source.c (senders of datagrams).
  *
  * An owner holds one end of an AF_UNIX pair, the daemon the other. The daemon never keeps a
  * copy of the owner's end once it is handed over: the end of the last copy is how it learns

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAYLOAD_MAX 65507u     /* bytes of one datagram */
+#define PAYLOAD_MAX 65507u    /* bytes of one datagram */
 #define CORKED_MAX (4u << 20) /* bytes of all that wait: programs send the rest at once */
 
 struct cork {

@@ -56,11 +56,11 @@ static void case_udp_pieces(void)
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	struct sockaddr_in a = at(peer, UDP_ECHO);
 	static struct iovec v[1025];
-	static char got[2000];
+	static char letters[] = "abcdefgh", got[2000];
 	struct msghdr m = {.msg_name = &a, .msg_namelen = sizeof(a), .msg_iov = v, .msg_iovlen = 1024};
 
 	for (int i = 0; i < 1025; i++)
-		v[i] = (struct iovec){"abcdefgh" + i % 8, 1};
+		v[i] = (struct iovec){&letters[i % 8], 1};
 	T(sendmsg(fd, &m, 0));
 	for (int i = 0; i < 1025; i++)
 		v[i] = (struct iovec){got + i, 1};
