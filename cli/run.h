@@ -34,7 +34,9 @@ enum run_kind {
 };
 
 /* Bits: control messages that the program has asked for, and errors to be kept. */
-enum run_tells { RUN_TELLS_PKTINFO = 1, RUN_TELLS_TTL = 2, RUN_TELLS_TOS = 4, RUN_TELLS_ERRORS = 8 };
+enum run_tells {
+	RUN_TELLS_PKTINFO = 1, RUN_TELLS_TTL = 2, RUN_TELLS_TOS = 4, RUN_TELLS_ERRORS = 8, RUN_TELLS_SEGMENT = 16
+};
 
 #define RUN_OPTIONS 4 /* options of one socket that are remembered: those of IPv6, which the stack has not */
 
@@ -313,8 +315,8 @@ int control_write(struct call *c, struct msghdr *m, const struct arrival *a);
 int control_read(struct call *c, const struct msghdr *m, struct byway_departure *out, bool *any);
 /* recvmsg(MSG_ERRQUEUE). The bytes of what is quoted, or -errno. */
 int64_t failure_receive(struct call *c, struct message *m, int flags);
-/* An option of level IPPROTO_IP was set: perhaps one of these. */
-void control_option_set(struct run_socket *s, int name, int value);
+/* An option was set: perhaps one of those that say what recvmsg shows. */
+void control_option_set(struct run_socket *s, int level, int name, int value);
 
 /* run_interface.c: SIOCGIF*, SO_BINDTODEVICE */
 int64_t device_set(struct call *c);

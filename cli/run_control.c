@@ -1,7 +1,7 @@
 /*
  * What travels beside datagrams, for programs under byway run: where and how one came (IP_PKTINFO,
- * IP_RECVTTL, IP_RECVTOS, and the time, which the kernel notes on the descriptor), how one is to
- * go, and ICMP errors (IP_RECVERR).
+ * IP_RECVTTL, IP_RECVTOS, and the time, which the kernel notes on the descriptor), that several came
+ * together (UDP_GRO), how one is to go or several are (UDP_SEGMENT), and ICMP errors (IP_RECVERR).
  *
  * An error shows as an empty message whose file says so (protocol.h). It is taken out of the
  * descriptor here, and the daemon asked for the error itself: another call may have had it.
@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/errqueue.h>
+#include <linux/udp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
@@ -21,15 +22,16 @@ enum { LOOPBACK_INDEX = 1, LINK_INDEX = 2 }; /* of interfaces, as the daemon's r
 /* ---- what the program wants to be told ---- */
 
 static const struct {
-	int name;
+	int level, name;
 	uint8_t bit;
-} tells[] = {{IP_PKTINFO, RUN_TELLS_PKTINFO}, {IP_RECVTTL, RUN_TELLS_TTL}, {IP_RECVTOS, RUN_TELLS_TOS},
-	     {IP_RECVERR, RUN_TELLS_ERRORS}};
+} tells[] = {{IPPROTO_IP, IP_PKTINFO, RUN_TELLS_PKTINFO}, {IPPROTO_IP, IP_RECVTTL, RUN_TELLS_TTL},
+	     {IPPROTO_IP, IP_RECVTOS, RUN_TELLS_TOS}, {IPPROTO_IP, IP_RECVERR, RUN_TELLS_ERRORS},
+	     {IPPROTO_UDP, UDP_GRO, RUN_TELLS_SEGMENT}};
 
-void control_option_set(struct run_socket *s, int name, int value)
+void control_option_set(struct run_socket *s, int level, int name, int value)
 {
 	for (size_t i = 0; i < sizeof(tells) / sizeof(tells[0]); i++)
-		if (tells[i].name == name)
+		if (tells[i].level == level && tells[i].name == name)
 			s->tells = (uint8_t)(value ? s->tells | tells[i].bit : s->tells & ~tells[i].bit);
 }
 
@@ -40,8 +42,8 @@ static bool is_told(struct call *c, enum run_tells what)
 	for (size_t i = 0; i < sizeof(tells) / sizeof(tells[0]) && !s->tells_known; i++) {
 		int value = 0;
 		uint32_t len = sizeof(value);
-		if (daemon_get_option(c->run, s->inode, IPPROTO_IP, tells[i].name, &value, &len) == 0)
-			control_option_set(s, tells[i].name, value);
+		if (daemon_get_option(c->run, s->inode, tells[i].level, tells[i].name, &value, &len) == 0)
+			control_option_set(s, tells[i].level, tells[i].name, value);
 	}
 	s->tells_known = true;
 	return s->tells & what;
@@ -168,10 +170,12 @@ static void append_arrival(struct call *c, struct msghdr *out, size_t room, cons
 {
 	bool own = memcmp(s->from.addr, s->to.addr, sizeof(s->to.addr)) == 0 || s->from.addr[12] == 127;
 	struct in_pktinfo info = {.ipi_ifindex = own ? LOOPBACK_INDEX : LINK_INDEX};
-	int ttl = s->ttl;
+	int ttl = s->ttl, segment = s->segment;
 
 	memcpy(&info.ipi_addr, s->to.addr + 12, sizeof(info.ipi_addr));
 	info.ipi_spec_dst = info.ipi_addr;
+	if (segment && is_told(c, RUN_TELLS_SEGMENT))
+		append(out, room, IPPROTO_UDP, UDP_GRO, &segment, sizeof(segment));
 	if (is_told(c, RUN_TELLS_PKTINFO))
 		append(out, room, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
 	if (is_told(c, RUN_TELLS_TTL))
@@ -213,6 +217,16 @@ int control_write(struct call *c, struct msghdr *m, const struct arrival *a)
 
 /* ---- control messages that go ---- */
 
+static int take_segment(const struct cmsghdr *h, struct byway_departure *out, bool *any)
+{
+	if (h->cmsg_type != UDP_SEGMENT || h->cmsg_len != CMSG_LEN(sizeof(out->segment)))
+		return -EINVAL;
+	memcpy(&out->segment, CMSG_DATA(h), sizeof(out->segment));
+	out->has_segment = 1;
+	*any = true;
+	return 0;
+}
+
 static int take_one(struct call *c, const struct cmsghdr *h, struct byway_departure *out, bool *any)
 {
 	size_t len = h->cmsg_len - CMSG_LEN(0);
@@ -221,8 +235,10 @@ static int take_one(struct call *c, const struct cmsghdr *h, struct byway_depart
 
 	if (h->cmsg_level == SOL_SOCKET)
 		return h->cmsg_type == SCM_RIGHTS || h->cmsg_type == SCM_CREDENTIALS ? 0 : -EINVAL;
+	if (h->cmsg_level == IPPROTO_UDP && !c->sock->ping)
+		return take_segment(h, out, any);
 	if (h->cmsg_level != IPPROTO_IP)
-		return h->cmsg_level == IPPROTO_UDP ? -EINVAL : 0;
+		return 0;
 	memcpy(&value, CMSG_DATA(h), len < sizeof(value) ? len : sizeof(value));
 	*any = true;
 	if (h->cmsg_type == IP_PKTINFO && len == sizeof(info)) {

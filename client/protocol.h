@@ -191,7 +191,7 @@ struct byway_datagram {
 
 /*
  * On a datagram descriptor made by BYWAY_SOCK_OPEN messages are payload alone. While it has no
- * peer, or an option that asks how datagrams came (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS), a
+ * peer, or an option that asks how datagrams came (IP_PKTINFO, IP_RECVTTL, IP_RECVTOS, UDP_GRO), a
  * descriptor comes with each of them: a file that holds a struct byway_source. Who does not ask
  * does not see it. What is written there goes to the peer; to any other address it goes by
  * BYWAY_SOCK_SEND.
@@ -203,7 +203,7 @@ struct byway_source {
 	struct byway_address from;
 	struct byway_address to; /* without port */
 	uint8_t ttl, tos;
-	uint16_t reserved;
+	uint16_t segment; /* not 0: several datagrams of so many bytes, the last may have less (UDP_GRO) */
 	uint32_t error;
 };
 static_assert(sizeof(struct byway_source) == 56, "byway_source is part of the protocol");
@@ -213,7 +213,9 @@ struct byway_departure {
 	struct byway_address source; /* without port; any: as it comes */
 	uint8_t ttl;                 /* 0: the socket's */
 	uint8_t has_tos, tos;
-	uint8_t reserved[5];
+	uint8_t has_segment;         /* not the socket's UDP_SEGMENT, but */
+	uint16_t segment;            /* bytes of each datagram that DATA is cut into; 0: it is one */
+	uint8_t reserved[2];
 };
 static_assert(sizeof(struct byway_departure) == 32, "byway_departure is part of the protocol");
 

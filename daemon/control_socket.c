@@ -137,6 +137,8 @@ static int take_departure(struct request *q, struct stack_departure *how)
 	memcpy(&d, mnl_attr_get_payload(q->attr[BYWAY_A_DEPARTURE]), sizeof(d));
 	how->ttl = d.ttl;
 	how->tos = d.has_tos ? d.tos : -1;
+	how->has_segment = d.has_segment != 0;
+	how->segment = d.segment;
 	memcpy(source.addr.byte, d.source.addr, sizeof(source.addr.byte));
 	how->source = source.addr;
 	return access_bind(q, &source);

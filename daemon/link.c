@@ -29,6 +29,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* Since Linux 6.2. The kernel takes both or none of the first. */
+#define TUN_F_USO 0x60          /* TUN_F_USO4 | TUN_F_USO6 */
+#define VNET_GSO_UDP_L4 5       /* VIRTIO_NET_HDR_GSO_UDP_L4 */
+
 #define DEVICE "/dev/net/tun"
 #define FRAMES_PER_TURN 64
 #define FRAME_SMALL 2048u /* whoever sends such a one by itself waits for the answer */
@@ -88,6 +92,8 @@ static void explain_setiff(const struct config *c, int error)
 /* Checksums and segmentation by the kernel, as far as it has them; none is fine too. */
 static unsigned negotiate_offload(int fd, bool wanted)
 {
+	if (wanted && ioctl(fd, TUNSETOFFLOAD, (unsigned long)(TUN_F_CSUM | TUN_F_TSO4 | TUN_F_USO)) == 0)
+		return STACK_OFFLOAD_CSUM | STACK_OFFLOAD_TSO4 | STACK_OFFLOAD_USO4;
 	if (wanted && ioctl(fd, TUNSETOFFLOAD, (unsigned long)(TUN_F_CSUM | TUN_F_TSO4)) == 0)
 		return STACK_OFFLOAD_CSUM | STACK_OFFLOAD_TSO4;
 	if (wanted && ioctl(fd, TUNSETOFFLOAD, (unsigned long)TUN_F_CSUM) == 0)
@@ -194,12 +200,14 @@ static void input_frame(struct daemon *d, const uint8_t *data, size_t len, stack
 		return;
 	memcpy(&h, data, sizeof(h));
 	bool tcp4 = (h.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) == VIRTIO_NET_HDR_GSO_TCPV4;
+	bool udp = h.gso_type == VNET_GSO_UDP_L4;
 	const struct stack_frame frame = {
 		.data = data + sizeof(h),
 		.len = len - sizeof(h),
 		/* NEEDS_CSUM: the frame never left this machine, its sum is still to be made. */
 		.csum_good = (h.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0,
-		.gso_size = tcp4 ? h.gso_size : 0,
+		.gso_size = tcp4 || udp ? h.gso_size : 0,
+		.gso_udp = udp,
 	};
 	stack_input(d->stack, now, &frame);
 }
@@ -375,7 +383,7 @@ static struct virtio_net_hdr output_header(const struct stack_output *out)
 		h.csum_offset = out->csum_offset;
 	}
 	if (out->gso_size) {
-		h.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
+		h.gso_type = out->gso_udp ? VNET_GSO_UDP_L4 : VIRTIO_NET_HDR_GSO_TCPV4;
 		h.gso_size = out->gso_size;
 		h.hdr_len = out->header_len;
 	}

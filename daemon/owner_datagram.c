@@ -4,8 +4,9 @@
  * byway_datagram; connected, it is the payload.
  *
  * Opened step by step (owner_socket.c), messages are payload always, and the sender travels
- * beside it as a file while there is no peer, or while the owner asks how datagrams came. There
- * an empty message with a file tells of an ICMP error.
+ * beside it as a file while there is no peer, or while the owner asks how datagrams came. Those that
+ * came together stay so if it asks for that (UDP_GRO): the file says how long each is. There an
+ * empty message with a file tells of an ICMP error.
  *
  * What the owner does not read fills the pair, then the socket's queue in the stack, then is
  * dropped and counted there (bad-inputs U3). What the stack cannot send is dropped, as UDP may:
@@ -15,6 +16,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <linux/udp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
@@ -133,7 +135,9 @@ static ssize_t give_within(struct datagram *u, const struct stack_endpoint *from
 static bool give(struct datagram *u, const struct stack_endpoint *from, const struct stack_arrival *how,
 		 const void *data, size_t len)
 {
-	struct byway_source source = {.from = owner_address(from), .ttl = how->ttl, .tos = how->tos};
+	struct byway_source source = {
+		.from = owner_address(from), .ttl = how->ttl, .tos = how->tos, .segment = how->segment,
+	};
 
 	memcpy(source.to.addr, how->to.byte, sizeof(source.to.addr));
 	ssize_t n = has_files(u) ? give_beside(u, &source, data, len) : give_within(u, from, data, len);
@@ -359,6 +363,7 @@ static int datagram_start(struct datagram *u, const struct stack_endpoint *local
 	u->endpoint.sock = sock;
 	stack_set_user(sock, &u->endpoint);
 	endpoint_link(d, &u->endpoint);
+	datagram_options_changed(&u->endpoint);
 	return 0;
 }
 
@@ -458,16 +463,22 @@ int datagram_bind(struct endpoint *e, const struct stack_endpoint *local)
 
 void datagram_options_changed(struct endpoint *e)
 {
-	static const int names[] = {IP_PKTINFO, IP_RECVTTL, IP_RECVTOS};
+	static const struct {
+		int level, name;
+	} asks[] = {{IPPROTO_IP, IP_PKTINFO}, {IPPROTO_IP, IP_RECVTTL}, {IPPROTO_IP, IP_RECVTOS}, {IPPROTO_UDP, UDP_GRO}};
+	static const int no = 0;
 	struct datagram *u = datagram_of(e);
 
 	u->tells = false;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; i < sizeof(asks) / sizeof(asks[0]); i++) {
 		int value = 0;
 		size_t len = sizeof(value);
-		stack_getsockopt(e->sock, daemon_now(), IPPROTO_IP, names[i], &value, &len);
+		stack_getsockopt(e->sock, daemon_now(), asks[i].level, asks[i].name, &value, &len);
 		u->tells |= value != 0;
 	}
+	/* Datagrams together are of no use to who cannot be told how long each is. */
+	if (u->tells && !u->beside)
+		stack_setsockopt(e->sock, daemon_now(), IPPROTO_UDP, UDP_GRO, &no, sizeof(no));
 }
 
 bool datagram_connected(const struct endpoint *e)

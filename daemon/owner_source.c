@@ -25,7 +25,7 @@ struct owner_sources {
 
 static unsigned slot_of(const struct byway_source *s)
 {
-	uint32_t h = s->from.port + s->ttl + s->error;
+	uint32_t h = s->from.port + s->ttl + s->error + s->segment;
 
 	for (unsigned i = 12; i < sizeof(s->from.addr); i++)
 		h = h * 31 + s->from.addr[i] + s->to.addr[i];

@@ -40,6 +40,7 @@ struct sock_options {
 	uint32_t fastopen_limit;          /* of a listener: connections opened early at a time; 0: what the stack says */
 	struct stack_fastopen_keys fastopen_keys; /* count 0: the stack's */
 	uint16_t maxseg;                  /* bytes; 0: the link's */
+	uint16_t segment;                 /* bytes of each datagram that one call sends (UDP_SEGMENT); 0: it sends one */
 	uint8_t keepalive_probes;
 	uint8_t syn_retries;              /* 0: the stack's */
 	uint8_t defer_accept;             /* timeouts of the SYN-ACK to wait for data; 0: not at all */
@@ -50,6 +51,7 @@ struct sock_options {
 	bool nodelay, cork, keepalive, inq, reuse_addr, reuse_port, linger, broadcast, recv_tos, freebind;
 	bool recv_ttl, packet_info;       /* remembered only: every datagram tells how it came */
 	bool recv_err;                    /* errors about datagrams are kept (IP_RECVERR) */
+	bool merged;                      /* the reader takes datagrams that came in one frame together (UDP_GRO) */
 	bool fastopen_connect, fastopen_no_cookie;
 	bool oob_inline;                  /* the urgent byte is read with the others */
 };
@@ -97,7 +99,9 @@ struct route {
 /* A packet on its way to ourselves. */
 struct loop_packet {
 	struct loop_packet *next;
-	uint32_t len, gso_size;
+	uint32_t len;
+	uint16_t gso_size;
+	bool gso_udp;
 	uint8_t data[];
 };
 

@@ -142,6 +142,7 @@ void ip4_input(struct stack *s, const struct ip4_packet *p)
 	info = info_of(&h, p->data);
 	info.csum_good = p->csum_good;
 	info.gso_size = p->gso_size;
+	info.gso_udp = p->gso_udp;
 	info.loopback = p->loopback;
 	info.broadcast = broadcast;
 	if (!options_good(s, &h, &info))
@@ -159,7 +160,7 @@ void ip4_input(struct stack *s, const struct ip4_packet *p)
  * differ, in an order nobody outside knows (RFC 7739 1: a plain counter tells how much we
  * send). A Feistel network turns the counter into it.
  */
-static uint16_t next_id(struct stack *s)
+uint16_t ip4_next_id(struct stack *s)
 {
 	uint16_t counter = s->ip_id_counter++;
 	uint8_t left = (uint8_t)(counter >> 8), right = (uint8_t)counter;
@@ -226,7 +227,7 @@ static int routed_output(struct stack *s, struct tx *tx, struct ip4_header *h, c
 		return -EMSGSIZE;
 	}
 	if (!h->dont_fragment)
-		h->id = next_id(s);
+		h->id = ip4_next_id(s);
 	COUNT(s, ip_out);
 	if (too_big)
 		return fragment_all(s, tx, h, route);

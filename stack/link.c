@@ -1,8 +1,8 @@
 /*
  * The edge of the stack: frames in and out, and packets to ourselves.
  *
- * Out, it does what the link cannot: the transport checksum, and cutting a large TCP segment
- * into frames. Inside the stack a checksum field holds only the pseudo header's sum until
+ * Out, it does what the link cannot: the transport checksum, and cutting a large TCP segment,
+ * or a row of UDP datagrams, into frames. Inside the stack a checksum field holds only the pseudo header's sum until
  * here. Packets to ourselves never leave, so they need neither.
  */
 #include "checksum.h"
@@ -33,7 +33,8 @@ static void ethernet_input(struct stack *s, const struct stack_frame *frame)
 	} else if (eth.type == ETH_TYPE_IP4) {
 		ip4_input(s, &(struct ip4_packet){
 			.data = frame->data + ETH_HEADER, .len = frame->len - ETH_HEADER,
-			.csum_good = frame->csum_good, .broadcast = group, .gso_size = frame->gso_size,
+			.csum_good = frame->csum_good, .broadcast = group,
+			.gso_size = frame->gso_size, .gso_udp = frame->gso_udp,
 		});
 	} else {
 		COUNT(s, link_in_type);
@@ -53,12 +54,17 @@ void link_input(struct stack *s, const struct stack_frame *frame)
 	} else {
 		ip4_input(s, &(struct ip4_packet){
 			.data = frame->data, .len = frame->len,
-			.csum_good = frame->csum_good, .gso_size = frame->gso_size,
+			.csum_good = frame->csum_good, .gso_size = frame->gso_size, .gso_udp = frame->gso_udp,
 		});
 	}
 }
 
 /* ---- out ---- */
+
+static bool is_udp(const struct tx *tx)
+{
+	return tx->csum_offset == UDP_CSUM_OFFSET;
+}
 
 void tx_finish_checksum(struct tx *tx)
 {
@@ -69,7 +75,7 @@ void tx_finish_checksum(struct tx *tx)
 	if (!tx->csum_partial)
 		return;
 	checksum = checksum_finish(checksum_iov(sum, tx->data, tx->data_count, 0));
-	if (checksum == 0 && tx->csum_offset == UDP_CSUM_OFFSET)
+	if (checksum == 0 && is_udp(tx))
 		checksum = 0xffff; /* RFC 768: 0 would say that there is none */
 	store16(transport + tx->csum_offset, checksum);
 	tx->csum_partial = false;
@@ -106,6 +112,7 @@ static void transmit(struct stack *s, struct tx *tx)
 	out.csum_offset = tx->csum_partial ? tx->csum_offset : 0;
 	out.gso_size = tx->gso_size;
 	out.header_len = tx->gso_size ? header : 0;
+	out.gso_udp = tx->gso_size && is_udp(tx);
 	out.iov[0] = (struct iovec){tx->head + tx->start, header};
 	for (unsigned i = 0; i < tx->data_count; i++)
 		out.iov[i + 1] = tx->data[i];
@@ -138,8 +145,16 @@ static uint16_t pseudo_relength(uint16_t sum, uint32_t old_len, uint32_t new_len
 	return (uint16_t)((v & 0xffff) + (v >> 16));
 }
 
-/* The piece of `len` payload bytes at `offset` of a large segment, as a frame of its own. */
-static void cut(const struct stack *s, const struct tx *whole, uint32_t offset, uint32_t len, struct tx *piece)
+/* A datagram may be fragmented on its way, so each has an identification of its own; a segment (DF) is counted. */
+static uint16_t id_step(struct stack *s, const struct tx *whole, const uint8_t *ip, uint32_t offset)
+{
+	if (is_udp(whole) && offset > 0)
+		return (uint16_t)(ip4_next_id(s) - load16(ip + 4));
+	return (uint16_t)(offset / whole->gso_size);
+}
+
+/* The piece of `len` payload bytes at `offset`, as a frame of its own. */
+static void cut(struct stack *s, const struct tx *whole, uint32_t offset, uint32_t len, struct tx *piece)
 {
 	uint32_t transport_len = TX_HEADROOM - whole->transport;
 	uint8_t *transport = piece->head + whole->transport;
@@ -154,9 +169,11 @@ static void cut(const struct stack *s, const struct tx *whole, uint32_t offset, 
 	piece->csum_offset = whole->csum_offset;
 	piece->data_count = iov_slice(whole->data, whole->data_count, offset, len, piece->data);
 	piece->data_len = len;
-	ip4_make_whole(ip, (uint16_t)((size_t)(transport - ip) + transport_len + len),
-		       (uint16_t)(offset / whole->gso_size));
-	tcp_cut(transport, offset, offset + len == whole->data_len);
+	ip4_make_whole(ip, (uint16_t)((size_t)(transport - ip) + transport_len + len), id_step(s, whole, ip, offset));
+	if (is_udp(whole))
+		udp_cut(transport, (uint16_t)(UDP_HEADER + len));
+	else
+		tcp_cut(transport, offset, offset + len == whole->data_len);
 	store16(sum, pseudo_relength(load16(sum), transport_len + whole->data_len, transport_len + len));
 }
 
@@ -173,11 +190,13 @@ static void segment(struct stack *s, const struct tx *whole)
 
 void link_output(struct stack *s, struct tx *tx)
 {
+	unsigned needs = is_udp(tx) ? STACK_OFFLOAD_USO4 : STACK_OFFLOAD_TSO4;
+
 	if (tx->data_len <= tx->gso_size)
 		tx->gso_size = 0;
 	if (tx->gso_size == 0)
 		finish_and_transmit(s, tx);
-	else if (s->cfg.offload & STACK_OFFLOAD_TSO4)
+	else if (s->cfg.offload & needs)
 		transmit(s, tx);
 	else
 		segment(s, tx);
@@ -213,6 +232,7 @@ void loopback_output(struct stack *s, struct tx *tx)
 	p->next = NULL;
 	p->len = len;
 	p->gso_size = tx->data_len > tx->gso_size ? tx->gso_size : 0;
+	p->gso_udp = is_udp(tx);
 	tx_copy(tx, p->data);
 	*s->loop_tail = p;
 	s->loop_tail = &p->next;
@@ -238,7 +258,7 @@ bool loopback_run(struct stack *s, unsigned max)
 	for (; max > 0 && (p = loop_pop(s)); max--) {
 		ip4_input(s, &(struct ip4_packet){
 			.data = p->data, .len = p->len, .csum_good = true,
-			.loopback = true, .gso_size = p->gso_size,
+			.loopback = true, .gso_size = p->gso_size, .gso_udp = p->gso_udp,
 		});
 		mem_free(&s->mem, MEM_LOOPBACK, p, loop_size(p->len));
 	}

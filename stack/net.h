@@ -28,7 +28,7 @@ struct tx {
 	struct iovec data[TX_PIECES];
 	unsigned data_count;
 	uint32_t data_len;         /* sum of data */
-	uint16_t gso_size;         /* TCP payload of one frame when data_len exceeds it, else 0 */
+	uint16_t gso_size;         /* payload of one frame when data_len exceeds it, else 0 */
 };
 
 static inline void tx_init(struct tx *tx)
@@ -110,7 +110,7 @@ void arp_free(struct stack *s);
 struct ip4_packet {
 	const uint8_t *data;  /* IP header first */
 	size_t len;           /* may have padding */
-	bool csum_good, broadcast, loopback;
+	bool csum_good, broadcast, loopback, gso_udp;
 	uint32_t gso_size;
 };
 void ip4_input(struct stack *s, const struct ip4_packet *p);
@@ -127,6 +127,8 @@ struct ip_params {
  * 0, -ENETUNREACH, -EMSGSIZE (too big and dont_fragment), -EACCES (broadcast not allowed).
  */
 int ip_output(struct stack *s, struct tx *tx, const struct ip_params *params);
+/* The identification of a packet that may be fragmented on its way. */
+uint16_t ip4_next_id(struct stack *s);
 /* A transport knows that packets from src arrive at dst: the neighbour on the way is there. */
 void ip_confirm(struct stack *s, const struct stack_addr *src, const struct stack_addr *dst);
 
@@ -137,7 +139,8 @@ struct ip_info {
 	size_t ip_len;      /* bytes of the packet from there */
 	uint8_t ttl, tos;
 	bool csum_good, broadcast, loopback;
-	uint32_t gso_size;
+	bool gso_udp;      /* gso_size is of UDP datagrams, not of TCP segments */
+	uint32_t gso_size; /* as the link says, which a transport has to check */
 };
 
 /* ---- reasm.c ---- */

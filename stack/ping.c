@@ -29,7 +29,7 @@ bool ping_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, siz
 	struct stack_endpoint from = {.addr = ip->src};
 
 	if (u)
-		udp_deliver(s, u, &from, &(struct stack_arrival){ip->dst, ip->ttl, ip->tos}, p, len);
+		udp_deliver(s, u, &from, &(struct stack_arrival){.to = ip->dst, .ttl = ip->ttl, .tos = ip->tos}, p, len);
 	return u != NULL;
 }
 

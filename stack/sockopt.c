@@ -18,6 +18,7 @@
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
+#include <linux/udp.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -789,6 +790,9 @@ static const struct option options[] = {
 	{IPPROTO_TCP, TCP_FASTOPEN_CONNECT, NUMBER(fastopen_connect, 0, 1), .set = set_fastopen_connect},
 	{IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, NUMBER(fastopen_no_cookie, 0, 1), .set = set_fastopen_no_cookie},
 
+	{IPPROTO_UDP, UDP_SEGMENT, NUMBER(segment, 0, UINT16_MAX)},
+	{IPPROTO_UDP, UDP_GRO, FLAG(merged)},
+
 	{IPPROTO_IP, IP_TOS, NUMBER(tos, 0, UINT8_MAX), .set_small = set_tos},
 	{IPPROTO_IP, IP_TTL, .set_small = set_ttl, .get = get_ttl},
 	{IPPROTO_IP, IP_RECVTOS, FLAG(recv_tos)},
@@ -803,6 +807,8 @@ static const struct option options[] = {
 static const struct option *find(const struct sock *sock, int level, int name)
 {
 	if (level == IPPROTO_TCP && pcb_is_datagram(&sock->pcb))
+		return NULL;
+	if (level == IPPROTO_UDP && sock->pcb.kind != PCB_UDP)
 		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		if (options[i].level == level && options[i].name == name)

@@ -46,6 +46,7 @@ struct stack_endpoint {
 struct stack_arrival {
 	struct stack_addr to; /* where it was sent to: an address of ours, a broadcast or multicast address */
 	uint8_t ttl, tos;     /* of its IP header */
+	uint16_t segment;     /* not 0: several datagrams of so many bytes, the last may have less (UDP_GRO) */
 };
 
 /* ---- configuration ---- */
@@ -58,6 +59,7 @@ enum stack_link_type {
 /* What the link does for us on the way out; without these, software at the link's edge does. */
 #define STACK_OFFLOAD_CSUM (1u << 0) /* fills in a TCP or UDP checksum */
 #define STACK_OFFLOAD_TSO4 (1u << 1) /* cuts a TCP segment into frames of gso_size payload; needs CSUM */
+#define STACK_OFFLOAD_USO4 (1u << 2) /* the same with UDP datagrams */
 
 /* How an address is defended against a second user of it (RFC 5227). */
 enum stack_probe {
@@ -95,6 +97,7 @@ struct stack_fastopen_keys {
 
 #define STACK_IOV_MAX 12
 #define STACK_TCP_PAYLOAD_MAX 65160u /* most payload in one TCP segment inside the stack */
+#define STACK_UDP_SEGMENTS 128u      /* most datagrams in one frame, and in one call (UDP_SEGMENT) */
 
 /* One frame for the link. Valid only during the call of `transmit`. */
 struct stack_output {
@@ -104,8 +107,9 @@ struct stack_output {
 	bool csum_partial;    /* link must sum from csum_start to the end and store at csum_start + csum_offset; */
 	uint16_t csum_start;  /* the field holds the pseudo header's sum (as virtio-net's NEEDS_CSUM) */
 	uint16_t csum_offset;
-	uint16_t gso_size;    /* not 0: cut the TCP payload into pieces of this many bytes (implies csum_partial) */
-	uint16_t header_len;  /* link, IP and TCP headers together, when gso_size is set */
+	uint16_t gso_size;    /* not 0: cut the payload into pieces of this many bytes (implies csum_partial) */
+	uint16_t header_len;  /* link, IP and transport headers together, when gso_size is set */
+	bool gso_udp;         /* the pieces are UDP datagrams, not TCP segments */
 };
 
 /* What the stack calls. None of them may call back into the stack, except where noted. */
@@ -205,6 +209,7 @@ struct stack_frame {
 	size_t len;
 	bool csum_good;    /* transport checksum verified, or not needed */
 	uint16_t gso_size; /* not 0: several segments of this payload merged into one */
+	bool gso_udp;      /* these are UDP datagrams; else TCP segments. Of another transport's packet gso_size says nothing */
 };
 void stack_input(struct stack *s, stack_time now, const struct stack_frame *frame);
 
@@ -402,6 +407,8 @@ struct stack_departure {
 	uint8_t ttl;              /* 0: the socket's */
 	int16_t tos;              /* -1: the socket's */
 	bool keep_error;          /* a pending error stays pending, and is no reason not to send */
+	bool has_segment;         /* not the socket's UDP_SEGMENT, but */
+	uint16_t segment;         /* bytes of each datagram that the data is cut into; 0: it is one */
 };
 ptrdiff_t stack_sendmsg(struct sock *sock, stack_time now, const struct stack_endpoint *to,
 			const struct stack_departure *how, const void *data, size_t len);
@@ -430,8 +437,8 @@ void stack_abort(struct sock *sock, stack_time now);
 int stack_destroy(struct stack *s, stack_time now, uint64_t id);
 
 /*
- * setsockopt(2) and getsockopt(2) with the host's numbers (SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP) and
- * the host's meaning; 0 or the host's error: -EINVAL, -ENOPROTOOPT, -ENOENT, -ENOTCONN, -EPERM,
+ * setsockopt(2) and getsockopt(2) with the host's numbers (SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP,
+ * IPPROTO_UDP) and the host's meaning; 0 or the host's error: -EINVAL, -ENOPROTOOPT, -ENOENT, -ENOTCONN, -EPERM,
  * -ENOMEM, ... A socket that is not connected yet takes its options along to the connection,
  * a listening one gives them to those that it accepts. What makes calls block (SO_RCVTIMEO,
  * SO_SNDTIMEO, the waiting of SO_LINGER) is the caller's.

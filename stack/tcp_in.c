@@ -534,7 +534,7 @@ void tcp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size
 		COUNT(s, tcp_in_bad);
 		return;
 	}
-	seg.gso_size = ip->gso_size;
+	seg.gso_size = ip->gso_udp ? 0 : ip->gso_size;
 	pcb = table_find(&s->table, STACK_TCP, &ip->dst, seg.dport, &ip->src, seg.sport);
 	if (pcb) {
 		to_connection(s, pcb, ip, &seg);

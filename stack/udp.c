@@ -5,6 +5,10 @@
  * A socket is in the demultiplexing table all its life: parked, bound to (address, port) or
  * (any, port), or connected to one peer. A datagram goes to the most exact match.
  *
+ * Several datagrams may travel together, as long as all but the last are of one size: in a frame,
+ * where the link can (virtio-net's USO), and between a socket and its owner, when that asks for it
+ * (UDP_SEGMENT, UDP_GRO of the host). One header, one look-up and one route do for all of them.
+ *
  * Invariant: queued is the memory of the datagrams in the queue, and at most the limit that
  * held when the last of them came.
  */
@@ -99,6 +103,12 @@ static struct udp_sock *demux(struct stack *s, const struct stack_endpoint *loca
 	return p ? CONTAINER_OF(p, struct udp_sock, sock.pcb) : udp_find(s, STACK_UDP, &local->addr, local->port);
 }
 
+/* Datagrams of `segment` bytes that make up `len`; 0: it is one. */
+static uint32_t pieces(size_t len, uint32_t segment)
+{
+	return segment && len > segment ? (uint32_t)((len + segment - 1) / segment) : 1;
+}
+
 void udp_deliver(struct stack *s, struct udp_sock *u, const struct stack_endpoint *from,
 		 const struct stack_arrival *how, const uint8_t *data, size_t len)
 {
@@ -108,9 +118,24 @@ void udp_deliver(struct stack *s, struct udp_sock *u, const struct stack_endpoin
 
 	if (!taken && !enqueue(s, u, from, how, data, len))
 		return;
-	u->in++;
+	u->in += pieces(len, how->segment);
 	if (sock->pcb.kind == PCB_UDP)
-		COUNT(s, udp_in);
+		COUNT_ADD(s, udp_in, pieces(len, how->segment));
+}
+
+/* What came in one frame: as it is, or one by one to who does not ask for it. */
+static void deliver_row(struct stack *s, struct udp_sock *u, const struct stack_endpoint *from,
+			struct stack_arrival *how, const uint8_t *data, size_t len, uint32_t segment)
+{
+	if (len <= segment || segment == 0) {
+		udp_deliver(s, u, from, how, data, len);
+	} else if (sock_options(&u->sock)->merged) {
+		how->segment = (uint16_t)segment;
+		udp_deliver(s, u, from, how, data, len);
+	} else {
+		for (size_t at = 0; at < len; at += segment)
+			udp_deliver(s, u, from, how, data + at, min_size(segment, len - at));
+	}
 }
 
 void udp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size_t len)
@@ -118,13 +143,15 @@ void udp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size
 	struct udp_header h;
 	const char *wrong = udp_parse(p, len, &ip->src, &ip->dst, ip->csum_good, &h);
 	struct stack_endpoint from, to;
+	uint32_t segment = ip->gso_udp ? ip->gso_size : 0;
 	struct udp_sock *u;
 
 	if (wrong == wire_bad_checksum) {
 		COUNT(s, udp_in_bad_checksum);
 		return;
 	}
-	if (wrong || h.dport == 0) {
+	/* A sender may put as many into one frame as the host lets it; more would be work for one frame without bound. */
+	if (wrong || h.dport == 0 || pieces(h.len - UDP_HEADER, segment) > STACK_UDP_SEGMENTS) {
 		COUNT(s, udp_in_bad);
 		return;
 	}
@@ -132,8 +159,8 @@ void udp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size
 	to = (struct stack_endpoint){ip->dst, h.dport};
 	u = demux(s, &to, &from);
 	if (u) {
-		udp_deliver(s, u, &from, &(struct stack_arrival){ip->dst, ip->ttl, ip->tos}, p + UDP_HEADER,
-			    h.len - UDP_HEADER);
+		deliver_row(s, u, &from, &(struct stack_arrival){.to = ip->dst, .ttl = ip->ttl, .tos = ip->tos},
+			    p + UDP_HEADER, h.len - UDP_HEADER, segment);
 		return;
 	}
 	COUNT(s, udp_in_no_port);
@@ -229,6 +256,24 @@ static void udp_head(struct tx *tx, const struct sock *sock, const struct stack_
 	tx->csum_offset = CSUM_OFFSET;
 }
 
+/* Bytes of each datagram, when the socket or this call says that the data is to be cut; else 0. */
+static uint16_t segment_of(const struct sock *sock, const struct stack_departure *how)
+{
+	if (sock->pcb.kind != PCB_UDP)
+		return 0;
+	return how->has_segment ? how->segment : sock_options(sock)->segment;
+}
+
+/* The host's limits of UDP_SEGMENT: none of the datagrams is fragmented, and there are not too many. */
+static int segment_check(const struct sock *sock, const struct route_result *route, uint32_t segment, size_t len)
+{
+	if (segment == 0)
+		return 0;
+	if (!route->loopback && IP4_HEADER + UDP_HEADER + min_size(segment, len) > sock->stack->cfg.mtu)
+		return -EMSGSIZE;
+	return len > (size_t)segment * STACK_UDP_SEGMENTS ? -EINVAL : 0;
+}
+
 static int output(struct sock *sock, const struct stack_endpoint *to, const struct stack_addr *src,
 		  const struct stack_departure *how, const uint8_t *data, size_t len)
 {
@@ -247,6 +292,7 @@ static int output(struct sock *sock, const struct stack_endpoint *to, const stru
 	else
 		udp_head(&tx, sock, src, to, len);
 	tx.transport = tx.start;
+	tx.gso_size = len > segment_of(sock, how) ? segment_of(sock, how) : 0;
 	if (len > (ping ? ICMP_HEADER : 0))
 		tx_add(&tx, data + (ping ? ICMP_HEADER : 0), len - (ping ? ICMP_HEADER : 0));
 	return ip_output(sock->stack, &tx, &params);
@@ -288,12 +334,14 @@ ptrdiff_t stack_sendmsg(struct sock *sock, stack_time now, const struct stack_en
 	if (!error)
 		error = bind_if_needed(sock, &route.source, to);
 	if (!error)
+		error = segment_check(sock, &route, segment_of(sock, how), len);
+	if (!error)
 		error = output(sock, to, &route.source, how, data, len);
 	if (error)
 		return error;
-	udp_of(sock)->out++;
+	udp_of(sock)->out += pieces(len, segment_of(sock, how));
 	if (sock->pcb.kind == PCB_UDP)
-		COUNT(sock->stack, udp_out);
+		COUNT_ADD(sock->stack, udp_out, pieces(len, segment_of(sock, how)));
 	return (ptrdiff_t)len;
 }
 

@@ -41,6 +41,11 @@ void udp_write(uint8_t *p, const struct udp_header *h, uint16_t checksum)
 	store16(p + 6, checksum);
 }
 
+void udp_cut(uint8_t *p, uint16_t len)
+{
+	store16(p + 4, len);
+}
+
 bool quoted_parse(const uint8_t *p, size_t len, struct quoted_ports *out)
 {
 	if (len < 8)

@@ -93,6 +93,8 @@ const char *udp_parse(const uint8_t *p, size_t len, const struct stack_addr *src
 		      const struct stack_addr *dst, bool csum_good, struct udp_header *out);
 /* checksum: as it goes into the field (0 becomes 0xffff is the caller's). */
 void udp_write(uint8_t *p, const struct udp_header *h, uint16_t checksum);
+/* Makes the header of a row of datagrams that of one, of `len` bytes with its header; not the checksum. */
+void udp_cut(uint8_t *p, uint16_t len);
 
 /* ---- TCP (RFC 9293 3.1) ---- */
 #define TCP_HEADER 20u

@@ -73,7 +73,7 @@ static void start(struct end *e, struct wire *out, uint8_t last)
 static void carry(struct wire *w, struct stack *to, stack_time now)
 {
 	while (w->head != w->tail) {
-		struct stack_frame f = {w->frame[w->head % QUEUE], w->len[w->head % QUEUE], true, 0};
+		struct stack_frame f = {.data = w->frame[w->head % QUEUE], .len = w->len[w->head % QUEUE], .csum_good = true};
 
 		w->head++;
 		stack_input(to, now, &f);

@@ -158,23 +158,26 @@ static void repair(struct world *w, const struct record *r, uint8_t *frame, size
 		repair_ip(&l);
 }
 
-/* A link may only claim what virtio can: a good checksum, and merged segments of TCP. */
-static uint16_t merged_size(struct world *w, const uint8_t *frame, size_t len)
+/* A link may only claim what virtio can: a good checksum, and merged segments of TCP or datagrams of UDP. */
+static uint16_t merged_size(struct world *w, const uint8_t *frame, size_t len, bool *udp)
 {
 	size_t at = w->ethernet ? ETH_HEADER : 0;
 
+	*udp = len > at + IP4_HEADER + UDP_HEADER && frame[at + 9] == IP_PROTO_UDP;
+	if (*udp)
+		return frame[at + 5]; /* the identification's, as good as any */
 	return len > at + IP4_HEADER + TCP_HEADER && frame[at + 9] == IP_PROTO_TCP ? 500 : 0;
 }
 
 static void play_frame(struct world *w, const struct record *r, struct input bytes)
 {
-	bool good = r->mode & RECORD_CSUM_GOOD;
+	bool good = r->mode & RECORD_CSUM_GOOD, udp = false;
 	uint8_t *frame = malloc(bytes.left ? bytes.left : 1);
 
 	memcpy(frame, bytes.p, bytes.left);
 	repair(w, r, frame, bytes.left);
-	world_frame(w, frame, bytes.left, good, good ? merged_size(w, frame, bytes.left) : 0,
-		    !(r->mode & RECORD_BATCH));
+	uint16_t merged = good ? merged_size(w, frame, bytes.left, &udp) : 0;
+	world_frame(w, frame, bytes.left, good, merged, udp, !(r->mode & RECORD_BATCH));
 	free(frame);
 }
 

@@ -330,6 +330,13 @@ def udp_seeds():
                                packet(ip(udp(53, b"good"), 17), FIX))
     yield "U2-closed-port", world(packet(ip(udp(9), 17), FIX), packet(ip(udp(9), 17, dst="192.0.2.255"), FIX_TRANSPORT))
     yield "U3-flood", world(*(packet(ip(udp(53, b"f" * 1000), 17), FIX | BATCH) for _ in range(40)), call(RECVFROM, UDP_BOUND), a=32)
+    merged = packet(ip(udp(53, b"m" * 900), 17, ident=100), FIX_IP | CSUM_GOOD)
+    option = lambda n: call(OPTION, UDP_BOUND, n, 7)  # a value from bit 7 up, UDP_GRO in bit 0, else UDP_SEGMENT
+    for name, a in ("cut", 0), ("left", 24):
+        yield f"row-{name}", world(option(500 << 7), call(SENDTO, UDP_BOUND, 9000, 2), call(SENDTO, UDP_BOUND, 65535, 2),
+                                   option(1 << 7), call(SENDTO, UDP_BOUND, 200, 2), a=a)
+    yield "row-merged", world(merged, call(RECVFROM, UDP_BOUND), option(1 << 7 | 1), merged, call(RECVFROM, UDP_BOUND),
+                              packet(ip(udp(53, b"m" * 900), 17, ident=1), FIX_IP | CSUM_GOOD), merged)
     yield "datagrams", world(packet(ip(udp(53, b"q"), 17), FIX), call(SENDTO, UDP_BOUND, 9000, 2), call(RECVFROM, UDP_BOUND),
                              packet(ip(udp(1000, b"r"), 17), FIX), packet(ip(udp(1000, b"r", 2001), 17), FIX), b=8)
     yield "departures", world(*(call(SENDMSG, slot, n, x) for slot in (UDP_BOUND, UDP_CONNECTED, ESTABLISHED)

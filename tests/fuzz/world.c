@@ -53,10 +53,10 @@ static void take_events(struct world *w)
 
 /* ---- running ---- */
 
-static void input(struct world *w, const uint8_t *data, size_t len, bool csum_good, uint16_t gso_size)
+static void input(struct world *w, const uint8_t *data, size_t len, bool csum_good, uint16_t gso_size, bool gso_udp)
 {
 	uint8_t *copy = malloc(len ? len : 1); /* of its own, so that its end is watched */
-	struct stack_frame frame = {.data = copy, .len = len, .csum_good = csum_good, .gso_size = gso_size};
+	struct stack_frame frame = {.data = copy, .len = len, .csum_good = csum_good, .gso_size = gso_size, .gso_udp = gso_udp};
 
 	memcpy(copy, data, len);
 	stack_input(w->s, w->now, &frame);
@@ -77,7 +77,7 @@ static void answer_arp(struct world *w)
 		reply.sender = w->wanted[--w->wanted_count];
 		eth_write(frame, &eth);
 		arp_write(frame + ETH_HEADER, &reply);
-		input(w, frame, sizeof(frame), false, 0);
+		input(w, frame, sizeof(frame), false, 0, false);
 	}
 }
 
@@ -94,9 +94,9 @@ void world_settle(struct world *w)
 	check(w);
 }
 
-void world_frame(struct world *w, const uint8_t *data, size_t len, bool csum_good, uint16_t gso_size, bool run)
+void world_frame(struct world *w, const uint8_t *data, size_t len, bool csum_good, uint16_t gso_size, bool gso_udp, bool run)
 {
-	input(w, data, len, csum_good, gso_size);
+	input(w, data, len, csum_good, gso_size, gso_udp);
 	if (run)
 		world_settle(w);
 }
@@ -187,7 +187,7 @@ static void configure(struct world *w, uint8_t a, uint8_t b)
 	strcpy(c->congestion_control, b & 64 ? b & 128 ? "bbr" : "newreno" : "cubic");
 	c->pacing = b & 128;
 	c->offload = a & 8 ? STACK_OFFLOAD_CSUM : 0;
-	c->offload |= (a & 24) == 24 ? STACK_OFFLOAD_TSO4 : 0;
+	c->offload |= (a & 24) == 24 ? STACK_OFFLOAD_TSO4 | STACK_OFFLOAD_USO4 : 0;
 	c->mem_total = a & 32 ? 64u << 10 : 8u << 20;
 	c->send_buffer = c->recv_buffer = 128u << 10;
 	c->mem_ooo = c->mem_fragments = 64u << 10;
@@ -231,7 +231,7 @@ static void peer_segment(struct world *w, uint8_t flags, uint32_t ack)
 	ip.total_len = (uint16_t)(IP4_HEADER + tcp_header_size(&seg));
 	ip4_write(frame + at, &ip);
 	tcp_write(frame + at + IP4_HEADER, &seg, 0);
-	world_frame(w, frame, at + ip.total_len, true, 0, true);
+	world_frame(w, frame, at + ip.total_len, true, 0, false, true);
 }
 
 static void establish(struct world *w)

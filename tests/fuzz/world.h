@@ -46,7 +46,8 @@ void world_start(struct world *w, struct input *in);
 void world_end(struct world *w);
 
 /* A frame; `run` false: the next one belongs to the same batch. */
-void world_frame(struct world *w, const uint8_t *data, size_t len, bool csum_good, uint16_t gso_size, bool run);
+void world_frame(struct world *w, const uint8_t *data, size_t len, bool csum_good, uint16_t gso_size, bool gso_udp,
+		 bool run);
 /* Lets time pass, stopping at each deadline on the way. */
 void world_pass(struct world *w, stack_time time);
 /* Runs what is due, and checks. */

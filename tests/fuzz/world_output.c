@@ -99,7 +99,10 @@ static void check_ip(struct world *w, const uint8_t *p, size_t len, const struct
 	FUZZ_CHECK(is_ours(w, &ip.src) || w->was_ours[ip.src.byte[15]], "not from one of our addresses");
 	FUZZ_CHECK(!is_ours(w, &ip.dst), "to ourselves, by the link");
 	if (out->gso_size) {
-		FUZZ_CHECK(w->config.offload & STACK_OFFLOAD_TSO4 && out->csum_partial, "left to a link that cannot");
+		unsigned needs = out->gso_udp ? STACK_OFFLOAD_USO4 : STACK_OFFLOAD_TSO4;
+
+		FUZZ_CHECK(w->config.offload & needs && out->csum_partial, "left to a link that cannot");
+		FUZZ_CHECK(out->gso_udp == (ip.proto == IP_PROTO_UDP), "pieces of another transport");
 		FUZZ_CHECK(out->gso_size + out->header_len - (out->len - len) <= w->config.mtu, "pieces above the MTU");
 	} else {
 		FUZZ_CHECK(len <= w->config.mtu, "%zu bytes are above the MTU", len);

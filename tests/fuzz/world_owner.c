@@ -1,6 +1,7 @@
 /* See world.h: the calls of local processes, chosen by the input. */
 #include "world.h"
 
+#include <linux/udp.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -247,12 +248,13 @@ static void reconfigure(struct world *w, uint16_t n)
 static void change_option(struct world *w, struct sock *sock, uint16_t n, uint8_t x)
 {
 	static const int level[] = {SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP};
-	int name = n % 80, value[2] = {n >> 7, x};
+	bool udp = x % 8 == 7;
+	int name = udp ? UDP_SEGMENT + n % 2 : n % 80, of = udp ? IPPROTO_UDP : level[x % 3], value[2] = {n >> 7, x};
 	uint8_t answer[512];
 	size_t len = sizeof(answer);
 
-	stack_setsockopt(sock, w->now, level[x % 3], name, value, x % 5 == 0 ? x % (sizeof(value) + 1) : sizeof(value));
-	stack_getsockopt(sock, w->now, level[x % 3], name, answer, &len);
+	stack_setsockopt(sock, w->now, of, name, value, x % 5 == 0 ? x % (sizeof(value) + 1) : sizeof(value));
+	stack_getsockopt(sock, w->now, of, name, answer, &len);
 }
 
 /* ---- choosing ---- */

