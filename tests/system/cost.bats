@@ -45,6 +45,16 @@ all_calls() { sum daemon.turns daemon.link_reads daemon.link_reads_empty daemon.
 	[ "$(sum daemon.owner_read_bytes)" -gt $((30 * 1024 * $(sum daemon.owner_reads))) ]
 }
 
+# Segments that come one by one are stored until the turn ends, and then go to the owner together.
+@test "bulk to an owner without offloads: a call for each four segments at most" {
+	start_daemon Link.Offload=no
+	background env -u BYWAY_SOCKET "$LOAD" serve
+	wait_for 10 host_listens 19
+	env BYWAY_SOCKET="$BYWAY_SOCKET" "$LOAD" in "$HOST" 1
+	[ "$(sum link.in)" -gt $((4 * $(sum daemon.owner_writes))) ]
+	[ "$(sum daemon.owner_write_bytes)" -gt $((4 * 1448 * $(sum daemon.owner_writes))) ]
+}
+
 @test "a round trip takes four calls with a service, and seven with an owner" {
 	local calls trips
 
