@@ -131,15 +131,13 @@ static int take_socket(const struct nlmsghdr *m, void *arg)
 	return mnl_attr_parse(m, 0, take_socket_attr, arg);
 }
 
-/* Blocking or not is a property of what the descriptor stands for: it is set, whatever it was. */
+/*
+ * Blocking or not is a property of what the descriptor stands for: it is set, whatever it was. A fresh one
+ * has no other flag that can be set.
+ */
 static int set_blocking(int fd, unsigned flags)
 {
-	int status = fcntl(fd, F_GETFL);
-
-	if (status < 0)
-		return -1;
-	status = flags & BYWAY_NONBLOCK ? status | O_NONBLOCK : status & ~O_NONBLOCK;
-	return fcntl(fd, F_SETFL, status);
+	return fcntl(fd, F_SETFL, flags & BYWAY_NONBLOCK ? O_NONBLOCK : 0);
 }
 
 /* The descriptor that answers the request. */

@@ -189,6 +189,8 @@ int loop_watch(struct daemon *d, struct watch *w, int fd, uint32_t events, watch
 void loop_rewatch(struct daemon *d, struct watch *w, uint32_t events);
 /* Never called again, in this turn either. One that watches nothing is fine. */
 void loop_unwatch(struct daemon *d, struct watch *w);
+/* The same just before its descriptor is closed, of which there is no copy. */
+void loop_forget(struct daemon *d, struct watch *w);
 /* A timer of d->loop was set, or its end asked for, outside of its own callbacks. */
 void loop_touched(struct daemon *d);
 /* The status line of the service, at once. */

@@ -68,9 +68,15 @@ void loop_rewatch(struct daemon *d, struct watch *w, uint32_t events)
 
 void loop_unwatch(struct daemon *d, struct watch *w)
 {
+	if (w->ready)
+		epoll_ctl(d->poll, EPOLL_CTL_DEL, w->fd, NULL);
+	loop_forget(d, w);
+}
+
+void loop_forget(struct daemon *d, struct watch *w)
+{
 	if (!w->ready)
 		return;
-	epoll_ctl(d->poll, EPOLL_CTL_DEL, w->fd, NULL);
 	w->ready = NULL;
 	for (int i = d->served; i < d->ready_count; i++)
 		if (d->ready[i].data.ptr == w)

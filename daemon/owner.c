@@ -5,7 +5,6 @@
 #include "daemon/owner.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libmnl/libmnl.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
@@ -73,13 +72,12 @@ static void release(struct daemon *d, uid_t uid)
 
 static int make_pair(int type, bool nonblock, int fd[2], const char **why)
 {
-	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fd) != 0) {
+	/* Nothing of ours rests on O_NONBLOCK: it is as the owner wants its end. */
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC | (nonblock ? SOCK_NONBLOCK : 0), 0, fd) != 0) {
 		*why = errno == EMFILE || errno == ENFILE ? "the daemon is out of file descriptors (LimitNOFILE=)" :
 							    "the daemon cannot make a socket pair";
 		return -errno;
 	}
-	if (!nonblock)
-		fcntl(fd[1], F_SETFL, O_RDWR);
 	return 0;
 }
 

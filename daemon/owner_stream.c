@@ -173,7 +173,11 @@ void stream_free(struct stream *s, bool reset)
 		listener_forget(s->listener, s);
 	if (s->endpoint.sock)
 		endpoint_unlink(d, &s->endpoint);
-	loop_unwatch(d, &s->watch);
+	/* A watch ends with the last copy of its descriptor, which is ours unless there is a guard. */
+	if (s->endpoint.guarded)
+		loop_unwatch(d, &s->watch);
+	else
+		loop_forget(d, &s->watch);
 	free(s->deferred);
 	owner_close(&s->endpoint, s->fd);
 	if (s->owner_fd >= 0)

@@ -55,6 +55,25 @@ all_calls() { sum daemon.turns daemon.link_reads daemon.link_reads_empty daemon.
 	[ "$(sum daemon.owner_write_bytes)" -gt $((4 * 1448 * $(sum daemon.owner_writes))) ]
 }
 
+@test "a connection costs its owner's daemon at most 18 calls beside those for frames" {
+	[ "${BYWAY_SANITIZE:-none}" = none ] || skip "the leak check and strace are both tracers"
+	local tracer count calls
+
+	start_daemon
+	background env BYWAY_SOCKET="$BYWAY_SOCKET" "$LOAD" serve 60 1000
+	wait_for 10 stack_listens 1007
+	strace -f -c -U calls,name -o "$T/calls" -p "$DAEMON" &
+	tracer=$!
+	sleep 0.5
+	count=$(env -u BYWAY_SOCKET "$LOAD" crr "$STACK+1000" 1 1 | awk '{print $5}')
+	kill -INT "$tracer"
+	wait "$tracer" || true
+	cat "$T/calls"
+	calls=$(awk '$1 ~ /^[0-9]+$/ && $2 !~ /^(read|writev|epoll_.*wait.*|total)$/ {n += $1} END {print n}' "$T/calls")
+	echo "$calls calls for $count connections"
+	[ "$count" -gt 100 ] && [ "$calls" -le $((18 * count)) ]
+}
+
 @test "a round trip takes four calls with a service, and seven with an owner" {
 	local calls trips
 
