@@ -161,6 +161,7 @@ struct daemon {
 	struct account *accounts;   /* endpoints by user, owner.c */
 	struct owner_index *index;  /* endpoints by inode, owner_index.c; NULL: none yet */
 	struct owner_sources *sources; /* senders of datagrams as files, owner_source.c; NULL: none yet */
+	unsigned wide_pairs;        /* owners' pairs with more room than at first, owner_pair.c */
 	uint64_t files_given;       /* of those, what lies beside datagrams that no owner has read, at most */
 	size_t corked;                /* bytes of datagrams that wait for their rest (owner_cork.c) */
 	sd_event_source *status_timer; /* a status line that waits for its second to pass */

@@ -1,9 +1,9 @@
 /*
  * Endpoints of local processes, what their files share: owner.c (socket pairs, budgets),
- * owner_stream.c (a TCP connection's data), owner_connect.c (opening one), owner_listen.c
- * (listening sockets), owner_datagram.c (UDP), owner_cork.c (what of it waits for more),
- * owner_socket.c (sockets that are opened step by step), owner_index.c (endpoints by inode),
- * owner_source.c (senders of datagrams).
+ * owner_stream.c (a TCP connection's data), owner_pair.c (how it goes into a pair),
+ * owner_connect.c (opening one), owner_listen.c (listening sockets), owner_datagram.c (UDP),
+ * owner_cork.c (what of it waits for more), owner_socket.c (sockets that are opened step by step),
+ * owner_index.c (endpoints by inode), owner_source.c (senders of datagrams).
  *
  * An owner holds one end of an AF_UNIX pair, the daemon the other. The daemon never keeps a
  * copy of the owner's end once it is handed over: the end of the last copy is how it learns
@@ -85,6 +85,7 @@ struct stream {
 	bool finished;            /* all that the owner sent is in the stack, and its FIN */
 	bool full;                /* the pair takes no more: EPOLLOUT is awaited */
 	bool bulk;                /* the owner writes more at a time than is looked at */
+	bool wide;                /* the pair has more room than at first */
 	bool eof;                 /* the peer's FIN came */
 	bool eof_told;            /* and the owner sees it */
 	bool urgent;              /* the owner has written an urgent byte that was not found yet */
@@ -131,6 +132,18 @@ void stream_unpark(struct stream *s);
 size_t stream_fresh(const struct stream *s);
 /* A handshake that waits for data (TCP_FASTOPEN_CONNECT) cannot begin: the owner's end is reset. */
 void stream_failed(struct stream *s, int error);
+
+/* ---- owner_pair.c ---- */
+
+#define PAIR_MOST 500000u /* bytes that go into a pair at a time */
+#define PAIR_PIECES 8u    /* of which these may consist */
+
+/* `len` bytes, PAIR_MOST at most, out of `iov`, which is used up. Returns what the pair took, or -1 and errno. */
+ssize_t pair_send(int fd, struct iovec *iov, size_t len);
+/* It was full, and the owner has read most of that. */
+void pair_widen(struct stream *s);
+/* It is about to be closed. */
+void pair_forget(struct stream *s);
 
 /* ---- owner_fastopen.c ---- */
 

@@ -36,7 +36,7 @@
 
 #define PARKED (BYWAY_SEND_BUFFER / 2 + 1) /* bytes: more than a quarter of the buffer that the kernel makes of it */
 #define PARKED_IDLE 1024 /* the same of the least buffer that there is */
-#define LOAN_PIECES 8
+#define LOAN_PIECES PAIR_PIECES
 #define WATCHED (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET) /* and EPOLLOUT while the pair is full */
 #define DIRECT_MIN 8192u /* bytes of a segment worth a call of its own */
 #define LOOK 4096u       /* a longer message is worth a question for its length, and is read */
@@ -179,6 +179,7 @@ void stream_free(struct stream *s, bool reset)
 	else
 		loop_forget(d, &s->watch);
 	free(s->deferred);
+	pair_forget(s);
 	owner_close(&s->endpoint, s->fd);
 	if (s->owner_fd >= 0)
 		close(s->owner_fd);
@@ -233,12 +234,16 @@ static void wait_for_room(struct stream *s)
 		loop_rewatch(s->endpoint.daemon, &s->watch, WATCHED | EPOLLOUT);
 }
 
-/* Returns the bytes that the pair took, which may be none; less than 0: the owner will never take any (unwanted). */
-static ssize_t give(struct stream *s, struct iovec *iov, unsigned pieces, size_t len)
+/*
+ * Returns the bytes that the pair took, which may be none; less than 0: the owner will never take any (unwanted).
+ * `iov` is used up.
+ */
+static ssize_t give(struct stream *s, struct iovec *iov, size_t len)
 {
 	struct daemon_counters *count = &s->endpoint.daemon->count;
-	struct msghdr m = {.msg_iov = iov, .msg_iovlen = pieces};
-	ssize_t n = sendmsg(s->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	len = len < PAIR_MOST ? len : PAIR_MOST;
+	ssize_t n = pair_send(s->fd, iov, len);
 
 	count->owner_writes++;
 	if (n < 0 && unwanted(s))
@@ -262,7 +267,7 @@ static size_t on_receive(struct endpoint *e, const void *data, size_t len)
 
 	if (s->gone || !s->connected || s->full || len < DIRECT_MIN)
 		return 0;
-	ssize_t n = give(s, &iov, 1, len);
+	ssize_t n = give(s, &iov, len);
 	return n < 0 ? len : (size_t)n;
 }
 
@@ -298,7 +303,7 @@ static void push(struct stream *s)
 	if (!s->connected)
 		return;
 	while (!s->full && push_urgent(s) && (waiting = stack_recv_peek(sock, iov, &pieces)) > 0) {
-		ssize_t n = give(s, iov, pieces, waiting);
+		ssize_t n = give(s, iov, waiting);
 		size_t done = n < 0 ? waiting : (size_t)n;
 		if (done == 0)
 			return;
@@ -486,7 +491,9 @@ static bool room_came(struct stream *s)
 	bool awaited = s->full;
 
 	s->full = false;
-	if (!awaited)
+	if (awaited)
+		pair_widen(s);
+	else
 		loop_rewatch(s->endpoint.daemon, &s->watch, WATCHED);
 	return awaited;
 }

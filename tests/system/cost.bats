@@ -55,6 +55,36 @@ all_calls() { sum daemon.turns daemon.link_reads daemon.link_reads_empty daemon.
 	[ "$(sum daemon.owner_write_bytes)" -gt $((4 * 1448 * $(sum daemon.owner_writes))) ]
 }
 
+# The two wake each other for each filling of a narrow pair: more than half of the writes find it full then.
+@test "bulk to an owner that reads: its pair is widened, and few writes find it full" {
+	start_daemon
+	background env BYWAY_SOCKET="$BYWAY_SOCKET" "$LOAD" serve 60 1000
+	wait_for 10 stack_listens 1009
+	env -u BYWAY_SOCKET "$LOAD" out "$STACK+1000" 1
+	echo "$(sum daemon.owner_writes_full) of $(sum daemon.owner_writes)"
+	[ $(($(sum daemon.owner_writes_full) * 4)) -le "$(sum daemon.owner_writes)" ]
+}
+
+@test "an owner that reads nothing has no more in its pair than one that begins" {
+	local given
+
+	start_daemon
+	mkfifo "$T/hold"
+	exec 5<>"$T/hold"
+	background byway listen 7777 <"$T/hold" >/dev/null
+	wait_for 5 stack_listens 7777
+	exec 6<>"/dev/tcp/$STACK/7777"
+	echo first >&6
+	wait_for 5 counted daemon.owner_write_bytes 6
+	kill -STOP "$JOB"
+	timeout 2 head -c 8M /dev/zero >&6 || true
+	given=$(sum daemon.owner_write_bytes)
+	kill -CONT "$JOB"
+	exec 5>&- 6>&-
+	echo "$given bytes"
+	[ "$given" -gt 100000 ] && [ "$given" -lt 400000 ]
+}
+
 @test "a connection costs its owner's daemon at most 18 calls beside those for frames" {
 	[ "${BYWAY_SANITIZE:-none}" = none ] || skip "the leak check and strace are both tracers"
 	local tracer count calls
