@@ -242,7 +242,7 @@ static int spin(struct daemon *d, stack_time deadline)
 	const struct timespec none = {0};
 	int n = 0;
 
-	for (stack_time now = daemon_now(); n == 0 && now < d->busy_until && now < deadline; now = daemon_now())
+	for (d->now = daemon_now(); n == 0 && d->now < d->busy_until && d->now < deadline; d->now = daemon_now())
 		n = wait_for(d, &none);
 	return n;
 }
