@@ -293,6 +293,11 @@ static void raise_descriptor_limit(void)
  * stays ours up to this size: to give it back and take it again costs more than the copying.
  */
 #define HEAP_KEPT (64 << 20)
+/*
+ * What is larger has a mapping of its own, which goes back when it is freed: the stack's pools count on
+ * that. Said explicitly, for the allocator raises it otherwise with what it sees freed.
+ */
+#define HEAP_LARGEST (128 << 10)
 
 static int start_loop(struct daemon *d)
 {
@@ -361,6 +366,7 @@ int daemon_main(struct daemon *d)
 	d->started = daemon_now();
 	raise_descriptor_limit();
 	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+	mallopt(M_MMAP_THRESHOLD, HEAP_LARGEST);
 	if (start(d) == 0) {
 		sd_notify(0, "READY=1");
 		loop_status(d);

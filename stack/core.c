@@ -333,10 +333,10 @@ static void conn_release(struct stack *s, struct conn *c)
 
 	if (t)
 		tcb_memory_free(t);
-	mem_free(&s->mem, MEM_SOCKET, t, sizeof(*t));
-	mem_free(&s->mem, MEM_SOCKET, extra, sizeof(*extra));
+	mem_give(&s->mem, MEM_SOCKET, POOL_TCB, t, sizeof(*t));
+	mem_give(&s->mem, MEM_SOCKET, POOL_EXTRA, extra, sizeof(*extra));
 	sock_options_free(&c->sock);
-	mem_free(&s->mem, MEM_SOCKET, c, sizeof(*c));
+	mem_give(&s->mem, MEM_SOCKET, POOL_CONN, c, sizeof(*c));
 }
 
 static void pcb_release(struct stack *s, struct pcb *p)
@@ -346,7 +346,7 @@ static void pcb_release(struct stack *s, struct pcb *p)
 	switch ((enum pcb_kind)p->kind) {
 	case PCB_BOUND:
 		sock_options_free(CONTAINER_OF(p, struct sock, pcb));
-		mem_free(&s->mem, MEM_SOCKET, p, sizeof(struct sock));
+		mem_give(&s->mem, MEM_SOCKET, POOL_SOCK, p, sizeof(struct sock));
 		break;
 	case PCB_LISTEN:
 		sock_options_free(CONTAINER_OF(p, struct sock, pcb));
@@ -358,7 +358,7 @@ static void pcb_release(struct stack *s, struct pcb *p)
 		conn_release(s, CONTAINER_OF(p, struct conn, sock.pcb));
 		break;
 	case PCB_TIME_WAIT:
-		mem_free(&s->mem, MEM_TIME_WAIT, p, sizeof(struct time_wait));
+		mem_give(&s->mem, MEM_TIME_WAIT, POOL_TIME_WAIT, p, sizeof(struct time_wait));
 		break;
 	case PCB_UDP:
 	case PCB_PING:
@@ -393,5 +393,6 @@ void stack_free(struct stack *s)
 	stack_fastopen_forget(s);
 	loopback_free(s);
 	table_done(&s->table);
+	mem_done(&s->mem);
 	free(s);
 }

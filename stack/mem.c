@@ -45,6 +45,38 @@ void *mem_alloc_always(struct mem *m, enum mem_class class, size_t size)
 	return mem_charge(m, class, size, calloc(1, size));
 }
 
+static void *pool_take_zeroed(struct mem *m, enum mem_pool pool, size_t size)
+{
+	void *p = pool_take(&m->pool[pool], size);
+
+	return p ? memset(p, 0, size) : NULL;
+}
+
+void *mem_take(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size)
+{
+	return mem_charge(m, class, size, mem_fits(m, class, size) ? pool_take_zeroed(m, pool, size) : NULL);
+}
+
+void *mem_take_always(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size)
+{
+	return mem_charge(m, class, size, pool_take_zeroed(m, pool, size));
+}
+
+void mem_give(struct mem *m, enum mem_class class, enum mem_pool pool, void *p, size_t size)
+{
+	if (!p)
+		return;
+	m->used[class] -= size;
+	m->total -= size;
+	pool_give(&m->pool[pool], p);
+}
+
+void mem_done(struct mem *m)
+{
+	for (unsigned i = 0; i < MEM_POOL_COUNT; i++)
+		pool_done(&m->pool[i]);
+}
+
 void mem_free(struct mem *m, enum mem_class class, void *p, size_t size)
 {
 	if (!p)

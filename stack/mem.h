@@ -6,6 +6,8 @@
 #ifndef BYWAY_STACK_MEM_H
 #define BYWAY_STACK_MEM_H
 
+#include "pool.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,11 +26,24 @@ enum mem_class {
 	MEM_CLASS_COUNT
 };
 
+/* Blocks of these kinds come out of a pool each. */
+enum mem_pool {
+	POOL_SOCK, POOL_CONN, POOL_TCB, POOL_EXTRA, POOL_TIME_WAIT,
+	POOL_SENT,      /* records of the scoreboard */
+	POOL_RECOVERY, POOL_OOO, POOL_OOO_RANGE, POOL_RECORDS,
+	MEM_POOL_COUNT
+};
+
+/*
+ * What is charged is what callers ask for. A pool's room that no block uses is not: it is at most
+ * what blocks of its kind once were charged for, and a chunk.
+ */
 struct mem {
 	size_t used[MEM_CLASS_COUNT];  /* bytes */
 	size_t limit[MEM_CLASS_COUNT]; /* bytes; 0: only the total limits it */
 	size_t total, total_limit;     /* bytes */
 	uint64_t failures;             /* allocations refused */
+	struct pool pool[MEM_POOL_COUNT];
 };
 
 /* Zeroed memory, or NULL when over a budget or out of memory. The caller owns it. */
@@ -39,6 +54,13 @@ void *mem_alloc_raw(struct mem *m, enum mem_class class, size_t size);
 void *mem_alloc_always(struct mem *m, enum mem_class class, size_t size);
 /* `size` as given to mem_alloc. NULL is fine. */
 void mem_free(struct mem *m, enum mem_class class, void *p, size_t size);
+/* As mem_alloc and mem_alloc_always, out of a pool: `size` is the same for all of its blocks. */
+void *mem_take(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size);
+void *mem_take_always(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size);
+/* As mem_free, of what mem_take gave. */
+void mem_give(struct mem *m, enum mem_class class, enum mem_pool pool, void *p, size_t size);
+/* The end: all has been given back. */
+void mem_done(struct mem *m);
 /* Books memory that stays where it is to another class (never refused). */
 void mem_move(struct mem *m, enum mem_class from, enum mem_class to, size_t size);
 /*

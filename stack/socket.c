@@ -47,7 +47,7 @@ struct sock *stack_socket(struct stack *s, enum stack_proto proto, uint32_t owne
 		return udp_new(s, proto, owner, user);
 	if (!sock_admit(s))
 		return NULL;
-	sock = mem_alloc(&s->mem, MEM_SOCKET, sizeof(*sock));
+	sock = mem_take(&s->mem, MEM_SOCKET, POOL_SOCK, sizeof(*sock));
 	if (!sock) {
 		s->sockets--;
 		return NULL;
@@ -189,7 +189,7 @@ void sock_bound_free(struct sock *sock)
 	sock_event_cancel(sock);
 	sock_options_free(sock);
 	s->sockets--;
-	mem_free(&s->mem, MEM_SOCKET, sock, sizeof(*sock));
+	mem_give(&s->mem, MEM_SOCKET, POOL_SOCK, sock, sizeof(*sock));
 }
 
 void stack_close(struct sock *sock, stack_time now)

@@ -110,19 +110,19 @@ static void range_free(struct tcb *t, struct ooo_range *r)
 	struct mem *m = &tcb_stack(t)->mem;
 
 	byteq_clear(&r->data, m, MEM_OOO);
-	mem_free(m, MEM_OOO, r, sizeof(*r));
+	mem_give(m, MEM_OOO, POOL_OOO_RANGE, r, sizeof(*r));
 }
 
 static struct ooo *ooo_get(struct tcb *t)
 {
 	if (!t->ooo)
-		t->ooo = mem_alloc(&tcb_stack(t)->mem, MEM_OOO, sizeof(*t->ooo));
+		t->ooo = mem_take(&tcb_stack(t)->mem, MEM_OOO, POOL_OOO, sizeof(*t->ooo));
 	return t->ooo;
 }
 
 static void ooo_free(struct tcb *t)
 {
-	mem_free(&tcb_stack(t)->mem, MEM_OOO, t->ooo, sizeof(*t->ooo));
+	mem_give(&tcb_stack(t)->mem, MEM_OOO, POOL_OOO, t->ooo, sizeof(*t->ooo));
 	t->ooo = NULL;
 }
 
@@ -172,7 +172,7 @@ static struct ooo_range *range_insert(struct tcb *t, struct ooo_range **link, se
 
 	if (ranges_full(t->ooo))
 		return NULL;
-	r = mem_alloc(&tcb_stack(t)->mem, MEM_OOO, sizeof(*r));
+	r = mem_take(&tcb_stack(t)->mem, MEM_OOO, POOL_OOO_RANGE, sizeof(*r));
 	if (!r)
 		return NULL;
 	r->seq = seq;

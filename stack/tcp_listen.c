@@ -90,7 +90,7 @@ struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t back
 	l->accept_tail = &l->accept_head;
 	l->accept_limit = backlog;
 	table_replace(&s->table, &bound->pcb, &l->sock.pcb);
-	mem_free(&s->mem, MEM_SOCKET, bound, sizeof(*bound));
+	mem_give(&s->mem, MEM_SOCKET, POOL_SOCK, bound, sizeof(*bound));
 	return l;
 }
 

@@ -22,7 +22,7 @@ void record_add(struct tcb *t, seq32 end)
 	uint32_t at;
 
 	if (!r)
-		r = t->records = mem_alloc(&tcb_stack(t)->mem, MEM_SEND, sizeof(*r));
+		r = t->records = mem_take(&tcb_stack(t)->mem, MEM_SEND, POOL_RECORDS, sizeof(*r));
 	if (!r || r->count == RECORDS_MAX)
 		return;
 	for (at = r->count; at > 0 && seq_gt(r->end[at - 1], end); at--)
@@ -70,6 +70,6 @@ void records_acked(struct tcb *t)
 
 void records_clear(struct tcb *t)
 {
-	mem_free(&tcb_stack(t)->mem, MEM_SEND, t->records, sizeof(*t->records));
+	mem_give(&tcb_stack(t)->mem, MEM_SEND, POOL_RECORDS, t->records, sizeof(*t->records));
 	t->records = NULL;
 }

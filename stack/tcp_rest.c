@@ -110,7 +110,7 @@ void conn_leave(struct tcb *t)
 
 	c->extra = t->extra;
 	c->at_rest = true;
-	mem_free(&tcb_stack(t)->mem, MEM_SOCKET, t, sizeof(*t));
+	mem_give(&tcb_stack(t)->mem, MEM_SOCKET, POOL_TCB, t, sizeof(*t));
 }
 
 bool tcb_rest(struct tcb *t)
@@ -221,7 +221,7 @@ static struct tcb *make(struct conn *c, struct tcb *t)
 
 struct tcb *conn_make(struct conn *c)
 {
-	return make(c, mem_alloc(&c->sock.stack->mem, MEM_SOCKET, sizeof(struct tcb)));
+	return make(c, mem_take(&c->sock.stack->mem, MEM_SOCKET, POOL_TCB, sizeof(struct tcb)));
 }
 
 struct tcb *tcb_of(struct sock *sock)
@@ -230,7 +230,7 @@ struct tcb *tcb_of(struct sock *sock)
 
 	if (sock->pcb.kind != PCB_TCB)
 		return NULL;
-	return !c->at_rest ? c->tcb : make(c, mem_alloc_always(&sock->stack->mem, MEM_SOCKET, sizeof(struct tcb)));
+	return !c->at_rest ? c->tcb : make(c, mem_take_always(&sock->stack->mem, MEM_SOCKET, POOL_TCB, sizeof(struct tcb)));
 }
 
 const struct tcb *conn_look(const struct conn *c, struct tcb *room)
@@ -252,12 +252,12 @@ void conn_free(struct conn *c)
 
 	if (c->extra)
 		timer_cancel(&s->wheel, &c->extra->timer);
-	mem_free(&s->mem, MEM_SOCKET, c->extra, sizeof(*c->extra));
+	mem_give(&s->mem, MEM_SOCKET, POOL_EXTRA, c->extra, sizeof(*c->extra));
 	if (c->sock.pcb.hashed)
 		table_remove(&s->table, &c->sock.pcb);
 	sock_options_free(&c->sock);
 	s->sockets--;
-	mem_free(&s->mem, MEM_SOCKET, c, sizeof(*c));
+	mem_give(&s->mem, MEM_SOCKET, POOL_CONN, c, sizeof(*c));
 }
 
 /* The keepalive is due. */

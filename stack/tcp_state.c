@@ -33,7 +33,7 @@ struct extra *conn_extra(struct conn *c)
 
 	if (*extra)
 		return *extra;
-	*extra = mem_alloc(&c->sock.stack->mem, MEM_SOCKET, sizeof(**extra));
+	*extra = mem_take(&c->sock.stack->mem, MEM_SOCKET, POOL_EXTRA, sizeof(**extra));
 	if (*extra) {
 		(*extra)->conn = c;
 		(*extra)->timer.kind = TIMER_REST;
@@ -108,11 +108,11 @@ void tcb_init(struct tcb *t, struct conn *c)
 
 struct tcb *tcb_new(struct stack *s, uint32_t owner, void *user)
 {
-	struct conn *c = mem_alloc(&s->mem, MEM_SOCKET, sizeof(*c));
-	struct tcb *t = c ? mem_alloc(&s->mem, MEM_SOCKET, sizeof(*t)) : NULL;
+	struct conn *c = mem_take(&s->mem, MEM_SOCKET, POOL_CONN, sizeof(*c));
+	struct tcb *t = c ? mem_take(&s->mem, MEM_SOCKET, POOL_TCB, sizeof(*t)) : NULL;
 
 	if (!t) {
-		mem_free(&s->mem, MEM_SOCKET, c, sizeof(*c));
+		mem_give(&s->mem, MEM_SOCKET, POOL_CONN, c, sizeof(*c));
 		return NULL;
 	}
 	sock_init(&c->sock, s, PCB_TCB, owner, user);

@@ -57,7 +57,7 @@ void time_wait_free(struct stack *s, struct time_wait *w)
 	table_remove(&s->table, &w->pcb);
 	s->time_wait_count--;
 	COUNT(s, tcp_transitions);
-	mem_free(&s->mem, MEM_TIME_WAIT, w, sizeof(*w));
+	mem_give(&s->mem, MEM_TIME_WAIT, POOL_TIME_WAIT, w, sizeof(*w));
 }
 
 void time_wait_timer(struct stack *s)
@@ -74,7 +74,7 @@ static struct time_wait *time_wait_new(struct stack *s)
 		COUNT(s, tcp_time_wait_full);
 		time_wait_free(s, s->tw_head);
 	}
-	return mem_alloc(&s->mem, MEM_TIME_WAIT, sizeof(struct time_wait));
+	return mem_take(&s->mem, MEM_TIME_WAIT, POOL_TIME_WAIT, sizeof(struct time_wait));
 }
 
 static void hand_over(struct tcb *t, struct time_wait *w)

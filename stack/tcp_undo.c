@@ -13,14 +13,14 @@
 
 void recovery_free(struct tcb *t)
 {
-	mem_free(&tcb_stack(t)->mem, MEM_SEND, t->rec, sizeof(*t->rec));
+	mem_give(&tcb_stack(t)->mem, MEM_SEND, POOL_RECOVERY, t->rec, sizeof(*t->rec));
 	t->rec = NULL;
 }
 
 struct recovery *recovery_get(struct tcb *t)
 {
 	if (!t->rec)
-		t->rec = mem_alloc(&tcb_stack(t)->mem, MEM_SEND, sizeof(*t->rec));
+		t->rec = mem_take(&tcb_stack(t)->mem, MEM_SEND, POOL_RECOVERY, sizeof(*t->rec));
 	return t->rec;
 }
 

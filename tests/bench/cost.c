@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -495,6 +496,7 @@ int main(int argc, char **argv)
 	struct column column[COLUMNS] = {{.count = 1000}, {.count = 1000000}};
 	int n = argc - 1 - json;
 
+	mallopt(M_MMAP_THRESHOLD, 128 << 10); /* as in bywayd */
 	if (argc == 4 && strcmp(argv[1], "--check") == 0)
 		return check((uint32_t)atoi(argv[2]), atof(argv[3]));
 	if (argc == 3 && strcmp(argv[1], "--operate") == 0) {

@@ -1,0 +1,189 @@
+/*
+ * Pools of blocks of one size.
+ *
+ * A chunk is what comes from the system's allocator. It begins with struct pool_chunk, then come slabs:
+ * stretches of SLAB bytes, aligned to that, so that a block's address tells its slab, and the slab's
+ * first word its chunk:
+ *
+ *   | struct pool_chunk | gap | chunk, block, block, ... | chunk, block, ... | ...
+ *                             ^ multiple of SLAB          ^ multiple of SLAB
+ *
+ * Invariants: a chunk with room stands in the list of its level, one that is full in none, one that is
+ * empty in none but as `empty`. Blocks come out of the fullest level, so that chunks in which few are
+ * left run empty and go back. Pages of a slab that no block has been taken of yet are not touched.
+ */
+#include "pool.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#if POOL_PLAIN
+
+void *pool_take(struct pool *p, size_t size)
+{
+	(void)p;
+	return malloc(size);
+}
+
+void pool_give(struct pool *p, void *block)
+{
+	(void)p;
+	free(block);
+}
+
+void pool_done(struct pool *p)
+{
+	(void)p;
+}
+
+#else
+
+#define SLAB ((size_t)16 << 10)
+
+struct slab {
+	struct pool_chunk *chunk;
+};
+
+struct pool_chunk {
+	struct pool_chunk *next, **link; /* in its level's list; link NULL: in none */
+	void *given;                     /* blocks that were given back; the first word of each leads to the next */
+	uint8_t *fresh, *end;            /* blocks that were never taken: of this slab, which ends there */
+	uint32_t used, capacity;         /* blocks */
+	uint32_t from, to;               /* from <= used < to: its level is right */
+};
+
+static void chunk_unlink(struct pool_chunk *c)
+{
+	if (!c->link)
+		return;
+	*c->link = c->next;
+	if (c->next)
+		c->next->link = c->link;
+	c->link = NULL;
+}
+
+static void chunk_link(struct pool_chunk **head, struct pool_chunk *c)
+{
+	c->next = *head;
+	c->link = head;
+	if (c->next)
+		c->next->link = &c->next;
+	*head = c;
+}
+
+static uint8_t *first_slab(const struct pool_chunk *c)
+{
+	uintptr_t end = (uintptr_t)(c + 1);
+
+	return (uint8_t *)((end + SLAB - 1) & ~(uintptr_t)(SLAB - 1));
+}
+
+static uint32_t slab_blocks(size_t size)
+{
+	return (uint32_t)((SLAB - sizeof(struct slab)) / size);
+}
+
+static struct pool_chunk *chunk_new(struct pool *p, size_t size)
+{
+	struct pool_chunk *c = malloc(POOL_CHUNK);
+
+	if (!c)
+		return NULL;
+	*c = (struct pool_chunk){0};
+	c->fresh = c->end = first_slab(c);
+	c->capacity = (uint32_t)((size_t)((uint8_t *)c + POOL_CHUNK - c->fresh) / SLAB) * slab_blocks(size);
+	p->chunks++;
+	return c;
+}
+
+static void chunk_free(struct pool *p, struct pool_chunk *c)
+{
+	p->chunks--;
+	free(c);
+}
+
+/* Its number of blocks has left the bounds of its level. */
+static void chunk_move(struct pool *p, struct pool_chunk *c)
+{
+	uint32_t quarter = c->capacity / POOL_LEVELS, level = c->used / quarter;
+
+	chunk_unlink(c);
+	if (level >= POOL_LEVELS)
+		level = POOL_LEVELS - 1;
+	c->from = level == 0 ? 1 : level * quarter;
+	c->to = level == POOL_LEVELS - 1 ? c->capacity : (level + 1) * quarter;
+	if (c->used == c->capacity) {
+		c->from = c->to = c->capacity;
+		return;
+	}
+	if (c->used > 0) {
+		chunk_link(&p->level[level], c);
+		return;
+	}
+	c->from = c->to = 0;
+	if (p->empty)
+		chunk_free(p, c);
+	else
+		p->empty = c;
+}
+
+/* The chunk that the next block comes out of, with all chunks full. */
+static struct pool_chunk *chunk_next(struct pool *p, size_t size)
+{
+	struct pool_chunk *c = p->empty ? p->empty : chunk_new(p, size);
+
+	p->empty = NULL;
+	return c;
+}
+
+/* The next slab begins. */
+static void slab_start(struct pool_chunk *c, size_t size)
+{
+	uintptr_t slab = ((uintptr_t)c->end + SLAB - 1) & ~(uintptr_t)(SLAB - 1);
+
+	((struct slab *)slab)->chunk = c;
+	c->fresh = (uint8_t *)slab + sizeof(struct slab);
+	c->end = c->fresh + slab_blocks(size) * size;
+}
+
+void *pool_take(struct pool *p, size_t size)
+{
+	struct pool_chunk *c = NULL;
+	void *block;
+
+	for (unsigned i = POOL_LEVELS; i-- > 0 && !c;)
+		c = p->level[i];
+	if (!c && !(c = chunk_next(p, size)))
+		return NULL;
+	block = c->given;
+	if (block) {
+		c->given = *(void **)block;
+	} else {
+		if (c->fresh == c->end)
+			slab_start(c, size);
+		block = c->fresh;
+		c->fresh += size;
+	}
+	if (++c->used >= c->to)
+		chunk_move(p, c);
+	return block;
+}
+
+void pool_give(struct pool *p, void *block)
+{
+	struct pool_chunk *c = ((struct slab *)((uintptr_t)block & ~(uintptr_t)(SLAB - 1)))->chunk;
+
+	*(void **)block = c->given;
+	c->given = block;
+	if (--c->used < c->from)
+		chunk_move(p, c);
+}
+
+void pool_done(struct pool *p)
+{
+	if (p->empty)
+		chunk_free(p, p->empty);
+	p->empty = NULL;
+}
+
+#endif
