@@ -36,10 +36,12 @@ struct fastopen_peer {
 
 static struct fastopen_peer *peer_find(struct stack *s, const struct pcb *p)
 {
+	struct stack_addr local = pcb_local_addr(p), remote = pcb_remote_addr(p);
+
 	for (size_t i = 0; s->fastopen_peers && i < PEERS; i++) {
 		struct fastopen_peer *peer = &s->fastopen_peers[i];
 
-		if (addr_eq(&peer->remote, &p->remote) && addr_eq(&peer->local, &p->local)) {
+		if (addr_eq(&peer->remote, &remote) && addr_eq(&peer->local, &local)) {
 			peer->used = ++s->fastopen_uses;
 			return peer;
 		}
@@ -62,7 +64,7 @@ static struct fastopen_peer *peer_make(struct stack *s, const struct pcb *p)
 	for (size_t i = 1; i < PEERS; i++)
 		if (s->fastopen_peers[i].used < peer->used)
 			peer = &s->fastopen_peers[i];
-	*peer = (struct fastopen_peer){.local = p->local, .remote = p->remote, .used = ++s->fastopen_uses};
+	*peer = (struct fastopen_peer){.local = pcb_local_addr(p), .remote = pcb_remote_addr(p), .used = ++s->fastopen_uses};
 	return peer;
 }
 

@@ -77,7 +77,7 @@ static bool search_visit(void *arg, struct pcb *p)
 	struct port_search *search = arg;
 
 	search->found = !pcb_is_datagram(p) && p->rport != 0 && p->lport == search->local->port &&
-			(stack_addr_is_any(&search->local->addr) || addr_eq(&p->local, &search->local->addr));
+			(stack_addr_is_any(&search->local->addr) || (p->local_v4 && p->local == addr_word(&search->local->addr)));
 	return !search->found;
 }
 
@@ -94,7 +94,7 @@ static bool connected_from(struct stack *s, const struct stack_endpoint *local)
 
 int port_check_listen(const struct sock *sock)
 {
-	struct stack_endpoint local = {sock->pcb.local, sock->pcb.lport};
+	struct stack_endpoint local = {pcb_local_addr(&sock->pcb), sock->pcb.lport};
 	struct stack *s = sock->stack;
 	const struct stack_addr *addr[] = {&local.addr, &any_addr};
 
@@ -108,7 +108,7 @@ int port_check_listen(const struct sock *sock)
 int port_check_address(const struct sock *sock, const struct stack_addr *addr)
 {
 	const struct stack *s = sock->stack;
-	bool ours = stack_addr_is_any(addr) || sock_options(sock)->freebind || address_is_ours(s, addr, true) ||
+	bool ours = stack_addr_is_any(addr) || (sock_options(sock)->freebind && addr_is_v4(addr)) || address_is_ours(s, addr, true) ||
 		    (pcb_is_datagram(&sock->pcb) && address_is_broadcast(s, addr));
 
 	return ours ? 0 : -EADDRNOTAVAIL;

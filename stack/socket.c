@@ -20,11 +20,10 @@ bool sock_admit(struct stack *s)
 void sock_park(struct sock *sock)
 {
 	struct pcb *p = &sock->pcb;
-	uint64_t id = p->id;
 
-	memset(&p->local, 0, sizeof(p->local));
-	memset(&p->remote, 0, sizeof(p->remote));
-	memcpy(p->remote.byte, &id, sizeof(id));
+	p->local_v4 = p->remote_v4 = 0;
+	p->local = 0;
+	p->remote = (uint32_t)p->id;
 	p->lport = p->rport = 0;
 	table_insert(&sock->stack->table, p);
 }
@@ -33,7 +32,7 @@ void sock_init(struct sock *sock, struct stack *s, enum pcb_kind kind, uint32_t 
 {
 	sock->stack = s;
 	sock->user = user;
-	sock->pcb.kind = (unsigned)kind & 0xffu;
+	sock->pcb.kind = (unsigned)kind & 7u;
 	sock->pcb.state = TCP_CLOSED;
 	sock->pcb.owner = owner;
 	sock->pcb.id = PCB_ID(s->next_id++);
@@ -92,10 +91,10 @@ int stack_bind(struct sock *sock, const struct stack_endpoint *local)
 	if (port == 0)
 		return -EADDRINUSE;
 	table_remove(&s->table, &sock->pcb);
-	sock->pcb.local = stack_addr_is_any(&local->addr) ? nobody.addr : local->addr;
+	pcb_set_local(&sock->pcb, stack_addr_is_any(&local->addr) ? &nobody.addr : &local->addr);
 	sock->pcb.lport = port;
 	sock->pcb.port_given = local->port != 0;
-	memset(&sock->pcb.remote, 0, sizeof(sock->pcb.remote));
+	pcb_set_remote(&sock->pcb, &nobody.addr);
 	table_insert(&s->table, &sock->pcb);
 	return 0;
 }

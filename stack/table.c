@@ -18,12 +18,9 @@
  */
 static struct table_hash *hash_place(struct table *t, const struct flow_key *key)
 {
-	const uint8_t *local_end = key->byte + (key->len - 5) / 2;
-	uint32_t local, ports;
+	uint32_t ports = key->lport | (uint32_t)key->rport << 16;
 
-	memcpy(&local, local_end - 4, sizeof(local));
-	memcpy(&ports, key->byte + key->len - 5, sizeof(ports));
-	return &t->hash[(local ^ ports) * 2654435769u >> (32 - TABLE_HASH_BITS)];
+	return &t->hash[(key->local ^ ports) * 2654435769u >> (32 - TABLE_HASH_BITS)];
 }
 
 static uint32_t hash_key(struct table *t, const struct flow_key *key)
@@ -32,16 +29,16 @@ static uint32_t hash_key(struct table *t, const struct flow_key *key)
 	uint64_t hash;
 
 	static_assert(sizeof(hash) == crypto_shorthash_BYTES && sizeof(t->key) == crypto_shorthash_KEYBYTES, "SipHash");
-	if (h->key.len == key->len && memcmp(h->key.byte, key->byte, key->len) == 0)
+	if (h->kept && memcmp(&h->key, key, sizeof(*key)) == 0)
 		return h->hash;
-	crypto_shorthash((unsigned char *)&hash, key->byte, key->len, t->key);
-	*h = (struct table_hash){*key, (uint32_t)hash};
+	crypto_shorthash((unsigned char *)&hash, (const unsigned char *)key, FLOW_KEY_LEN, t->key);
+	*h = (struct table_hash){*key, (uint32_t)hash, true};
 	return h->hash;
 }
 
 static uint32_t hash_pcb(struct table *t, const struct pcb *p)
 {
-	struct flow_key key = flow_key(pcb_proto(p), &p->local, p->lport, &p->remote, p->rport);
+	struct flow_key key = flow_key_of(p);
 
 	return hash_key(t, &key);
 }
@@ -213,11 +210,34 @@ void table_replace(struct table *t, struct pcb *old, struct pcb *new_pcb)
 	old->hashed = false;
 }
 
-static bool has_key(const struct pcb *p, enum stack_proto proto, const struct stack_addr *local, uint16_t lport,
-		    const struct stack_addr *remote, uint16_t rport)
+static inline bool has_key(const struct pcb *p, const struct flow_key *key)
 {
-	return p->lport == lport && p->rport == rport && pcb_proto(p) == proto &&
-	       addr_eq(&p->remote, remote) && addr_eq(&p->local, local);
+	static_assert(offsetof(struct pcb, owner) - offsetof(struct pcb, local) == offsetof(struct flow_key, proto),
+		      "they begin alike");
+	return memcmp(&p->local, key, offsetof(struct flow_key, proto)) == 0 && flow_v4(p) == key->v4 &&
+	       pcb_proto(p) == key->proto;
+}
+
+/* What to look for, as a control block keeps it. False: nobody has such an address. */
+static inline bool make_key(struct flow_key *key, enum stack_proto proto, const struct stack_addr *local, uint16_t lport,
+		     const struct stack_addr *remote, uint16_t rport)
+{
+	static const struct stack_addr any;
+
+	*key = (struct flow_key){.lport = lport, .rport = rport, .proto = (uint8_t)proto};
+	if (addr_is_v4(local)) {
+		key->local = addr_word(local);
+		key->v4 = FLOW_LOCAL_V4;
+	} else if (!addr_eq(local, &any)) {
+		return false;
+	}
+	if (addr_is_v4(remote)) {
+		key->remote = addr_word(remote);
+		key->v4 |= FLOW_REMOTE_V4;
+	} else if (!addr_eq(remote, &any)) {
+		return false;
+	}
+	return true;
 }
 
 /* Segments come in rows: the last that was found is asked first, if nothing else can have its key. */
@@ -227,11 +247,12 @@ struct pcb *table_find(struct table *t, enum stack_proto proto, const struct sta
 	struct flow_key key;
 	struct pcb *p;
 
-	if (t->recent && has_key(t->recent, proto, local, lport, remote, rport))
+	if (!make_key(&key, proto, local, lport, remote, rport))
+		return NULL;
+	if (t->recent && has_key(t->recent, &key))
 		return t->recent;
-	key = flow_key(proto, local, lport, remote, rport);
 	p = *bucket(t, bucket_index(t, hash_key(t, &key)));
-	while (p && !has_key(p, proto, local, lport, remote, rport))
+	while (p && !has_key(p, &key))
 		p = p->hash_next;
 	if (p && proto == STACK_TCP && rport != 0)
 		t->recent = p;
@@ -240,11 +261,10 @@ struct pcb *table_find(struct table *t, enum stack_proto proto, const struct sta
 
 struct pcb *table_find_next(const struct pcb *p)
 {
+	struct flow_key key = flow_key_of(p);
 	struct pcb *next = p->hash_next;
 
-	while (next && !(next->lport == p->lport && next->rport == p->rport &&
-			 pcb_proto(next) == pcb_proto(p) &&
-			 addr_eq(&next->remote, &p->remote) && addr_eq(&next->local, &p->local)))
+	while (next && !has_key(next, &key))
 		next = next->hash_next;
 	return next;
 }

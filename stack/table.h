@@ -12,18 +12,22 @@
 #include "mem.h"
 #include "pcb.h"
 
-/* What is hashed of a flow: of IPv4 the four bytes that differ, for each block costs. Not of fixed length, which tells them apart. */
+/* What tells flows apart, and is hashed: the first FLOW_KEY_LEN bytes of it. */
 struct flow_key {
-	uint8_t byte[37];
-	uint8_t len;
+	uint32_t local, remote; /* as in struct pcb */
+	uint16_t lport, rport;
+	uint8_t proto;          /* enum stack_proto */
+	uint8_t v4;             /* FLOW_* */
+	uint16_t zero;
 };
 
 #define TABLE_HASH_BITS 6
 
 /* The hash of a key that was asked for lately. */
 struct table_hash {
-	struct flow_key key; /* len 0: none */
+	struct flow_key key;
 	uint32_t hash;
+	bool kept; /* else: none */
 };
 
 struct table {
@@ -36,23 +40,22 @@ struct table {
 	struct table_hash hash[1 << TABLE_HASH_BITS]; /* each in its place */
 };
 
-static inline struct flow_key flow_key(enum stack_proto proto, const struct stack_addr *local, uint16_t lport,
-				       const struct stack_addr *remote, uint16_t rport)
-{
-	struct flow_key k;
-	unsigned skip = addr_is_v4(local) && addr_is_v4(remote) ? 12 : 0, n = 16 - skip;
+#define FLOW_KEY_LEN offsetof(struct flow_key, zero)
+#define FLOW_LOCAL_V4 1u
+#define FLOW_REMOTE_V4 2u
 
-	memcpy(k.byte, local->byte + skip, 4);
-	if (n == 16)
-		memcpy(k.byte + 4, local->byte + 4, 12);
-	memcpy(k.byte + n, remote->byte + skip, 4);
-	if (n == 16)
-		memcpy(k.byte + 20, remote->byte + 4, 12);
-	memcpy(k.byte + 2 * n, &lport, 2);
-	memcpy(k.byte + 2 * n + 2, &rport, 2);
-	k.byte[2 * n + 4] = (uint8_t)proto;
-	k.len = (uint8_t)(2 * n + 5);
-	return k;
+static inline uint8_t flow_v4(const struct pcb *p)
+{
+	return (uint8_t)((p->local_v4 ? FLOW_LOCAL_V4 : 0) | (p->remote_v4 ? FLOW_REMOTE_V4 : 0));
+}
+
+static inline struct flow_key flow_key_of(const struct pcb *p)
+{
+	return (struct flow_key){
+		.local = p->local, .remote = p->remote, .lport = p->lport, .rport = p->rport,
+		.proto = (uint8_t)pcb_proto(p),
+		.v4 = flow_v4(p),
+	};
 }
 
 /* False: out of memory. */

@@ -340,14 +340,17 @@ struct half_slab {
 	struct half_open entry[];
 };
 
+/*
+ * 64 bytes: what servers that close first have most of. The list's pointers are of 48 bits, which is
+ * what a process has addresses of; a block that lies elsewhere is not taken (tcp_timewait.c).
+ */
 struct time_wait {
 	struct pcb pcb; /* the id is that of the connection */
-	struct time_wait *next, *previous;
+	uint64_t next : 48, window : 16; /* window: as we last advertised, unscaled */
+	uint64_t previous : 48, ts_on : 1;
 	uint32_t expires_ms;
 	seq32 rcv_nxt, snd_nxt;
 	uint32_t ts_recent;
-	uint16_t window; /* as we last advertised, unscaled */
-	bool ts_on;
 };
 
 static inline struct conn *conn_of(struct sock *sock) { return CONTAINER_OF(sock, struct conn, sock); }
@@ -356,8 +359,8 @@ static inline struct tcb *conn_tcb(const struct conn *c) { return c->at_rest ? N
 static inline const struct conn *conn_of_const(const struct sock *sock) { return CONTAINER_OF(sock, const struct conn, sock); }
 static inline enum tcp_state tcb_state(const struct tcb *t) { return (enum tcp_state)t->conn->sock.pcb.state; }
 static inline struct stack *tcb_stack(const struct tcb *t) { return t->stack; }
-static inline struct stack_endpoint pcb_local(const struct pcb *p) { return (struct stack_endpoint){p->local, p->lport}; }
-static inline struct stack_endpoint pcb_remote(const struct pcb *p) { return (struct stack_endpoint){p->remote, p->rport}; }
+static inline struct stack_endpoint pcb_local(const struct pcb *p) { return (struct stack_endpoint){pcb_local_addr(p), p->lport}; }
+static inline struct stack_endpoint pcb_remote(const struct pcb *p) { return (struct stack_endpoint){pcb_remote_addr(p), p->rport}; }
 static inline uint32_t to_ms(stack_time t) { return (uint32_t)(t / 1000); }
 /* Milliseconds of 32 bits, as small records keep them, to the time that they mean: not after now. */
 static inline stack_time from_ms(stack_time now, uint32_t ms) { return now - MILLISECONDS((uint32_t)(to_ms(now) - ms)); }

@@ -97,11 +97,14 @@ static void confirm_path(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
 	uint16_t second = (uint16_t)(s->now / SECONDS(1));
+	struct stack_addr local, remote;
 
 	if (second == t->confirm_s)
 		return;
 	t->confirm_s = second;
-	ip_confirm(s, &t->conn->sock.pcb.local, &t->conn->sock.pcb.remote);
+	local = pcb_local_addr(&t->conn->sock.pcb);
+	remote = pcb_remote_addr(&t->conn->sock.pcb);
+	ip_confirm(s, &local, &remote);
 }
 
 /* SND.UNA < SEG.ACK =< SND.NXT (RFC 9293 3.10.7.4, fifth). Returns the bytes acknowledged. */

@@ -36,8 +36,8 @@ static uint32_t hash(const struct stack *s, const struct pcb *p, seq32 irs, uint
 	struct cookie_input in;
 
 	memset(&in, 0, sizeof(in));
-	in.local = p->local;
-	in.remote = p->remote;
+	in.local = pcb_local_addr(p);
+	in.remote = pcb_remote_addr(p);
 	in.lport = p->lport;
 	in.rport = p->rport;
 	in.irs = irs.v;
@@ -102,13 +102,15 @@ enum cookie_verdict cookie_check(struct stack *s, const struct ip_info *ip, cons
 		return COOKIE_BAD;
 	*h = (struct half_open){
 		.pcb = {
-			.local = ip->dst, .remote = ip->src, .lport = seg->dport, .rport = seg->sport,
+			.lport = seg->dport, .rport = seg->sport,
 			.kind = PCB_HALF, .state = TCP_SYN_RECEIVED,
 		},
 		.iss = seq_sub(seg->ack, 1), .irs = seq_sub(seg->seq, 1),
 		.created_ms = to_ms(s->now),
 		.retransmitted = true, /* when the SYN-ACK went out is not known */
 	};
+	pcb_set_local(&h->pcb, &ip->dst);
+	pcb_set_remote(&h->pcb, &ip->src);
 	v = verdict(s, &h->pcb, h->irs, h->iss, &h->mss);
 	if (v != COOKIE_GOOD) {
 		COUNT(s, tcp_cookies_bad);

@@ -108,7 +108,7 @@ void fastopen_offer(struct stack *s, const struct pcb *p, bool experimental, str
 	o->has_fastopen = true;
 	o->fastopen_experimental = experimental;
 	o->fastopen_len = COOKIE_LEN;
-	cookie_of(key, &p->remote, &p->local, o->fastopen);
+	cookie_of(key, &remote.addr, &local.addr, o->fastopen);
 	COUNT(s, tcp_fastopen_cookies_sent);
 }
 
@@ -341,13 +341,15 @@ void fastopen_state_change(struct tcb *t, enum tcp_state from, enum tcp_state to
 bool stack_fastopen_known(const struct sock *sock, const struct stack_endpoint *remote)
 {
 	struct stack *s = sock->stack;
-	struct route_result route = {.source = sock->pcb.local};
-	struct pcb p = {.remote = remote->addr, .rport = remote->port};
+	struct stack_addr local = pcb_local_addr(&sock->pcb);
+	struct route_result route = {.source = local};
+	struct pcb p = {.rport = remote->port};
 	struct fastopen_memory m;
 
 	if (!(s->cfg.fastopen & STACK_FASTOPEN_CLIENT) || route_lookup(s, &remote->addr, &route))
 		return false;
-	p.local = stack_addr_is_any(&sock->pcb.local) ? route.source : sock->pcb.local;
+	pcb_set_local(&p, stack_addr_is_any(&local) ? &route.source : &local);
+	pcb_set_remote(&p, &remote->addr);
 	return data_allowed(s, &p, without_cookie(sock), &m);
 }
 

@@ -20,9 +20,9 @@
 /* F(connection, secret): the same for all connections with these addresses and ports. */
 static uint64_t connection_hash(const struct stack *s, const struct pcb *p)
 {
-	struct flow_key key = flow_key(STACK_TCP, &p->local, p->lport, &p->remote, p->rport);
+	struct flow_key key = flow_key_of(p);
 
-	return keyed_hash(s->key_isn, key.byte, key.len);
+	return keyed_hash(s->key_isn, &key, FLOW_KEY_LEN);
 }
 
 /* RFC 6528: M + F(connection, secret), M ticking every 4 microseconds. */
@@ -281,8 +281,7 @@ static struct half_open from_syn(struct stack *s, const struct listener *l, cons
 {
 	struct half_open h = {
 		.pcb = {
-			.id = PCB_ID(s->next_id++), .local = ip->dst, .remote = ip->src, .lport = seg->dport,
-			.rport = seg->sport, .owner = l->sock.pcb.owner, .kind = PCB_HALF,
+			.id = PCB_ID(s->next_id++), .lport = seg->dport, .rport = seg->sport, .owner = l->sock.pcb.owner, .kind = PCB_HALF,
 			.state = TCP_SYN_RECEIVED,
 		},
 		.timer = {.kind = TIMER_HALF_OPEN},
@@ -298,6 +297,8 @@ static struct half_open from_syn(struct stack *s, const struct listener *l, cons
 		.ecn_ok = (seg->flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR) && s->cfg.ecn != STACK_ECN_OFF,
 	};
 
+	pcb_set_local(&h.pcb, &ip->dst);
+	pcb_set_remote(&h.pcb, &ip->src);
 	h.rcv_scale = h.ws_on ? tcp_window_scale(sock_recv_limit_max(&l->sock)) & 15u : 0;
 	return h;
 }
@@ -358,6 +359,7 @@ void listener_syn(struct listener *l, const struct ip_info *ip, const struct tcp
 struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h, struct listener *l,
 			       const struct tcp_segment *seg)
 {
+	struct stack_addr remote = pcb_remote_addr(&h->pcb);
 	struct tcb *t;
 
 	if (!sock_admit(s))
@@ -379,7 +381,7 @@ struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h, struc
 	t->irs = h->irs;
 	t->rcv_nxt = t->last_ack_sent = t->rcv_up = seq_add(h->irs, 1);
 	t->rcv_adv = seq_add(t->rcv_nxt, h->rcv_wnd);
-	t->mtu = path_mtu_get(s, &h->pcb.remote);
+	t->mtu = path_mtu_get(s, &remote);
 	t->mss_peer = h->mss;
 	t->ts_on = h->ts_on;
 	t->ts_recent = h->ts_recent;

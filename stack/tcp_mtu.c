@@ -120,11 +120,11 @@ void tcp_mtu_start(struct tcb *t)
 void tcp_mtu_confirmed(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
-	const struct stack_addr *peer = &t->conn->sock.pcb.remote;
+	struct stack_addr peer = pcb_remote_addr(&t->conn->sock.pcb);
 
 	t->mtu_carried = true;
-	if (t->mtu_search && t->mtu_search->black_hole && t->mtu < path_mtu_get(s, peer))
-		path_mtu_set(s, peer, t->mtu);
+	if (t->mtu_search && t->mtu_search->black_hole && t->mtu < path_mtu_get(s, &peer))
+		path_mtu_set(s, &peer, t->mtu);
 }
 
 /* The probe did not get through: too large, or it was an accident. */
@@ -182,6 +182,7 @@ void tcp_mtu_timeout(struct tcb *t)
 
 void tcp_mtu_too_big(struct tcb *t, uint16_t mtu)
 {
+	struct stack_addr peer = pcb_remote_addr(&t->conn->sock.pcb);
 	struct stack *s = tcb_stack(t);
 
 	mtu = (uint16_t)max_u32(mtu, floor_of(t));
@@ -195,7 +196,7 @@ void tcp_mtu_too_big(struct tcb *t, uint16_t mtu)
 		return;
 	t->mtu = mtu;
 	tcp_set_mss(t);
-	path_mtu_set(s, &t->conn->sock.pcb.remote, mtu);
+	path_mtu_set(s, &peer, mtu);
 	if (enabled(t))
 		search(t, s->now + SEARCH_AGAIN, false);
 	if (t->sack_on)
@@ -255,7 +256,7 @@ void tcp_mtu_probe_sent(struct tcb *t, seq32 seq, uint32_t len)
 
 void tcp_mtu_acked(struct tcb *t)
 {
-	const struct stack_addr *peer = &t->conn->sock.pcb.remote;
+	struct stack_addr peer = pcb_remote_addr(&t->conn->sock.pcb);
 	struct mtu_search *m = t->mtu_search;
 	struct stack *s = tcb_stack(t);
 
@@ -270,8 +271,8 @@ void tcp_mtu_acked(struct tcb *t)
 	m->tries = 0;
 	m->whole = false;
 	tcp_set_mss(t);
-	if (path_mtu_get(s, peer) < t->mtu)
-		path_mtu_set(s, peer, t->mtu);
+	if (path_mtu_get(s, &peer) < t->mtu)
+		path_mtu_set(s, &peer, t->mtu);
 }
 
 void tcp_mtu_lost(struct tcb *t)

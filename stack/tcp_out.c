@@ -24,11 +24,13 @@ static void set_timestamp(const struct stack *s, struct tcp_segment *seg, uint32
 /* Of a connection its own, before that its listener's. */
 static const struct sock_options *pcb_options(struct stack *s, const struct pcb *p)
 {
-	struct stack_endpoint local = pcb_local(p), remote = pcb_remote(p);
+	struct stack_endpoint local, remote;
 	const struct listener *l;
 
 	if (p->kind == PCB_TCB)
 		return sock_options(CONTAINER_OF(p, const struct sock, pcb));
+	local = pcb_local(p);
+	remote = pcb_remote(p);
 	l = p->kind == PCB_HALF ? listener_find(s, &local, &remote) : NULL;
 	return l ? sock_options(&l->sock) : &s->defaults;
 }
@@ -40,11 +42,11 @@ static int push_and_send(struct stack *s, struct tx *tx, const struct pcb *p, co
 	size_t header = tcp_header_size(seg);
 	const struct sock_options *o = pcb_options(s, p);
 	struct ip_params params = {
-		.src = p->local, .dst = p->remote, .proto = IP_PROTO_TCP,
+		.src = pcb_local_addr(p), .dst = pcb_remote_addr(p), .proto = IP_PROTO_TCP,
 		.ttl = o->ttl ? o->ttl : s->cfg.ttl, .tos = tos | o->tos,
 		.dont_fragment = o->mtu_discover != IP_PMTUDISC_DONT,
 	};
-	uint64_t sum = checksum_pseudo(&p->local, &p->remote, IP_PROTO_TCP, header + tx->data_len);
+	uint64_t sum = checksum_pseudo(&params.src, &params.dst, IP_PROTO_TCP, header + tx->data_len);
 
 	tcp_write(tx_push(tx, header), seg, checksum_fold(sum));
 	tx->transport = tx->start;
@@ -68,7 +70,7 @@ int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *s
 
 void tcp_refuse(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg)
 {
-	struct pcb from = {.local = ip->dst, .remote = ip->src, .lport = seg->dport, .rport = seg->sport};
+	struct pcb from = {.lport = seg->dport, .rport = seg->sport};
 	struct tcp_segment rst = {.flags = TCP_RST};
 
 	if ((seg->flags & TCP_RST) || ip->broadcast)
@@ -77,6 +79,8 @@ void tcp_refuse(struct stack *s, const struct ip_info *ip, const struct tcp_segm
 		COUNT(s, tcp_rst_limited);
 		return;
 	}
+	pcb_set_local(&from, &ip->dst);
+	pcb_set_remote(&from, &ip->src);
 	if (seg->flags & TCP_ACK) {
 		rst.seq = seg->ack;
 	} else {

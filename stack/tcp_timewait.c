@@ -4,12 +4,19 @@
  */
 #include "tcp.h"
 
+#define POINTER_MASK ((UINT64_C(1) << 48) - 1)
+
+static struct time_wait *to_pointer(uint64_t bits)
+{
+	return (struct time_wait *)(uintptr_t)bits;
+}
+
 static void list_append(struct stack *s, struct time_wait *w)
 {
-	w->next = NULL;
-	w->previous = s->tw_tail;
+	w->next = 0;
+	w->previous = (uintptr_t)s->tw_tail & POINTER_MASK;
 	if (s->tw_tail)
-		s->tw_tail->next = w;
+		s->tw_tail->next = (uintptr_t)w & POINTER_MASK;
 	else
 		s->tw_head = w;
 	s->tw_tail = w;
@@ -17,14 +24,16 @@ static void list_append(struct stack *s, struct time_wait *w)
 
 static void list_remove(struct stack *s, struct time_wait *w)
 {
-	if (w->previous)
-		w->previous->next = w->next;
+	struct time_wait *next = to_pointer(w->next), *previous = to_pointer(w->previous);
+
+	if (previous)
+		previous->next = w->next;
 	else
-		s->tw_head = w->next;
-	if (w->next)
-		w->next->previous = w->previous;
+		s->tw_head = next;
+	if (next)
+		next->previous = w->previous;
 	else
-		s->tw_tail = w->previous;
+		s->tw_tail = previous;
 }
 
 /* Milliseconds of 32 bits to the time that they mean: not long before or after now. */
@@ -70,11 +79,17 @@ void time_wait_timer(struct stack *s)
 /* A full table drops its oldest entry: that one has waited longest. */
 static struct time_wait *time_wait_new(struct stack *s)
 {
+	struct time_wait *w;
+
 	if (s->time_wait_count >= s->cfg.time_wait_max && s->tw_head) {
 		COUNT(s, tcp_time_wait_full);
 		time_wait_free(s, s->tw_head);
 	}
-	return mem_take(&s->mem, MEM_TIME_WAIT, POOL_TIME_WAIT, sizeof(struct time_wait));
+	w = mem_take(&s->mem, MEM_TIME_WAIT, POOL_TIME_WAIT, sizeof(*w));
+	if (to_pointer((uintptr_t)w & POINTER_MASK) == w)
+		return w;
+	mem_give(&s->mem, MEM_TIME_WAIT, POOL_TIME_WAIT, w, sizeof(*w));
+	return NULL;
 }
 
 static void hand_over(struct tcb *t, struct time_wait *w)

@@ -40,10 +40,10 @@ int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const st
 	if (!t)
 		return -ENOBUFS;
 	t->conn->sock.pcb.id = old->pcb.id;
-	t->conn->sock.pcb.local = local.addr;
+	pcb_set_local(&t->conn->sock.pcb, &local.addr);
 	t->conn->sock.pcb.lport = local.port;
 	t->conn->sock.pcb.port_given = old->pcb.port_given;
-	t->conn->sock.pcb.remote = remote->addr;
+	pcb_set_remote(&t->conn->sock.pcb, &remote->addr);
 	t->conn->sock.pcb.rport = remote->port;
 	t->held = true;
 	t->iss = tcp_isn(s, &t->conn->sock.pcb);

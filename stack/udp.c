@@ -220,7 +220,8 @@ static int bind_if_needed(struct sock *sock, const struct stack_addr *local, con
 	if (port == 0)
 		return -EADDRNOTAVAIL;
 	table_remove(&sock->stack->table, p);
-	p->local = p->remote = nobody.addr;
+	pcb_set_local(p, &nobody.addr);
+	pcb_set_remote(p, &nobody.addr);
 	p->lport = port;
 	table_insert(&sock->stack->table, p);
 	return 0;
@@ -234,7 +235,7 @@ static int route_to(struct sock *sock, const struct stack_addr *source, const st
 
 	if (!stack_addr_is_any(source) && !address_is_ours(sock->stack, source, true))
 		return -ENETUNREACH;
-	*out = (struct route_result){.source = stack_addr_is_any(source) ? sock->pcb.local : *source};
+	*out = (struct route_result){.source = stack_addr_is_any(source) ? pcb_local_addr(&sock->pcb) : *source};
 	if (address_is_broadcast(sock->stack, &out->source) || address_is_multicast(&out->source))
 		out->source = nobody.addr; /* bound there to receive; RFC 1122 3.2.1.3: never a source */
 	error = route_lookup(sock->stack, &remote->addr, out);
@@ -318,7 +319,7 @@ static int send_check(struct sock *sock, const struct stack_endpoint *to, const 
 ptrdiff_t stack_sendmsg(struct sock *sock, stack_time now, const struct stack_endpoint *to,
 			const struct stack_departure *how, const void *data, size_t len)
 {
-	struct stack_endpoint peer = {sock->pcb.remote, sock->pcb.rport};
+	struct stack_endpoint peer = {pcb_remote_addr(&sock->pcb), sock->pcb.rport};
 	struct route_result route;
 	int error;
 
@@ -425,8 +426,8 @@ int udp_connect(struct sock *sock, const struct stack_endpoint *remote)
 	if (other && other != p)
 		return -EADDRINUSE;
 	table_remove(&s->table, p);
-	p->local = route.source;
-	p->remote = remote->addr;
+	pcb_set_local(p, &route.source);
+	pcb_set_remote(p, &remote->addr);
 	p->rport = remote->port;
 	p->state = TCP_ESTABLISHED;
 	table_insert(&s->table, p);

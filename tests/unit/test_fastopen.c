@@ -1,6 +1,7 @@
 /* TCP Fast Open (RFC 7413): cookies, data in the SYN both ways, what strangers can cost, and what a client remembers. */
 #include "tcp_fixture.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -410,23 +411,23 @@ START_TEST(the_memory_of_servers_is_bounded_and_forgets_the_one_used_longest_ago
 {
 	struct fastopen_memory m;
 	struct tcp_options o = {.has_fastopen = true, .fastopen_len = 8};
-	struct pcb p = {.local = f.us, .remote = f.peer, .rport = 1};
+	struct pcb p = {.local_v4 = 1, .local = addr_word(&f.us), .remote_v4 = 1, .rport = 1};
 	uint64_t used;
 
 	for (uint32_t i = 0; i < 256; i++) {
-		store32(p.remote.byte + 12, 0xc6120000u + i);
+		p.remote = htonl(0xc6120000u + i);
 		fastopen_learn(f.s, &p, 1000, &o);
 	}
 	used = f.s->mem.used[MEM_FASTOPEN];
-	store32(p.remote.byte + 12, 0xc6120000u);
+	p.remote = htonl(0xc6120000u);
 	fastopen_recall(f.s, &p, &m);
 	ck_assert_uint_eq(m.cookie_len, 8);
-	store32(p.remote.byte + 12, 0xc6130000u); /* one more: the second goes, the first was just used */
+	p.remote = htonl(0xc6130000u); /* one more: the second goes, the first was just used */
 	fastopen_learn(f.s, &p, 1000, &o);
-	store32(p.remote.byte + 12, 0xc6120001u);
+	p.remote = htonl(0xc6120001u);
 	fastopen_recall(f.s, &p, &m);
 	ck_assert_uint_eq(m.cookie_len, 0);
-	store32(p.remote.byte + 12, 0xc6120000u);
+	p.remote = htonl(0xc6120000u);
 	fastopen_recall(f.s, &p, &m);
 	ck_assert_uint_eq(m.cookie_len, 8);
 	ck_assert_uint_eq(f.s->mem.used[MEM_FASTOPEN], used);

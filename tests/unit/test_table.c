@@ -21,12 +21,14 @@ static void start(size_t budget)
 	ck_assert(table_init(&table, &mem, key));
 	for (uint32_t i = 0; i < ENTRIES; i++) {
 		uint8_t a[4] = {198, 18, (uint8_t)(i >> 3), (uint8_t)(i & 3)};
+		const struct stack_addr local = stack_addr_v4("\306\022\0\2"), remote = stack_addr_v4(a);
 
 		pcb[i] = (struct pcb){
 			.id = i, .lport = (uint16_t)(80 + i % 2), .rport = (uint16_t)(i / 2),
 			.kind = i % 7 == 0 ? PCB_UDP : PCB_TCB,
-			.local = stack_addr_v4("\306\022\0\2"), .remote = stack_addr_v4(a),
 		};
+		pcb_set_local(&pcb[i], &local);
+		pcb_set_remote(&pcb[i], &remote);
 	}
 }
 
@@ -38,7 +40,9 @@ static void end(void)
 
 static struct pcb *find(const struct pcb *p)
 {
-	return table_find(&table, pcb_proto(p), &p->local, p->lport, &p->remote, p->rport);
+	struct stack_addr local = pcb_local_addr(p), remote = pcb_remote_addr(p);
+
+	return table_find(&table, pcb_proto(p), &local, p->lport, &remote, p->rport);
 }
 
 static void insert(uint32_t from, uint32_t to)
@@ -89,13 +93,22 @@ START_TEST(every_part_of_the_key_counts)
 	p.rport++;
 	ck_assert_ptr_null(find(&p));
 	p = pcb[0];
-	p.local.byte[15]++;
+	p.local ^= 0x01000000;
 	ck_assert_ptr_null(find(&p));
 	p = pcb[0];
-	p.remote.byte[0]++;
+	p.remote ^= 1;
 	ck_assert_ptr_null(find(&p));
 	p = pcb[0];
 	p.kind = PCB_TIME_WAIT;
+	ck_assert_ptr_null(find(&p));
+	pcb[1] = (struct pcb){.kind = PCB_LISTEN, .lport = 80};
+	table_insert(&table, &pcb[1]);
+	ck_assert_ptr_eq(find(&pcb[1]), &pcb[1]);
+	p = pcb[1];
+	p.local_v4 = 1; /* 0.0.0.0, which is an address, is not none */
+	ck_assert_ptr_null(find(&p));
+	p = pcb[1];
+	p.remote_v4 = 1;
 	ck_assert_ptr_null(find(&p));
 	pcb[0].kind = PCB_UDP;
 	ck_assert_ptr_eq(find(&pcb[0]), &pcb[0]);
