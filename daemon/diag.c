@@ -205,6 +205,19 @@ static bool find_by_address(struct daemon *d, const struct inet_diag_req_v2 *req
 	return s.found;
 }
 
+/* Who has seen a list names the addresses too: then nothing has to be looked through. */
+static void name_it(struct stack *stack, const struct inet_diag_req_v2 *req, uint64_t id)
+{
+	struct stack_endpoint local = {.port = ntohs(req->id.idiag_sport)}, remote = {.port = ntohs(req->id.idiag_dport)};
+	static const __be32 any;
+
+	if (memcmp(&req->id.idiag_src[0], &any, sizeof(any)))
+		local.addr = stack_addr_v4(&req->id.idiag_src[0]);
+	if (memcmp(&req->id.idiag_dst[0], &any, sizeof(any)))
+		remote.addr = stack_addr_v4(&req->id.idiag_dst[0]);
+	stack_name(stack, req->sdiag_protocol == IPPROTO_UDP ? STACK_UDP : STACK_TCP, &local, &remote, id);
+}
+
 /* The one socket that a request is about; `refused`: the error for who may not. */
 static int diag_find(struct request *q, int refused, uint8_t *ext, struct stack_sock_info *info)
 {
@@ -216,6 +229,7 @@ static int diag_find(struct request *q, int refused, uint8_t *ext, struct stack_
 	uint64_t id = (uint64_t)req.id.idiag_cookie[1] << 32 | req.id.idiag_cookie[0];
 	if (!diag_known(&req))
 		return request_fail(q, -ENOENT, "there are TCP and UDP sockets over IPv4 only");
+	name_it(q->daemon->stack, &req, id);
 	if (id == UINT64_MAX ? !find_by_address(q->daemon, &req, info) : !stack_find(q->daemon->stack, id, info))
 		return request_fail(q, -ENOENT, "there is no socket %llu", (unsigned long long)id);
 	if (!client_may_see(q->client, info->owner))

@@ -100,12 +100,25 @@ static bool search_visit(void *arg, struct pcb *p)
 
 static struct pcb *pcb_by_id(struct stack *s, uint64_t id)
 {
-	struct search search = {.id = id};
+	struct search search = {.id = id, .found = s->table.named};
 	uint64_t cursor = 0;
 
+	if (search.found && search.found->id != id)
+		search.found = NULL;
 	while (!search.found && table_walk(&s->table, &cursor, SIZE_MAX, search_visit, &search))
 		;
 	return search.found;
+}
+
+void stack_name(struct stack *s, enum stack_proto proto, const struct stack_endpoint *local,
+		const struct stack_endpoint *remote, uint64_t id)
+{
+	struct pcb *p = table_find(&s->table, proto, &local->addr, local->port, &remote->addr, remote->port);
+
+	while (p && p->id != id)
+		p = table_find_next(p);
+	if (p && !parked(p))
+		s->table.named = p;
 }
 
 bool stack_find(struct stack *s, uint64_t id, struct stack_sock_info *out)
@@ -576,8 +589,8 @@ static const char *check_listener(const struct listener *l)
 {
 	uint32_t n = 0;
 
-	for (const struct tcb *t = l->accept_head; t; t = t->accept_next, n++)
-		if (t->listener != l)
+	for (struct sock *sock = l->accept_head; sock; sock = sock->event_next, n++)
+		if (conn_of(sock)->at_rest || conn_of(sock)->tcb->listener != l)
 			return "a queued connection does not know its listener";
 	return n == l->accept_length && n <= l->accept_limit ? NULL : "accept queue's length is wrong";
 }

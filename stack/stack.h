@@ -494,6 +494,12 @@ struct stack_sock_info {
  */
 bool stack_walk(struct stack *s, uint64_t *cursor, size_t batch,
 		bool (*visit)(void *arg, const struct stack_sock_info *info), void *arg);
+/*
+ * The socket with this id is the one with these addresses, if that is so: then stack_find, stack_tcb
+ * and stack_destroy of it have not to look through the table, up to the next stack_name.
+ */
+void stack_name(struct stack *s, enum stack_proto proto, const struct stack_endpoint *local,
+		const struct stack_endpoint *remote, uint64_t id);
 /* By its id: looks through the table. */
 bool stack_find(struct stack *s, uint64_t id, struct stack_sock_info *out);
 /* The same of a socket that is held, at once. */

@@ -180,14 +180,22 @@ static struct pcb **table_link(struct table *t, const struct pcb *p)
 	return link;
 }
 
+/* It leaves the table. */
+static void forget(struct table *t, const struct pcb *p)
+{
+	if (t->recent == p)
+		t->recent = NULL;
+	if (t->named == p)
+		t->named = NULL;
+}
+
 void table_remove(struct table *t, struct pcb *p)
 {
 	struct pcb **link;
 
 	if (!p->hashed)
 		return;
-	if (t->recent == p)
-		t->recent = NULL;
+	forget(t, p);
 	link = table_link(t, p);
 	*link = p->hash_next;
 	p->hash_next = NULL;
@@ -201,8 +209,7 @@ void table_replace(struct table *t, struct pcb *old, struct pcb *new_pcb)
 {
 	struct pcb **link = table_link(t, old);
 
-	if (t->recent == old)
-		t->recent = NULL;
+	forget(t, old);
 	new_pcb->hash_next = old->hash_next;
 	new_pcb->hashed = true;
 	*link = new_pcb;

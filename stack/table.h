@@ -37,6 +37,7 @@ struct table {
 	uint32_t buckets;         /* in use, at least 1 */
 	uint32_t count;           /* entries */
 	struct pcb *recent;       /* the TCP connection found last; or NULL */
+	struct pcb *named;        /* whose id was last said to be looked for; or NULL */
 	struct table_hash hash[1 << TABLE_HASH_BITS]; /* each in its place */
 };
 

@@ -176,7 +176,6 @@ struct tcb {
 	struct extra *extra;       /* NULL: there has been no need */
 	struct tcb *dirty_next, **dirty_link; /* in stack->dirty; link NULL: not queued */
 	struct listener *listener; /* whose accept queue holds it; NULL: accepted, or our own open */
-	struct tcb *accept_next;
 	struct timer timer;        /* at the soonest deadline, or before */
 	uint32_t deadline[TCB_TIMER_COUNT]; /* ticks of the wheel, modulo 2^32; TCB_NEVER: not running */
 	stack_time last_received, last_sent, rtt_started;
@@ -306,7 +305,7 @@ struct tcb {
 
 struct listener {
 	struct sock sock;
-	struct tcb *accept_head, **accept_tail;
+	struct sock *accept_head, **accept_tail; /* by event_next and event_link: of what nobody holds, no event speaks */
 	uint32_t accept_length, accept_limit; /* connections */
 	uint32_t half_open;
 	uint64_t refused; /* handshakes held up by a full queue */

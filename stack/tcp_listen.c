@@ -136,9 +136,29 @@ static struct listener *listener_of(struct stack *s, const struct half_open *h)
 	return listener_find(s, &local, &remote);
 }
 
+/* ---- the accept queue ---- */
+
+/* Whoever waits there is not at rest. */
+static struct tcb *listener_first(const struct listener *l)
+{
+	return l->accept_head ? conn_of(l->accept_head)->tcb : NULL;
+}
+
+static void listener_queue(struct listener *l, struct tcb *t)
+{
+	struct sock *sock = &t->conn->sock;
+
+	t->listener = l;
+	sock->event_next = NULL;
+	sock->event_link = l->accept_tail;
+	*l->accept_tail = sock;
+	l->accept_tail = &sock->event_next;
+	l->accept_length++;
+}
+
 struct tcb *listener_accept(struct listener *l)
 {
-	struct tcb *t = l->accept_head;
+	struct tcb *t = listener_first(l);
 
 	if (!t)
 		return NULL;
@@ -158,13 +178,14 @@ struct tcb *listener_accept(struct listener *l)
 void listener_unqueue(struct tcb *t)
 {
 	struct listener *l = t->listener;
-	struct tcb **link = &l->accept_head;
+	struct sock *sock = &t->conn->sock;
 
-	while (*link != t)
-		link = &(*link)->accept_next;
-	*link = t->accept_next;
-	if (!*link)
-		l->accept_tail = link;
+	*sock->event_link = sock->event_next;
+	if (sock->event_next)
+		sock->event_next->event_link = sock->event_link;
+	else
+		l->accept_tail = sock->event_link;
+	sock->event_link = NULL;
 	l->accept_length--;
 	t->listener = NULL;
 }
@@ -175,7 +196,7 @@ void listener_close(struct listener *l)
 	struct stack *s = l->sock.stack;
 
 	while (l->accept_head)
-		tcp_abort(l->accept_head, CAUSE_CLOSE, 0);
+		tcp_abort(listener_first(l), CAUSE_CLOSE, 0);
 	table_remove(&s->table, &l->sock.pcb);
 	sock_event_cancel(&l->sock);
 	sock_options_free(&l->sock);
@@ -398,12 +419,9 @@ struct tcb *tcb_from_half_open(struct stack *s, const struct half_open *h, struc
 	t->retries = h->retries;
 	t->rtt_timing = !h->retransmitted;
 	t->rtt_started = t->conn->created;
-	t->listener = l;
 	tcp_set_mss(t);
 	tcb_note(t, h->created_ms, TCP_LISTEN, TCP_SYN_RECEIVED, CAUSE_SYN_RECEIVED);
-	*l->accept_tail = t;
-	l->accept_tail = &t->accept_next;
-	l->accept_length++;
+	listener_queue(l, t);
 	return t;
 }
 

@@ -33,6 +33,8 @@ static void setup(void)
 static void teardown(void) { fixture_end(&f); }
 static bool at_rest(void) { return conn_of(f.sock)->at_rest; }
 
+static void drain_sent(void) { f.sent_read = f.sent_count = 0; }
+
 static void let_rest(void)
 {
 	pass(&f, SECONDS(3));
@@ -44,7 +46,7 @@ START_TEST(sizes)
 {
 	/* These are promises: the memory of a million connections, of a flood's answer, of servers that close first. */
 	ck_assert_uint_le(sizeof(struct conn), 224);
-	ck_assert_uint_le(sizeof(struct conn) + sizeof(struct tcb), 816);
+	ck_assert_uint_le(sizeof(struct conn) + sizeof(struct tcb), 808);
 	ck_assert_uint_le(sizeof(struct half_open), 80);
 	ck_assert_uint_le(sizeof(struct time_wait), 64);
 	ck_assert_uint_le(sizeof(struct listener), 144);
@@ -203,6 +205,77 @@ START_TEST(it_can_be_destroyed)
 }
 END_TEST
 
+/* With its addresses said beside its id, a socket is found without looking through all; with wrong ones too, but slowly. */
+START_TEST(a_name_leads_to_it_and_ends_with_it)
+{
+	struct stack_endpoint local = pcb_local(&f.sock->pcb), remote = pcb_remote(&f.sock->pcb), other = remote;
+	uint64_t id = stack_id(f.sock);
+	struct stack_sock_info info;
+
+	other.port++;
+	stack_name(f.s, STACK_TCP, &local, &other, id);
+	ck_assert_ptr_null(f.s->table.named);
+	stack_name(f.s, STACK_TCP, &local, &remote, id + 1);
+	ck_assert_ptr_null(f.s->table.named);
+	stack_name(f.s, STACK_TCP, &local, &remote, id);
+	ck_assert_ptr_eq(f.s->table.named, &f.sock->pcb);
+	ck_assert(stack_find(f.s, id, &info));
+	ck_assert_uint_eq(info.id, id);
+	ck_assert(stack_find(f.s, stack_id(f.listener), &info));
+	ck_assert_uint_eq(info.state, TCP_LISTEN);
+	let_rest();
+	ck_assert_ptr_eq(f.s->table.named, &f.sock->pcb);
+	stack_abort(f.sock, f.now);
+	f.sock = NULL;
+	run(&f);
+	drain_sent();
+	ck_assert_ptr_null(f.s->table.named);
+	ck_assert(!stack_find(f.s, id, &info));
+}
+END_TEST
+
+#define QUEUED 6u
+
+static void reset_queued(uint32_t i)
+{
+	f.peer.byte[15] = (uint8_t)(100 + i);
+	feed(&f, TCP_RST, 1, 0, 0);
+}
+
+/* Connections that die in the accept queue, in its middle and at its ends; stack_check counts what is left. */
+START_TEST(the_accept_queue_loses_any)
+{
+	struct listener *l = CONTAINER_OF(f.listener, struct listener, sock);
+	struct stack_addr peer = f.peer;
+	struct sock *established = f.sock;
+
+	f.sock = NULL;
+	for (uint32_t i = 0; i < QUEUED; i++) {
+		f.peer.byte[15] = (uint8_t)(100 + i);
+		feed(&f, TCP_SYN, 0, 0, 0);
+		feed(&f, TCP_ACK, 1, 1, 0);
+	}
+	ck_assert_uint_eq(l->accept_length, QUEUED);
+	reset_queued(2);
+	reset_queued(0);
+	reset_queued(5);
+	ck_assert_uint_eq(l->accept_length, QUEUED - 3);
+	for (uint32_t i = 1; i < 5; i += i == 1 ? 2 : 1) { /* 1, 3, 4 */
+		struct sock *sock = stack_accept(f.listener);
+
+		ck_assert_ptr_nonnull(sock);
+		ck_assert_uint_eq(pcb_remote_addr(&sock->pcb).byte[15], 100 + i);
+		stack_abort(sock, f.now);
+	}
+	ck_assert_ptr_null(stack_accept(f.listener));
+	ck_assert_ptr_eq(l->accept_tail, &l->accept_head);
+	run(&f);
+	drain_sent();
+	f.sock = established;
+	f.peer = peer;
+}
+END_TEST
+
 /* RFC 7323 5.5: TS.Recent is void after 24 days. Probes that wake the connection are no news of it. */
 START_TEST(timestamps_end_after_24_days_of_probes)
 {
@@ -243,5 +316,7 @@ int main(void)
 	ADD(no_memory_to_wake);
 	ADD(no_memory_to_close);
 	ADD(it_can_be_destroyed);
+	ADD(a_name_leads_to_it_and_ends_with_it);
+	ADD(the_accept_queue_loses_any);
 	return suite_run(s);
 }
