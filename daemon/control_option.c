@@ -13,23 +13,23 @@
 
 /* ---- one socket ---- */
 
-static struct endpoint *find(const struct request *q)
+static struct endpoint *find(const struct request *q, struct sock **sock)
 {
 	const struct nlattr *id = q->attr[BYWAY_A_ID], *inode = q->attr[BYWAY_A_INODE];
 	struct endpoint *e;
 
 	if (inode) {
 		e = owner_find(q->daemon, (ino_t)mnl_attr_get_u64(inode));
-		return e && e->sock ? e : NULL;
+		*sock = e ? e->sock : NULL;
+	} else {
+		*sock = stack_sock(q->daemon->stack, mnl_attr_get_u64(id));
+		e = *sock ? stack_user(*sock) : NULL;
 	}
-	for (e = q->daemon->endpoints; e; e = e->next)
-		if (e->sock && stack_id(e->sock) == mnl_attr_get_u64(id))
-			return e;
-	return NULL;
+	return *sock ? e : NULL;
 }
 
-/* The socket, if the caller may touch it; else NULL and *error. */
-static struct endpoint *allowed(struct request *q, int *error)
+/* The socket, if the caller may touch it, and what it is the daemon's as; else NULL and *error. */
+static struct endpoint *allowed(struct request *q, struct sock **sock, int *error)
 {
 	struct endpoint *e;
 
@@ -37,14 +37,14 @@ static struct endpoint *allowed(struct request *q, int *error)
 		*error = request_fail(q, -EINVAL, "one attribute of ID and INODE is needed");
 		return NULL;
 	}
-	e = find(q);
+	e = find(q, sock);
 	if (!e) {
 		*error = request_fail(q, -ENOENT, "there is no such socket");
 		return NULL;
 	}
 	if (e->service ? q->client->admin : client_may_change(q->client, e->owner.uid))
 		return e;
-	*error = request_deny(q, -EACCES, "socket %llu belongs to user %u", (unsigned long long)stack_id(e->sock),
+	*error = request_deny(q, -EACCES, "socket %llu belongs to user %u", (unsigned long long)stack_id(*sock),
 			      e->owner.uid);
 	return NULL;
 }
@@ -60,11 +60,12 @@ int control_set_option(struct request *q)
 	uint32_t name = mnl_attr_get_u32(q->attr[BYWAY_A_OPTION_NAME]);
 	const struct nlattr *value = q->attr[BYWAY_A_OPTION_VALUE];
 	int error = 0;
-	struct endpoint *e = allowed(q, &error);
+	struct sock *sock;
+	struct endpoint *e = allowed(q, &sock, &error);
 
 	if (!e)
 		return error;
-	error = stack_setsockopt(e->sock, daemon_now(), (int)level, (int)name,
+	error = stack_setsockopt(sock, daemon_now(), (int)level, (int)name,
 				 value ? mnl_attr_get_payload(value) : NULL, value ? mnl_attr_get_payload_len(value) : 0);
 	if (error)
 		return option_failed(q, error, level, name);
@@ -75,9 +76,9 @@ int control_set_option(struct request *q)
 }
 
 /* Beside what the stack has queued, what lies in the descriptors. */
-static int get_queue(const struct endpoint *e, uint32_t request, int *value)
+static int get_queue(const struct endpoint *e, const struct sock *sock, uint32_t request, int *value)
 {
-	int error = stack_ioctl(e->sock, request, value);
+	int error = stack_ioctl(sock, request, value);
 	uint64_t recv_q = 0, send_q = 0;
 
 	if (error || !e->ops->queued)
@@ -95,18 +96,19 @@ int control_get_option(struct request *q)
 	size_t len = sizeof(value);
 	struct reply r;
 	int error = 0, number;
-	const struct endpoint *e = allowed(q, &error);
+	struct sock *sock;
+	const struct endpoint *e = allowed(q, &sock, &error);
 
 	if (!e)
 		return error;
 	if (q->attr[BYWAY_A_OPTION_LENGTH] && mnl_attr_get_u32(q->attr[BYWAY_A_OPTION_LENGTH]) < len)
 		len = mnl_attr_get_u32(q->attr[BYWAY_A_OPTION_LENGTH]);
 	if (level == BYWAY_LEVEL_IOCTL) {
-		error = get_queue(e, name, &number);
+		error = get_queue(e, sock, name, &number);
 		len = len < sizeof(number) ? len : sizeof(number);
 		memcpy(value, &number, error ? 0 : len);
 	} else {
-		error = stack_getsockopt(e->sock, daemon_now(), (int)level, (int)name, value, &len);
+		error = stack_getsockopt(sock, daemon_now(), (int)level, (int)name, value, &len);
 	}
 	if (error)
 		return option_failed(q, error, level, name);

@@ -254,7 +254,7 @@ struct endpoint_ops;
 struct endpoint {
 	const struct endpoint_ops *ops;
 	struct daemon *daemon;
-	struct sock *sock;             /* NULL once it is closed */
+	struct sock *sock;             /* NULL once it is closed; of many, what a service's connections share */
 	struct endpoint *next, *previous;
 	struct owner owner;
 	const char *service;           /* NULL: an owner's */
@@ -266,7 +266,7 @@ struct endpoint {
 };
 struct endpoint_ops {
 	void (*event)(struct endpoint *e, const struct stack_event *event);
-	size_t (*receive)(struct endpoint *e, const void *data, size_t len); /* may be NULL */
+	size_t (*receive)(struct endpoint *e, struct sock *sock, const void *data, size_t len); /* may be NULL */
 	bool (*datagram)(struct endpoint *e, const struct stack_endpoint *from, const struct stack_arrival *how,
 			 const void *data, size_t len); /* may be NULL */
 	/* Ends it: data taken so far and FIN, or RST when `abort`. Frees the endpoint, now or later. */

@@ -260,11 +260,12 @@ static ssize_t give(struct stream *s, struct iovec *iov, size_t len)
 }
 
 /* Small segments are stored, and follow with others of the same turn in one call. */
-static size_t on_receive(struct endpoint *e, const void *data, size_t len)
+static size_t on_receive(struct endpoint *e, struct sock *sock, const void *data, size_t len)
 {
 	struct stream *s = stream_of(e);
 	struct iovec iov = {(void *)(uintptr_t)data, len};
 
+	(void)sock;
 	if (s->gone || !s->connected || s->full || len < DIRECT_MIN)
 		return 0;
 	ssize_t n = give(s, &iov, len);

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/tcp.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -22,35 +23,38 @@
 #define BACKLOG 1024u
 #define UNSENT (128 << 10) /* bytes made before they can go: more would leave the processor's cache first */
 
-struct conn;
+struct talker;
 
 struct service {
 	const char *name;
 	uint16_t port;
-	/* A connection is new. */
-	void (*start)(struct conn *c);
+	/* A connection is new; NULL: nothing to do then. */
+	void (*start)(struct sock *sock);
 	/* There may be room to send; NULL: has nothing of its own to say. */
-	void (*produce)(struct conn *c);
+	void (*produce)(struct talker *t);
 	/* Payload of which it returns how much it took. */
-	size_t (*consume)(struct conn *c, const void *data, size_t len);
+	size_t (*consume)(struct sock *sock, const void *data, size_t len);
 	/* The peer has said all: answer with FIN. Else go on until the peer closes, which comes as RST. */
 	bool ends_with_peer;
 	/* An answer to a datagram: its length, 0 for none. `data` holds the request and room for 64 KiB. */
 	size_t (*answer)(uint8_t *data, size_t len);
 };
 
-/* A TCP connection of a service. */
-struct conn {
+/* A TCP connection of a service that has something of its own to say. */
+struct talker {
 	struct endpoint endpoint;
 	const struct service *service;
 	uint32_t at; /* chargen: where in the pattern it is */
-	bool eof;    /* the peer's FIN came */
 };
 
-/* A service's listening or datagram socket. */
+/*
+ * A service's listening or datagram socket. Of a connection that only answers, all that there is to
+ * know the stack knows: all of them are one endpoint, and cost nothing here.
+ */
 struct door {
 	struct endpoint endpoint;
 	const struct service *service;
+	struct endpoint guests; /* of TCP: what their user pointers point to; in no list */
 };
 
 #define SERVICES 4
@@ -60,47 +64,53 @@ struct services {
 	uint8_t pattern[PATTERN]; /* chargen's, whole */
 };
 
+/* The time of this turn of the loop. */
+static stack_time now_of(struct sock *sock)
+{
+	const struct endpoint *e = stack_user(sock);
+
+	return e->daemon->now;
+}
+
 /* ---- bytes to send ---- */
 
 /* Lends space, has `fill` write into each piece, commits. Returns the bytes; 0: no room now. */
-static size_t produce(struct conn *c, size_t want,
-		      void (*fill)(struct conn *c, uint8_t *out, size_t len, void *arg), void *arg)
+static size_t produce(struct sock *sock, size_t want, void (*fill)(void *arg, uint8_t *out, size_t len), void *arg)
 {
 	struct iovec iov[LOAN_PIECES];
 	unsigned pieces = LOAN_PIECES;
-	size_t lent = stack_send_space(c->endpoint.sock, want, iov, &pieces);
+	size_t lent = stack_send_space(sock, want, iov, &pieces);
 
 	for (unsigned i = 0; i < pieces; i++)
-		fill(c, iov[i].iov_base, iov[i].iov_len, arg);
-	stack_send_commit(c->endpoint.sock, c->endpoint.daemon->now, lent);
+		fill(arg, iov[i].iov_base, iov[i].iov_len);
+	stack_send_commit(sock, now_of(sock), lent);
 	return lent;
 }
 
-static void copy(struct conn *c, uint8_t *out, size_t len, void *arg)
+static void copy(void *arg, uint8_t *out, size_t len)
 {
 	const uint8_t **from = arg;
 
-	(void)c;
 	memcpy(out, *from, len);
 	*from += len;
 }
 
 /* What fits of `data` goes into the send queue. */
-static size_t send_bytes(struct conn *c, const void *data, size_t len)
+static size_t send_bytes(struct sock *sock, const void *data, size_t len)
 {
 	const uint8_t *from = data;
 	size_t done = 0, n;
 
-	while (done < len && (n = produce(c, len - done, copy, &from)) > 0)
+	while (done < len && (n = produce(sock, len - done, copy, &from)) > 0)
 		done += n;
 	return done;
 }
 
 /* ---- the services ---- */
 
-static size_t take_all(struct conn *c, const void *data, size_t len)
+static size_t take_all(struct sock *sock, const void *data, size_t len)
 {
-	(void)c;
+	(void)sock;
 	(void)data;
 	return len;
 }
@@ -129,12 +139,12 @@ static size_t daytime_answer(uint8_t *data, size_t len)
 	return strftime((char *)data, 128, "%A, %B %d, %Y %H:%M:%S-UTC\r\n", &tm);
 }
 
-static void daytime_start(struct conn *c)
+static void daytime_start(struct sock *sock)
 {
 	uint8_t text[128];
 
-	send_bytes(c, text, daytime_answer(text, 0));
-	stack_shutdown(c->endpoint.sock, daemon_now());
+	send_bytes(sock, text, daytime_answer(text, 0));
+	stack_shutdown(sock, daemon_now());
 }
 
 /* RFC 864: lines of 72 characters, each line begins one character further on in the set. */
@@ -147,21 +157,21 @@ static uint8_t chargen_byte(uint32_t at)
 	return (uint8_t)(' ' + (line + column) % CHARSET);
 }
 
-static void chargen_fill(struct conn *c, uint8_t *out, size_t len, void *arg)
+static void chargen_fill(void *arg, uint8_t *out, size_t len)
 {
-	const uint8_t *pattern = c->endpoint.daemon->services->pattern;
+	struct talker *t = arg;
+	const uint8_t *pattern = t->endpoint.daemon->services->pattern;
 
-	(void)arg;
 	for (size_t done = 0, n; done < len; done += n) {
-		n = PATTERN - c->at < len - done ? PATTERN - c->at : len - done;
-		memcpy(out + done, pattern + c->at, n);
-		c->at = (uint32_t)((c->at + n) % PATTERN);
+		n = PATTERN - t->at < len - done ? PATTERN - t->at : len - done;
+		memcpy(out + done, pattern + t->at, n);
+		t->at = (uint32_t)((t->at + n) % PATTERN);
 	}
 }
 
-static void chargen_produce(struct conn *c)
+static void chargen_produce(struct talker *t)
 {
-	while (produce(c, LOAN, chargen_fill, NULL) == LOAN)
+	while (produce(t->endpoint.sock, LOAN, chargen_fill, t) == LOAN)
 		;
 }
 
@@ -181,100 +191,145 @@ static const struct service services[SERVICES] = {
 	{.name = "discard", .port = 9, .consume = take_all, .ends_with_peer = true, .answer = no_answer},
 	{.name = "daytime", .port = 13, .start = daytime_start, .consume = take_all, .ends_with_peer = true,
 	 .answer = daytime_answer},
-	{.name = "chargen", .port = 19, .start = chargen_produce, .produce = chargen_produce, .consume = take_all,
+	{.name = "chargen", .port = 19, .produce = chargen_produce, .consume = take_all,
 	 .answer = chargen_answer},
 };
 
 /* ---- connections ---- */
 
-static struct conn *conn_of(struct endpoint *e)
-{
-	return (struct conn *)(void *)e;
-}
-
-static void conn_end(struct conn *c, bool abort)
-{
-	if (abort)
-		stack_abort(c->endpoint.sock, daemon_now());
-	else
-		stack_close(c->endpoint.sock, c->endpoint.daemon->now);
-	endpoint_unlink(c->endpoint.daemon, &c->endpoint);
-	daemon_kick(c->endpoint.daemon);
-	free(c);
-}
-
-static size_t on_receive(struct endpoint *e, const void *data, size_t len)
-{
-	struct conn *c = conn_of(e);
-
-	return c->service->consume(c, data, len);
-}
-
 /* Data that was stored; true when nothing is left. */
-static bool drain(struct conn *c)
+static bool drain(const struct service *service, struct sock *sock)
 {
-	struct sock *sock = c->endpoint.sock;
 	struct iovec iov;
 	unsigned pieces = 1;
 
 	while (stack_recv_peek(sock, &iov, &pieces) > 0) {
-		size_t n = c->service->consume(c, iov.iov_base, iov.iov_len);
+		size_t n = service->consume(sock, iov.iov_base, iov.iov_len);
 		if (n == 0)
 			return false;
-		stack_recv_consume(sock, daemon_now(), n);
+		stack_recv_consume(sock, now_of(sock), n);
 		pieces = 1;
 	}
 	return true;
 }
 
-static void on_conn_event(struct endpoint *e, const struct stack_event *event)
+/* The peer has said all, and so have we: our FIN. */
+static void answer_end(const struct service *service, struct sock *sock)
 {
-	struct conn *c = conn_of(e);
+	struct stack_sock_info info;
+
+	stack_info(sock, &info);
+	if (info.state == TCP_CLOSE_WAIT && service->ends_with_peer)
+		stack_shutdown(sock, now_of(sock));
+}
+
+/* ---- those that only answer ---- */
+
+static struct door *door_of_guests(struct endpoint *e)
+{
+	return (struct door *)(void *)((char *)e - offsetof(struct door, guests));
+}
+
+static size_t on_guest_receive(struct endpoint *e, struct sock *sock, const void *data, size_t len)
+{
+	return door_of_guests(e)->service->consume(sock, data, len);
+}
+
+static void on_guest_event(struct endpoint *e, const struct stack_event *event)
+{
+	const struct service *service = door_of_guests(e)->service;
 
 	if (event->events & (STACK_EVENT_ERROR | STACK_EVENT_CLOSED)) {
-		conn_end(c, false);
+		stack_close(event->sock, e->daemon->now);
+		e->daemon->connections--;
+		daemon_kick(e->daemon);
 		return;
 	}
-	c->eof |= (event->events & STACK_EVENT_EOF) != 0;
-	if (drain(c) && c->eof && c->service->ends_with_peer)
-		stack_shutdown(e->sock, e->daemon->now);
-	if (c->service->produce)
-		c->service->produce(c);
+	if (drain(service, event->sock))
+		answer_end(service, event->sock);
 }
 
-static void on_conn_close(struct endpoint *e, bool abort)
-{
-	conn_end(conn_of(e), abort);
-}
-
-static const struct endpoint_ops conn_ops = {
-	.event = on_conn_event,
-	.receive = on_receive,
-	.close = on_conn_close,
+static const struct endpoint_ops guest_ops = {
+	.event = on_guest_event,
+	.receive = on_guest_receive,
 };
+
+static void guest_start(struct door *door, struct sock *sock)
+{
+	stack_set_user(sock, &door->guests);
+	door->guests.daemon->connections++;
+	if (door->service->start)
+		door->service->start(sock);
+}
+
+/* ---- those that talk ---- */
+
+static struct talker *talker_of(struct endpoint *e)
+{
+	return (struct talker *)(void *)e;
+}
+
+static void talker_end(struct talker *t, bool abort)
+{
+	if (abort)
+		stack_abort(t->endpoint.sock, daemon_now());
+	else
+		stack_close(t->endpoint.sock, t->endpoint.daemon->now);
+	endpoint_unlink(t->endpoint.daemon, &t->endpoint);
+	daemon_kick(t->endpoint.daemon);
+	free(t);
+}
+
+static size_t on_talker_receive(struct endpoint *e, struct sock *sock, const void *data, size_t len)
+{
+	return talker_of(e)->service->consume(sock, data, len);
+}
+
+static void on_talker_event(struct endpoint *e, const struct stack_event *event)
+{
+	struct talker *t = talker_of(e);
+
+	if (event->events & (STACK_EVENT_ERROR | STACK_EVENT_CLOSED)) {
+		talker_end(t, false);
+		return;
+	}
+	if (drain(t->service, e->sock))
+		answer_end(t->service, e->sock);
+	t->service->produce(t);
+}
+
+static void on_talker_close(struct endpoint *e, bool abort)
+{
+	talker_end(talker_of(e), abort);
+}
+
+static const struct endpoint_ops talker_ops = {
+	.event = on_talker_event,
+	.receive = on_talker_receive,
+	.close = on_talker_close,
+};
+
+static void talker_start(struct door *door, struct sock *sock)
+{
+	struct talker *t = calloc(1, sizeof(*t));
+
+	if (!t) {
+		stack_abort(sock, daemon_now());
+		return;
+	}
+	t->service = door->service;
+	t->endpoint = (struct endpoint){.ops = &talker_ops, .daemon = door->endpoint.daemon, .sock = sock,
+					.service = door->service->name, .connection = true};
+	stack_set_user(sock, &t->endpoint);
+	endpoint_link(door->endpoint.daemon, &t->endpoint);
+	t->service->produce(t);
+}
 
 /* ---- doors ---- */
 
 static struct door *door_of(struct endpoint *e)
 {
 	return (struct door *)(void *)e;
-}
-
-static void accept_one(struct door *door, struct sock *sock)
-{
-	struct conn *c = calloc(1, sizeof(*c));
-
-	if (!c) {
-		stack_abort(sock, daemon_now());
-		return;
-	}
-	c->service = door->service;
-	c->endpoint = (struct endpoint){.ops = &conn_ops, .daemon = door->endpoint.daemon, .sock = sock,
-					.service = door->service->name, .connection = true};
-	stack_set_user(sock, &c->endpoint);
-	endpoint_link(door->endpoint.daemon, &c->endpoint);
-	if (c->service->start)
-		c->service->start(c);
 }
 
 static void on_tcp_event(struct endpoint *e, const struct stack_event *event)
@@ -287,7 +342,7 @@ static void on_tcp_event(struct endpoint *e, const struct stack_event *event)
 		return;
 	}
 	while ((sock = stack_accept(e->sock)))
-		accept_one(door, sock);
+		(door->service->produce ? talker_start : guest_start)(door, sock);
 }
 
 /* A port whose owner would answer to our answer. */
@@ -376,6 +431,7 @@ static int door_open(struct daemon *d, struct door *door, const struct service *
 	door->service = service;
 	door->endpoint = (struct endpoint){.ops = proto == STACK_TCP ? &tcp_ops : &udp_ops, .daemon = d, .sock = sock,
 					   .service = service->name};
+	door->guests = (struct endpoint){.ops = &guest_ops, .daemon = d, .service = service->name};
 	stack_set_user(sock, &door->endpoint);
 	endpoint_link(d, &door->endpoint);
 	return 0;
@@ -423,6 +479,7 @@ void services_stop(struct daemon *d)
 {
 	for (unsigned i = 0; d->services && i < SERVICES; i++) {
 		on_door_close(&d->services->tcp[i].endpoint, false);
+		d->connections -= stack_close_all(d->stack, daemon_now(), &d->services->tcp[i].guests);
 		on_door_close(&d->services->udp[i].endpoint, false);
 	}
 	free(d->services);

@@ -87,20 +87,21 @@ bool stack_walk(struct stack *s, uint64_t *cursor, size_t batch,
 struct search {
 	uint64_t id;
 	struct pcb *found;
+	bool parked; /* those too */
 };
 
 static bool search_visit(void *arg, struct pcb *p)
 {
 	struct search *search = arg;
 
-	if (p->id == search->id && !parked(p))
+	if (p->id == search->id && (search->parked || !parked(p)))
 		search->found = p;
 	return search->found == NULL;
 }
 
-static struct pcb *pcb_by_id(struct stack *s, uint64_t id)
+static struct pcb *pcb_search(struct stack *s, uint64_t id, bool parked_too)
 {
-	struct search search = {.id = id, .found = s->table.named};
+	struct search search = {.id = id, .found = s->table.named, .parked = parked_too};
 	uint64_t cursor = 0;
 
 	if (search.found && search.found->id != id)
@@ -108,6 +109,11 @@ static struct pcb *pcb_by_id(struct stack *s, uint64_t id)
 	while (!search.found && table_walk(&s->table, &cursor, SIZE_MAX, search_visit, &search))
 		;
 	return search.found;
+}
+
+static struct pcb *pcb_by_id(struct stack *s, uint64_t id)
+{
+	return pcb_search(s, id, false);
 }
 
 void stack_name(struct stack *s, enum stack_proto proto, const struct stack_endpoint *local,
@@ -128,6 +134,13 @@ bool stack_find(struct stack *s, uint64_t id, struct stack_sock_info *out)
 	if (p)
 		fill(p, out);
 	return p != NULL;
+}
+
+struct sock *stack_sock(struct stack *s, uint64_t id)
+{
+	struct pcb *p = pcb_search(s, id, true);
+
+	return p && holder(p) ? CONTAINER_OF(p, struct sock, pcb) : NULL;
 }
 
 /* ---- one control block ---- */
@@ -526,6 +539,37 @@ void stack_shutdown_all(struct stack *s, stack_time now, bool abort)
 				tcp_shutdown(b.tcb[i], CAUSE_CLOSE);
 		}
 	} while (b.count == BATCH);
+}
+
+struct holders {
+	const void *user;
+	struct sock *sock[BATCH];
+	unsigned count;
+};
+
+static bool holders_visit(void *arg, struct pcb *p)
+{
+	struct holders *h = arg;
+
+	if (p->kind == PCB_TCB && holder(p) == h->user)
+		h->sock[h->count++] = CONTAINER_OF(p, struct sock, pcb);
+	return h->count < BATCH;
+}
+
+uint64_t stack_close_all(struct stack *s, stack_time now, const void *user)
+{
+	struct holders h;
+	uint64_t cursor = 0, closed = 0;
+
+	do { /* what has been closed has no user any more */
+		h = (struct holders){.user = user};
+		while (h.count < BATCH && table_walk(&s->table, &cursor, SIZE_MAX, holders_visit, &h))
+			;
+		for (unsigned i = 0; i < h.count; i++)
+			stack_close(h.sock[i], now);
+		closed += h.count;
+	} while (h.count == BATCH);
+	return closed;
 }
 
 /* ---- invariants ---- */

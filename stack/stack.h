@@ -221,6 +221,8 @@ stack_time stack_deadline(const struct stack *s);
 
 /* Aborts or closes everything in order: each connection gets FIN (or RST when `abort`). */
 void stack_shutdown_all(struct stack *s, stack_time now, bool abort);
+/* stack_close for every TCP connection that has this for its user pointer. Returns how many there were. */
+uint64_t stack_close_all(struct stack *s, stack_time now, const void *user);
 
 /* Takes effect for new connections and sockets. Budgets, retries, timers; not link, seed, tables. */
 void stack_reconfigure(struct stack *s, const struct stack_config *config);
@@ -502,6 +504,8 @@ void stack_name(struct stack *s, enum stack_proto proto, const struct stack_endp
 		const struct stack_endpoint *remote, uint64_t id);
 /* By its id: looks through the table. */
 bool stack_find(struct stack *s, uint64_t id, struct stack_sock_info *out);
+/* The socket itself, bound or not, if it has a user pointer; else NULL. */
+struct sock *stack_sock(struct stack *s, uint64_t id);
 /* The same of a socket that is held, at once. */
 void stack_info(const struct sock *sock, struct stack_sock_info *out);
 

@@ -66,8 +66,8 @@ static size_t on_receive(void *context, struct sock *sock, void *user, const voi
 {
 	struct endpoint *e = user;
 
-	(void)context, (void)sock;
-	return e && e->ops->receive ? e->ops->receive(e, data, len) : 0;
+	(void)context;
+	return e && e->ops->receive ? e->ops->receive(e, sock, data, len) : 0;
 }
 
 static bool on_datagram(void *context, struct sock *sock, void *user, const struct stack_endpoint *from,

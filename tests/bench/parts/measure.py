@@ -15,6 +15,7 @@ import time
 from . import systems
 
 HELD = 8000      # connections for the memory of one
+REST_SECONDS = 2.5  # after which a connection through which nothing moves is idle
 IDLE_SECONDS = 2
 SETTLE_SECONDS = 8  # a new address is announced, the host's kernel looks after its neighbour
 
@@ -142,7 +143,7 @@ def memory(system, work, seconds):
                           text=True) as client:
         ready = select.select([client.stdout], [], [], 20)[0]
         line = client.stdout.readline() if ready else ""
-        time.sleep(0.3)
+        time.sleep(REST_SECONDS)
         after = status_value(system.stack, "RssAnon")
         client.terminate()
         if not line.startswith("held"):
