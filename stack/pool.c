@@ -78,9 +78,15 @@ static uint8_t *first_slab(const struct pool_chunk *c)
 	return (uint8_t *)((end + SLAB - 1) & ~(uintptr_t)(SLAB - 1));
 }
 
+/* Where a slab's first block is: blocks of whole cache lines are aligned to them. */
+static size_t slab_head(size_t size)
+{
+	return size % POOL_LINE == 0 ? POOL_LINE : sizeof(struct slab);
+}
+
 static uint32_t slab_blocks(size_t size)
 {
-	return (uint32_t)((SLAB - sizeof(struct slab)) / size);
+	return (uint32_t)((SLAB - slab_head(size)) / size);
 }
 
 static struct pool_chunk *chunk_new(struct pool *p, size_t size)
@@ -142,7 +148,7 @@ static void slab_start(struct pool_chunk *c, size_t size)
 	uintptr_t slab = ((uintptr_t)c->end + SLAB - 1) & ~(uintptr_t)(SLAB - 1);
 
 	((struct slab *)slab)->chunk = c;
-	c->fresh = (uint8_t *)slab + sizeof(struct slab);
+	c->fresh = (uint8_t *)slab + slab_head(size);
 	c->end = c->fresh + slab_blocks(size) * size;
 }
 

@@ -29,6 +29,8 @@
  */
 #define POOL_CHUNK ((144u << 10) - 64)
 
+#define POOL_LINE 64u /* bytes of a cache line: a block whose size is a multiple of it is aligned to it */
+
 struct pool_chunk;
 
 /* All zero: a pool that holds nothing. */

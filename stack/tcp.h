@@ -128,10 +128,11 @@ struct rest {
 	uint32_t delivery_rate; /* of the last sample, bytes a second */
 	uint32_t data_received_ms, last_received_ms, last_sent_ms, ts_recent_ms;
 	uint16_t mss_peer, mtu, mss_seen, syn_bytes;
-	uint8_t reorder_steps, reorder_persist, quick;
+	uint8_t reorder_steps, quick;
 	uint8_t cc; /* cc_number */
 	uint8_t snd_scale : 4, rcv_scale : 4;
 	uint8_t fastopen_failure : 2;
+	uint8_t reorder_persist : 5;
 	bool ts_on : 1, ws_on : 1, sack_on : 1, ecn_on : 1, pingpong : 1, reordering : 1;
 	bool mtu_carried : 1, send_fixed : 1, recv_fixed : 1, fastopen : 1, syn_data : 1, rate_limited : 1;
 };
@@ -170,92 +171,35 @@ struct conn {
 	struct rest rest;
 };
 
+/*
+ * In the order in which a segment in the middle of a stream needs them, for it to touch few cache
+ * lines: the first block with every segment, the second with data that comes, the third with data
+ * that goes and its ACKs; the rest now and then. Whole lines long, and aligned to them (pool.h).
+ */
 struct tcb {
 	struct conn *conn;
 	struct stack *stack;
-	struct extra *extra;       /* NULL: there has been no need */
 	struct tcb *dirty_next, **dirty_link; /* in stack->dirty; link NULL: not queued */
-	struct listener *listener; /* whose accept queue holds it; NULL: accepted, or our own open */
-	struct timer timer;        /* at the soonest deadline, or before */
-	uint32_t deadline[TCB_TIMER_COUNT]; /* ticks of the wheel, modulo 2^32; TCB_NEVER: not running */
-	stack_time last_received, last_sent, rtt_started;
 
 	/* send sequence space */
-	seq32 iss, snd_una, snd_nxt, snd_rtx, snd_wl1, snd_wl2;
+	seq32 snd_una, snd_nxt;
 	uint32_t snd_wnd, max_snd_wnd; /* bytes, scaled */
+	seq32 snd_wl1, snd_wl2;
 	/* receive sequence space */
-	seq32 irs, rcv_nxt;
-	seq32 rcv_up;  /* behind the last urgent byte; valid while `urgent` */
+	seq32 rcv_nxt;
 	seq32 rcv_adv; /* right edge of the window as advertised; never moves left */
 
-	struct byteq sndq, rcvq;
-	struct records *records; /* tcp_record.c; NULL: there are none */
-	struct ooo *ooo; /* NULL: nothing */
-	uint32_t send_limit, recv_limit; /* bytes */
-
-	/* tuning of the receive window (tcp_buffer.c) */
-	uint32_t rcv_space;    /* bytes that the reader took in the best round trip so far */
-	uint32_t rcv_rtt;      /* round-trip time as the receiver sees it, microseconds; 0: not known */
-	seq32 rcv_taken;       /* up to where the reader had read when this round trip began */
-	uint32_t rcv_began;    /* when it did: low bits of the clock, microseconds */
-	uint32_t rcv_mark;     /* of the RTT sample: with timestamps the last echo, else RCV.NXT at its end */
-
-	/* sizes: payload bytes of a full segment, each way */
-	uint16_t mss;      /* what we send: peer's MSS or path MTU, less our options */
-	uint16_t mss_peer; /* the peer's option */
-	uint16_t mtu;      /* of the path */
-	uint16_t mss_seen; /* the largest segment that came */
-	uint8_t snd_scale, rcv_scale;
-	uint16_t not_pushed; /* bytes that have gone since the last PSH, or more than that */
-	struct mtu_search *mtu_search; /* tcp_mtu.c; NULL: nothing to look for */
-
-	/* loss and congestion */
-	const struct cc_ops *cc_ops;
-	struct cc cc;
-	struct rtt rtt;
-	struct rate rate;    /* of delivery */
-	uint32_t max_flight; /* most in flight at once in this round trip, or in the last one when the window was full */
-	seq32 flight_end;    /* which is over when this is acknowledged */
-	uint32_t cwnd_ms;    /* when the window was last full, or was cut for not being used */
-	stack_time pace_at;  /* nothing new before that, when paced */
-	seq32 ecn_point; /* no further reduction for marks until more than this is acknowledged */
-	seq32 snd_small; /* end of the last segment sent that was not full (Nagle, as Minshall has it) */
-	seq32 round_end; /* a round trip of the congestion control ends when this is acknowledged */
-	seq32 rtt_seq;  /* sample ends when this is acknowledged; valid while rtt_timing */
-	seq32 recover;  /* recovery ends when this is acknowledged */
-	uint8_t recovery; /* enum tcp_recovery */
-	uint8_t retries;  /* timeouts or probes in a row */
-	uint16_t dupacks;
-	uint8_t reorder_steps; /* quarters of the least RTT (RFC 8985 6.2, step 4) */
-	uint8_t reorder_persist; /* recoveries without D-SACK until it is one again */
-	uint8_t quick;    /* so many more ACKs are not delayed (TCP_QUICKACK) */
-	uint8_t keepalive_sent;
-
-	struct recovery *rec; /* NULL: there is none, or no memory for it */
-	/* with SACK: RACK-TLP (RFC 8985) */
-	struct scoreboard board;
-	uint64_t rack_at;     /* when the most recently sent of what was delivered went out */
-	seq32 rack_end, fack; /* its end; the highest end delivered */
-	uint32_t rack_rtt;    /* its round-trip time */
-	seq32 reorder_until;  /* the reordering window stays wide until this is acknowledged */
-
-	/* acknowledging */
-	uint32_t ack_bytes;  /* received since our last ACK */
-	uint32_t data_received_ms; /* when data came last, or could come first */
-	uint16_t ato_ms;     /* what an ACK is delayed by: follows the gaps between segments; 0: no data yet */
-	uint16_t confirm_s;  /* second in which the neighbour was last confirmed */
-	uint32_t stalled_ms; /* since when nothing was acknowledged (the user timeout), milliseconds */
 	seq32 last_ack_sent; /* RFC 7323 4.3 */
-
-	uint32_t challenge_ms; /* no challenge ACK before that, milliseconds */
 	uint32_t ts_recent;  /* RFC 7323 4.3 */
 	union {
 		uint32_t ts_recent_ms; /* ts_on: our ms clock when it was set */
 		uint32_t rcv_mark_at;  /* else: when the sample for rcv_rtt began, as rcv_began */
 	};
-	uint32_t ts_offset;  /* of our timestamps, so that they do not tell our uptime */
-	uint16_t syn_bytes;  /* of our SYN's data that the answer acknowledged */
-	int16_t soft_error; /* positive errno, reported when we give up (RFC 1122 4.2.3.9) */
+	uint32_t deadline[TCB_TIMER_COUNT]; /* ticks of the wheel, modulo 2^32; TCB_NEVER: not running */
+	struct ooo *ooo; /* NULL: nothing */
+	struct recovery *rec; /* NULL: there is none, or no memory for it */
+	stack_time last_received;
+	uint8_t snd_scale : 4, rcv_scale : 4;
 
 	bool held : 1;        /* somebody has the handle */
 	bool user_closed : 1; /* the owner is gone for good */
@@ -297,10 +241,76 @@ struct tcb {
 	bool fastopen_experimental : 1; /* in the older form */
 	bool syn_data : 1;    /* data in a SYN was taken */
 	uint8_t fastopen_failure : 2; /* enum stack_fastopen_failure */
+	uint8_t recovery : 2; /* enum tcp_recovery */
+	uint8_t reorder_persist : 5; /* recoveries without D-SACK until reorder_steps is one again */
+	/* sizes: payload bytes of a full segment, each way */
+	uint16_t mss;      /* what we send: peer's MSS or path MTU, less our options */
+	uint16_t mss_seen; /* the largest segment that came */
+	uint8_t quick;    /* so many more ACKs are not delayed (TCP_QUICKACK) */
+	uint8_t keepalive_sent;
 
+	/* ---- data that comes ---- */
+	uint16_t ato_ms;     /* what an ACK is delayed by: follows the gaps between segments; 0: no data yet */
+	struct byteq rcvq;
+	uint32_t recv_limit; /* bytes */
+	/* tuning of the receive window (tcp_buffer.c) */
+	uint32_t rcv_space;    /* bytes that the reader took in the best round trip so far */
+	uint32_t rcv_rtt;      /* round-trip time as the receiver sees it, microseconds; 0: not known */
+	seq32 rcv_taken;       /* up to where the reader had read when this round trip began */
+	uint32_t rcv_began;    /* when it did: low bits of the clock, microseconds */
+	uint32_t rcv_mark;     /* of the RTT sample: with timestamps the last echo, else RCV.NXT at its end */
+	/* acknowledging */
+	uint32_t ack_bytes;  /* received since our last ACK */
+	uint32_t data_received_ms; /* when data came last, or could come first */
+	struct timer timer;        /* at the soonest deadline, or before */
+
+	/* ---- data that goes, loss and congestion ---- */
+	struct byteq sndq;
+	struct records *records; /* tcp_record.c; NULL: there are none */
+	struct mtu_search *mtu_search; /* tcp_mtu.c; NULL: nothing to look for */
+	uint32_t send_limit; /* bytes */
+	uint32_t max_flight; /* most in flight at once in this round trip, or in the last one when the window was full */
+	struct cc cc;
+	struct scoreboard board;
+	struct rate rate;    /* of delivery */
+	struct rtt rtt;
+	seq32 snd_rtx;
+	const struct cc_ops *cc_ops;
 	uint64_t bytes_sent;
+	stack_time last_sent, rtt_started;
+	/* with SACK: RACK-TLP (RFC 8985) */
+	uint64_t rack_at;     /* when the most recently sent of what was delivered went out */
+	seq32 rack_end, fack; /* its end; the highest end delivered */
+	uint32_t rack_rtt;    /* its round-trip time */
+	seq32 flight_end;    /* the round trip of max_flight is over when this is acknowledged */
+	uint32_t cwnd_ms;    /* when the window was last full, or was cut for not being used */
+	seq32 snd_small; /* end of the last segment sent that was not full (Nagle, as Minshall has it) */
+	seq32 round_end; /* a round trip of the congestion control ends when this is acknowledged */
+	seq32 recover;  /* recovery ends when this is acknowledged */
+	uint32_t ts_offset;  /* of our timestamps, so that they do not tell our uptime */
 	uint32_t limit_ms; /* since when it is held up as `limit` says */
+	uint16_t not_pushed; /* bytes that have gone since the last PSH, or more than that */
+	uint16_t confirm_s;  /* second in which the neighbour was last confirmed */
+	uint8_t retries;  /* timeouts or probes in a row */
+	uint8_t reorder_steps; /* quarters of the least RTT (RFC 8985 6.2, step 4) */
+	int16_t soft_error; /* positive errno, reported when we give up (RFC 1122 4.2.3.9) */
+
+	/* ---- now and then ---- */
+	uint16_t dupacks;
+	uint16_t mss_peer; /* the peer's option */
+	uint16_t mtu;      /* of the path */
+	uint16_t syn_bytes;  /* of our SYN's data that the answer acknowledged */
+	struct extra *extra;       /* NULL: there has been no need */
+	struct listener *listener; /* whose accept queue holds it; NULL: accepted, or our own open */
+	stack_time pace_at;  /* nothing new before that, when paced */
+	seq32 iss, irs;
+	seq32 rcv_up;  /* behind the last urgent byte; valid while `urgent` */
 	seq32 snd_up; /* behind the last urgent byte that we have written; valid while urgent_out */
+	seq32 ecn_point; /* no further reduction for marks until more than this is acknowledged */
+	seq32 rtt_seq;  /* sample ends when this is acknowledged; valid while rtt_timing */
+	seq32 reorder_until;  /* the reordering window stays wide until this is acknowledged */
+	uint32_t stalled_ms; /* since when nothing was acknowledged (the user timeout), milliseconds */
+	uint32_t challenge_ms; /* no challenge ACK before that, milliseconds */
 };
 
 struct listener {

@@ -68,7 +68,7 @@ static void take_syn(struct tcb *t, const struct tcp_segment *seg)
 	t->rcv_nxt = t->last_ack_sent = t->rcv_up = seq_add(seg->seq, 1);
 	t->rcv_adv = seq_add(t->rcv_nxt, min_u32(tcp_receive_space(t), TCP_WINDOW_UNSCALED));
 	t->ws_on = t->ws_on && o->has_window_scale;
-	t->snd_scale = t->ws_on ? o->window_scale : 0;
+	t->snd_scale = t->ws_on ? o->window_scale & 15u : 0;
 	if (!t->ws_on)
 		t->rcv_scale = 0;
 	t->sack_on = t->sack_on && o->sack_permitted;

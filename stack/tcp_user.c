@@ -57,7 +57,7 @@ int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const st
 	t->ts_on = s->cfg.timestamps;
 	t->sack_on = s->cfg.sack;
 	t->ecn_on = s->cfg.ecn == STACK_ECN_ASK;
-	t->rcv_scale = t->ws_on ? tcp_window_scale(sock_recv_limit_max(&t->conn->sock)) : 0;
+	t->rcv_scale = t->ws_on ? tcp_window_scale(sock_recv_limit_max(&t->conn->sock)) & 15u : 0;
 	t->ts_offset = tcp_ts_offset(s, &t->conn->sock.pcb);
 	s->sockets++; /* sock_bound_free gives back the old one's */
 	sock_bound_free(old);

@@ -46,7 +46,9 @@ START_TEST(sizes)
 {
 	/* These are promises: the memory of a million connections, of a flood's answer, of servers that close first. */
 	ck_assert_uint_le(sizeof(struct conn), 224);
-	ck_assert_uint_le(sizeof(struct conn) + sizeof(struct tcb), 808);
+	ck_assert_uint_le(sizeof(struct conn) + sizeof(struct tcb), 800);
+	ck_assert_uint_eq(sizeof(struct tcb) % POOL_LINE, 0);
+	ck_assert(POOL_PLAIN || (uintptr_t)tcb_now(&f) % POOL_LINE == 0);
 	ck_assert_uint_le(sizeof(struct half_open), 80);
 	ck_assert_uint_le(sizeof(struct time_wait), 64);
 	ck_assert_uint_le(sizeof(struct listener), 144);
