@@ -236,6 +236,28 @@ START_TEST(a_name_leads_to_it_and_ends_with_it)
 }
 END_TEST
 
+START_TEST(all_of_one_holder_are_closed)
+{
+	struct stack_sock_info info;
+	uint64_t id = stack_id(f.sock);
+	int other;
+
+	let_rest();
+	ck_assert_ptr_eq(stack_sock(f.s, id), f.sock);
+	ck_assert_ptr_null(stack_sock(f.s, id + 1000));
+	ck_assert_uint_eq(stack_close_all(f.s, f.now, &other), 0);
+	ck_assert_uint_eq(stack_close_all(f.s, f.now, &f), 1); /* the listener's is the same, and it stays */
+	f.sock = NULL;
+	run(&f);
+	expect(&f, TCP_ACK | TCP_FIN, 11, 1001, 0);
+	ck_assert_ptr_null(stack_sock(f.s, id));
+	ck_assert(stack_find(f.s, id, &info));
+	ck_assert_uint_eq(info.state, TCP_FIN_WAIT_1);
+	ck_assert_ptr_nonnull(stack_sock(f.s, stack_id(f.listener)));
+	ck_assert_uint_eq(stack_close_all(f.s, f.now, &f), 0);
+}
+END_TEST
+
 #define QUEUED 6u
 
 static void reset_queued(uint32_t i)
@@ -320,5 +342,6 @@ int main(void)
 	ADD(it_can_be_destroyed);
 	ADD(a_name_leads_to_it_and_ends_with_it);
 	ADD(the_accept_queue_loses_any);
+	ADD(all_of_one_holder_are_closed);
 	return suite_run(s);
 }
