@@ -32,6 +32,7 @@ void stack_config_default(struct stack_config *c)
 		.time_wait_max = 16384,
 		.sockets_max = 65536,
 		.neighbours_max = 1024,
+		.shards = 1,
 		.port_first = 49152,
 		.port_last = 65535,
 		.syn_retries = 6,
@@ -78,7 +79,7 @@ static bool config_valid(const struct stack_config *c)
 	return c->mtu >= 68 && c->port_first > 0 && c->port_first <= c->port_last &&
 	       c->send_buffer >= 2048 && c->recv_buffer >= 2048 && c->recv_buffer <= 1u << 30 && c->recv_buffer_max <= 1u << 30 &&
 	       c->rto_min > 0 && c->rto_min <= c->rto_max && c->ttl > 0 && c->neighbours_max > 0 &&
-	       c->half_open_max > 0 && c->fastopen_keys.count <= 2 && cc_find(c->congestion_control) && c->sockets_max > 0;
+	       c->half_open_max > 0 && c->shard < c->shards && c->fastopen_keys.count <= 2 && cc_find(c->congestion_control) && c->sockets_max > 0;
 }
 
 /* Separate keys for separate uses, from one seed. */

@@ -196,6 +196,12 @@ static inline void stack_at(struct stack *s, stack_time now)
 		s->now = now;
 }
 
+/* Those of several stacks differ (stack_config.shards). */
+static inline uint64_t shard_next_id(struct stack *s)
+{
+	return s->next_id++ * s->cfg.shards + s->cfg.shard;
+}
+
 /* A number that nobody outside can predict (SipHash of a counter, keyed from the seed). */
 uint64_t random_u64(struct stack *s);
 /* SipHash-2-4 of `len` bytes under one of the stack's keys. */

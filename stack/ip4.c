@@ -88,7 +88,8 @@ static void fragment_input(struct stack *s, const struct ip4_header *h, const st
 
 	if (!reasm_input(s, h, fragment->ip, &packet, &len))
 		return;
-	if (ip4_parse(packet, len, &whole) == NULL) {
+	bool elsewhere = s->ops.elsewhere && s->ops.elsewhere(s->context, packet, len);
+	if (!elsewhere && ip4_parse(packet, len, &whole) == NULL) {
 		info = info_of(&whole, packet);
 		info.broadcast = fragment->broadcast;
 		info.loopback = fragment->loopback;

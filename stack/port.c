@@ -127,6 +127,14 @@ int port_check(const struct sock *sock, const struct stack_endpoint *local)
 	return 0;
 }
 
+static bool comes_here(const struct stack *s, const struct stack_addr *local, uint16_t port,
+		       const struct stack_endpoint *remote)
+{
+	const struct stack_endpoint here = {*local, port};
+
+	return !s->ops.ours || s->ops.ours(s->context, &here, remote);
+}
+
 uint16_t port_choose(struct stack *s, enum stack_proto proto, const struct stack_addr *local,
 		     const struct stack_endpoint *remote)
 {
@@ -146,6 +154,8 @@ uint16_t port_choose(struct stack *s, enum stack_proto proto, const struct stack
 		if (taken_somewhere(s, proto, port))
 			continue;
 		if (remote->port && table_find(&s->table, proto, local, port, &remote->addr, remote->port))
+			continue;
+		if (remote->port && proto == STACK_TCP && !comes_here(s, local, port, remote))
 			continue;
 		return port;
 	}

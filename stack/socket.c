@@ -35,7 +35,7 @@ void sock_init(struct sock *sock, struct stack *s, enum pcb_kind kind, uint32_t 
 	sock->pcb.kind = (unsigned)kind & 7u;
 	sock->pcb.state = TCP_CLOSED;
 	sock->pcb.owner = owner;
-	sock->pcb.id = PCB_ID(s->next_id++);
+	sock->pcb.id = PCB_ID(shard_next_id(s));
 }
 
 struct sock *stack_socket(struct stack *s, enum stack_proto proto, uint32_t owner, void *user)

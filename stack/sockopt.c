@@ -71,6 +71,22 @@ void sock_options_inherit(struct sock *to, const struct sock *from)
 		to->options->users++;
 }
 
+int stack_copy_options(struct sock *to, const struct sock *from)
+{
+	struct sock_options *o;
+
+	if (!from->options) {
+		sock_options_free(to);
+		return 0;
+	}
+	o = own(to);
+	if (!o)
+		return -ENOMEM;
+	*o = *from->options;
+	o->users = 1;
+	return 0;
+}
+
 void sock_options_free(struct sock *sock)
 {
 	if (sock->options && --sock->options->users == 0)

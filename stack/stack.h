@@ -133,6 +133,16 @@ struct stack_ops {
 	 * stack_watch_ends is on. May be NULL.
 	 */
 	void (*ended)(void *context, const struct stack_tcb_info *last);
+	/*
+	 * Of several stacks that share an address: is this the one that gets what comes for a
+	 * connection between the two? A port that the stack chooses is such a one. May be NULL: it is.
+	 */
+	bool (*ours)(void *context, const struct stack_endpoint *local, const struct stack_endpoint *remote);
+	/*
+	 * An IPv4 packet, whole, that came in fragments: true when another stack was given it, for
+	 * which it is. May be NULL.
+	 */
+	bool (*elsewhere)(void *context, const uint8_t *packet, size_t len);
 };
 
 /* Filled by stack_config_default; a zeroed one is not valid. */
@@ -143,6 +153,7 @@ struct stack_config {
 	uint16_t mtu;     /* bytes of IP packet, 68 to 65535 */
 	unsigned offload; /* STACK_OFFLOAD_* */
 	enum stack_probe probe;
+	uint8_t shard, shards; /* it is one of so many that share an address: ids of its sockets are `shard` modulo `shards` */
 
 	/* memory budgets, bytes */
 	size_t mem_total;      /* everything of this stack */
@@ -448,6 +459,8 @@ int stack_destroy(struct stack *s, stack_time now, uint64_t id);
 int stack_setsockopt(struct sock *sock, stack_time now, int level, int name, const void *value, size_t len);
 /* *len: the bytes there is room for, then those filled in. */
 int stack_getsockopt(struct sock *sock, stack_time now, int level, int name, void *value, size_t *len);
+/* `to`, which may be of another stack and is not connected, gets what was set on `from`. 0 or -ENOMEM. */
+int stack_copy_options(struct sock *to, const struct sock *from);
 /* ioctl(2) for SIOCINQ, SIOCATMARK, SIOCOUTQ and SIOCOUTQNSD. -EINVAL: listening; -ENOTTY: another request. */
 int stack_ioctl(const struct sock *sock, unsigned long request, int *value);
 

@@ -302,7 +302,7 @@ static struct half_open from_syn(struct stack *s, const struct listener *l, cons
 {
 	struct half_open h = {
 		.pcb = {
-			.id = PCB_ID(s->next_id++), .lport = seg->dport, .rport = seg->sport, .owner = l->sock.pcb.owner, .kind = PCB_HALF,
+			.id = PCB_ID(shard_next_id(s)), .lport = seg->dport, .rport = seg->sport, .owner = l->sock.pcb.owner, .kind = PCB_HALF,
 			.state = TCP_SYN_RECEIVED,
 		},
 		.timer = {.kind = TIMER_HALF_OPEN},
@@ -451,7 +451,7 @@ static bool accept_cookie(struct listener *l, const struct ip_info *ip, const st
 	case COOKIE_GOOD:
 		break;
 	}
-	h.pcb.id = PCB_ID(s->next_id++);
+	h.pcb.id = PCB_ID(shard_next_id(s));
 	h.pcb.owner = l->sock.pcb.owner;
 	h.rcv_wnd = (uint16_t)first_window(l);
 	if (l->accept_length >= l->accept_limit) {
