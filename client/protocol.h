@@ -364,7 +364,8 @@ struct byway_change {
 	X(RCV_RTT, "rcv-rtt", "RTT as the receiver sees it", TIMES, USEC) \
 	X(MTU_HIGH, "mtu-high", "path MTU searched up to", SIZES, BYTES) \
 	X(MTU_PROBE, "mtu-probe", "path MTU being tried", SIZES, BYTES) \
-	X(SYN_DATA, "syn-data", "data in the SYN (Fast Open)", OPTIONS, BOOL)
+	X(SYN_DATA, "syn-data", "data in the SYN (Fast Open)", OPTIONS, BOOL) \
+	X(WORKER, "worker", "worker", IDENTITY, NONE)
 
 /* Groups, in order: X(IDENTIFIER, "Title") */
 #define BYWAY_TCB_GROUPS(X) \

@@ -56,6 +56,7 @@ static const struct config_key keys[] = {
 	TEXT("Control", "Group", group, config_string, "write the name of a group"),
 	NUMBER("Control", "SocketsPerUser", sockets_per_user, 1, 10000000),
 	BOOL("Control", "Sandbox", sandbox),
+	NUMBER("Worker", "Count", workers, 1, WORKERS_MAX),
 	DURATION("Worker", "BusyPoll", busy_poll, 0, SEC(1)),
 	TEXT("Access", "See", access.see, config_who, "write own, all, or " WHO_EXPECTED),
 	TEXT("Access", "Open", access.open, config_who, "write all, nothing, or " WHO_EXPECTED),
@@ -406,6 +407,7 @@ static void set_defaults(struct config *c)
 		.socket_path = BYWAY_SOCKET_DEFAULT,
 		.group = "byway",
 		.sockets_per_user = 10000,
+		.workers = 1,
 		.sandbox = true,
 		.backlog = 128,
 	};

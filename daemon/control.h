@@ -47,6 +47,7 @@ struct dump {
 	bool (*step)(struct client *c, struct reply *r); /* adds about a packet; false: that was all. NULL: no dump */
 	uint32_t seq;
 	uint64_t cursor;              /* of the step */
+	unsigned worker;              /* whose sockets it is at */
 	struct inet_diag_req_v2 diag; /* what is asked for, sock_diag only */
 	struct diag_program *filter;  /* and its filter, or NULL; allocated */
 };

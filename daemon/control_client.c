@@ -6,6 +6,7 @@
  * installed: packets are read by recv, which has no room for them.
  */
 #include "daemon/control.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -384,10 +385,13 @@ static bool client_turn(struct client *c)
 static void on_client(void *client, uint32_t events)
 {
 	struct client *c = client;
+	struct daemon *d = c->control->daemon;
 
+	workers_hold(d);
 	/* A client that has closed wants no answer; what it still had to say is not carried out. */
 	if ((events & (EPOLLHUP | EPOLLERR)) || !client_turn(c))
 		client_free(c);
+	workers_release(d);
 }
 
 static void client_read_name(struct owner *who)

@@ -3,6 +3,7 @@
  * counters (BYWAY_GET_STATS) and the daemon itself (BYWAY_GET_STATUS).
  */
 #include "daemon/control.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -252,7 +253,7 @@ int control_get_tcb(struct request *q)
 	struct stack_tcb_info t;
 	struct reply r;
 
-	if (!stack_tcb(q->daemon->stack, now, id, &t))
+	if (!stack_tcb(worker_of(q->daemon, id)->stack, now, id, &t))
 		return request_fail(q, -ENOENT, "there is no socket %llu", (unsigned long long)id);
 	if (!client_may_see(q->client, t.sock.owner))
 		return request_deny(q, -EACCES, "socket %llu belongs to user %u", (unsigned long long)id, t.sock.owner);
@@ -266,6 +267,8 @@ int control_get_tcb(struct request *q)
 	if (t.ssthresh && t.ssthresh != UINT32_MAX) /* which it is until the first loss: arbitrarily high */
 		reply_u64(&r, BYWAY_TCB_SSTHRESH, t.ssthresh);
 	put_queues(&r, &t.sock, form_bit(t.form));
+	if (worker_count(q->daemon) > 1)
+		reply_u64(&r, BYWAY_TCB_WORKER, worker_of(q->daemon, id)->worker);
 	if (t.sock.proto == STACK_TCP)
 		put_timers(&r, &t, now);
 	put_history(&r, &t, now);
@@ -287,12 +290,29 @@ static void put_counter(struct reply *r, const char *name, uint64_t value, const
 	mnl_attr_nest_end(r->head, nest);
 }
 
+/* The i-th class of memory of all workers; NULL past the last. */
+static const char *memory_of_all(struct daemon *d, size_t i, uint64_t *used, uint64_t *limit)
+{
+	const char *class = NULL;
+
+	*used = *limit = 0;
+	for (unsigned k = 0; k < worker_count(d); k++) {
+		uint64_t its_used, its_limit;
+		class = stack_memory(worker_at(d, k)->stack, i, &its_used, &its_limit);
+		if (!class)
+			return NULL;
+		*used += its_used;
+		*limit = its_limit == UINT64_MAX ? its_limit : *limit + its_limit;
+	}
+	return class;
+}
+
 /* A class of memory as two counters; false past the last. */
-static bool put_memory(struct reply *r, const struct stack *s, size_t i)
+static bool put_memory(struct reply *r, struct daemon *d, size_t i)
 {
 	uint64_t used, limit;
 	char name[64], help[96];
-	const char *class = stack_memory(s, i, &used, &limit);
+	const char *class = memory_of_all(d, i, &used, &limit);
 
 	if (!class)
 		return false;
@@ -307,37 +327,73 @@ static bool put_memory(struct reply *r, const struct stack *s, size_t i)
 }
 
 /* The i-th counter of the daemon itself; false past the last. */
-static bool put_own(struct reply *r, const struct daemon_counters *c, size_t i)
+static bool put_own(struct reply *r, struct daemon *d, size_t i)
 {
-	const struct {
+	static const struct {
 		const char *name, *help;
-		uint64_t value;
+		size_t offset;
 	} all[] = {
-#define ROW(identifier, name, help) {name, help, c->identifier},
+#define ROW(identifier, name, help) {name, help, offsetof(struct daemon_counters, identifier)},
 		DAEMON_COUNTERS(ROW)
 #undef ROW
 	};
+	uint64_t sum = 0, value;
 
 	if (i >= sizeof(all) / sizeof(all[0]))
 		return false;
-	put_counter(r, all[i].name, all[i].value, all[i].help);
+	for (unsigned k = 0; k < worker_count(d); k++) {
+		memcpy(&value, (const char *)&worker_at(d, k)->count + all[i].offset, sizeof(value));
+		sum += value;
+	}
+	put_counter(r, all[i].name, sum, all[i].help);
 	return true;
 }
 
-/* The cursor counts through the counters, the stack's and our own, and then through the classes of memory. */
+static uint64_t counter_of_all(struct daemon *d, size_t i)
+{
+	uint64_t sum = 0;
+
+	for (unsigned k = 0; k < worker_count(d); k++)
+		sum += stack_counter(worker_at(d, k)->stack, i);
+	return sum;
+}
+
+/* What each of several workers does, so that it can be seen whether they share the work; false past the last. */
+static bool put_worker(struct reply *r, struct daemon *d, size_t i)
+{
+	static const char *const names[] = {"connections", "link_reads", "link_writes"};
+	static const char *const help[] = {"TCP connections that it has", "system calls of it that read a frame",
+					   "system calls of it that wrote a frame"};
+	const size_t rows = sizeof(names) / sizeof(names[0]);
+	char name[64];
+
+	if (worker_count(d) == 1 || i >= rows * worker_count(d))
+		return false;
+	const struct daemon *w = worker_at(d, (unsigned)(i / rows));
+	const uint64_t values[] = {w->connections, w->count.link_reads, w->count.link_writes};
+	snprintf(name, sizeof(name), "worker.%u.%s", w->worker, names[i % rows]);
+	put_counter(r, name, values[i % rows], help[i % rows]);
+	return true;
+}
+
+/* The cursor counts through the counters, the stack's and our own, each worker's, and then through the classes of memory. */
 static bool stats_step(struct client *c, struct reply *r)
 {
-	const struct stack *s = c->control->daemon->stack;
-	const struct daemon_counters *own = &c->control->daemon->count;
-	size_t count = stack_counter_count(), ours = sizeof(*own) / sizeof(uint64_t);
+	struct daemon *d = c->control->daemon;
+	size_t count = stack_counter_count(), ours = sizeof(d->count) / sizeof(uint64_t);
+	size_t each = worker_count(d) > 1 ? 3 * worker_count(d) : 0;
 
 	while (!reply_full(r)) {
 		reply_message(r, BYWAY_STATS, 0);
 		for (unsigned n = 0; n < COUNTERS_A_MESSAGE; n++, c->dump.cursor++) {
 			size_t i = (size_t)c->dump.cursor;
 			if (i < count)
-				put_counter(r, stack_counter_name(i), stack_counter(s, i), stack_counter_help(i));
-			else if (!put_own(r, own, i - count) && !put_memory(r, s, i - count - ours))
+				put_counter(r, stack_counter_name(i), counter_of_all(d, i), stack_counter_help(i));
+			else if (i < count + ours)
+				put_own(r, d, i - count);
+			else if (i < count + ours + each)
+				put_worker(r, d, i - count - ours);
+			else if (!put_memory(r, d, i - count - ours - each))
 				return false;
 		}
 	}

@@ -6,6 +6,7 @@
  * Nothing is kept for who does not read: past CONTROL_QUEUE bytes a subscriber misses messages.
  */
 #include "daemon/control.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <linux/sock_diag.h>
@@ -20,7 +21,8 @@ void control_groups_changed(struct control *k)
 
 	for (const struct client *c = k->clients; c && !ends; c = c->next)
 		ends = c->netlink_protocol == NETLINK_SOCK_DIAG && (c->groups & GROUPS_ENDS);
-	stack_watch_ends(k->daemon->stack, ends);
+	for (unsigned i = 0; i < worker_count(k->daemon); i++)
+		stack_watch_ends(worker_at(k->daemon, i)->stack, ends);
 }
 
 int control_netlink_groups(struct request *q)

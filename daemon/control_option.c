@@ -4,6 +4,7 @@
  * have before it is opened (BYWAY_A_OPTIONS). Values and errors are the stack's, which are the host's.
  */
 #include "daemon/control.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -22,7 +23,7 @@ static struct endpoint *find(const struct request *q, struct sock **sock)
 		e = owner_find(q->daemon, (ino_t)mnl_attr_get_u64(inode));
 		*sock = e ? e->sock : NULL;
 	} else {
-		*sock = stack_sock(q->daemon->stack, mnl_attr_get_u64(id));
+		*sock = stack_sock(worker_of(q->daemon, mnl_attr_get_u64(id))->stack, mnl_attr_get_u64(id));
 		e = *sock ? stack_user(*sock) : NULL;
 	}
 	return *sock ? e : NULL;
@@ -70,7 +71,7 @@ int control_set_option(struct request *q)
 	if (error)
 		return option_failed(q, error, level, name);
 	owner_sock_option_set(e);
-	daemon_kick(q->daemon);
+	daemon_kick(e->daemon);
 	reply_error(q->client, q->head, 0, NULL, 0);
 	return 0;
 }

@@ -4,6 +4,7 @@
  * SIGTERM ends in order: every connection gets its FIN and two seconds to have it answered.
  */
 #include "daemon/owner.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -42,6 +43,8 @@ static const struct stack_ops stack_ops = {
 	.receive = on_receive,
 	.datagram = on_datagram,
 	.ended = diag_ended,
+	.ours = worker_ours,
+	.elsewhere = worker_elsewhere,
 };
 
 /*
@@ -75,6 +78,7 @@ static void complete_config(struct daemon *d, struct config *c)
 	memcpy(c->stack.mac, c->mac, 6);
 	if (memcmp(c->mac, none, 6) == 0)
 		make_mac(c->link_name, c->stack.mac);
+	worker_share(d, &c->stack);
 }
 
 static int random_seed(uint8_t *seed, size_t len)
@@ -174,9 +178,12 @@ static void keep_fixed(const struct config *old, struct config *new)
 	if (strcmp(old->socket_path, new->socket_path) != 0 || strcmp(old->group, new->group) != 0 ||
 	    old->sandbox != new->sandbox)
 		daemon_log(LOG_WARNING, "reload: [Control] Socket=, Group= and Sandbox= take effect at the next start");
+	if (old->workers != new->workers)
+		daemon_log(LOG_WARNING, "reload: [Worker] Count= takes effect at the next start");
 	if (old->forwards != new->forwards ||
 	    memcmp(old->forward, new->forward, old->forwards * sizeof(old->forward[0])) != 0)
 		daemon_log(LOG_WARNING, "reload: [Forward] sections take effect at the next start");
+	new->workers = old->workers;
 	new->forwards = old->forwards;
 	memcpy(new->forward, old->forward, sizeof(new->forward));
 	new->tun = old->tun;
@@ -191,6 +198,19 @@ static void keep_fixed(const struct config *old, struct config *new)
 	memcpy(new->group, old->group, sizeof(new->group));
 }
 
+static void reload_worker(struct daemon *d, struct config new)
+{
+	struct config old = d->config;
+
+	complete_config(d, &new);
+	memcpy(new.stack.seed, old.stack.seed, sizeof(new.stack.seed));
+	d->config = new;
+	stack_reconfigure(d->stack, &new.stack);
+	reload_network(d, &old, &new);
+	services_start(d);
+	daemon_kick(d);
+}
+
 static void reload(struct daemon *d)
 {
 	struct config new, old = d->config;
@@ -200,14 +220,9 @@ static void reload(struct daemon *d)
 		return;
 	}
 	keep_fixed(&old, &new);
-	complete_config(d, &new);
-	memcpy(new.stack.seed, old.stack.seed, sizeof(new.stack.seed));
-	d->config = new;
-	stack_reconfigure(d->stack, &new.stack);
-	reload_network(d, &old, &new);
+	for (unsigned i = 0; i < worker_count(d); i++)
+		reload_worker(worker_at(d, i), new);
 	access_reload(d->control);
-	services_start(d);
-	daemon_kick(d);
 	daemon_log(LOG_NOTICE, "configuration read again");
 }
 
@@ -220,8 +235,10 @@ static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *inf
 	(void)source;
 	(void)info;
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)daemon_now());
+	workers_hold(d);
 	if (!d->stopping)
 		reload(d);
+	workers_release(d);
 	sd_notify(0, "READY=1");
 	loop_status(d);
 	return 0;
@@ -236,6 +253,17 @@ static int on_patience(sd_event_source *source, uint64_t usec, void *arg)
 	return sd_event_exit(d->loop, 0);
 }
 
+/* No new connections; those there are get their FIN. */
+static void close_worker(struct daemon *d)
+{
+	d->stopping = true;
+	services_stop(d);
+	forwards_stop(d);
+	endpoints_close_all(d, false);
+	stack_shutdown_all(d->stack, daemon_now(), false);
+	daemon_kick(d);
+}
+
 /* First: in order. Again: at once. */
 static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
 {
@@ -245,14 +273,13 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
 	(void)info;
 	if (d->stopping)
 		return sd_event_exit(d->loop, 0);
-	d->stopping = true;
 	sd_notify(0, "STOPPING=1\nSTATUS=closing connections");
+	workers_hold(d);
+	d->stopping = true;
 	control_close(d);
-	services_stop(d);
-	forwards_stop(d);
-	endpoints_close_all(d, false);
-	stack_shutdown_all(d->stack, daemon_now(), false);
-	daemon_kick(d);
+	for (unsigned i = 0; i < worker_count(d); i++)
+		close_worker(worker_at(d, i));
+	workers_release(d);
 	return sd_event_add_time_relative(d->loop, &d->stop_timer, CLOCK_MONOTONIC, STOP_PATIENCE, 1000, on_patience, d);
 }
 
@@ -313,34 +340,46 @@ static int start_loop(struct daemon *d)
 	return error < 0 ? error : 0;
 }
 
+/* `start` for one worker after the other. */
+static int each_worker(struct daemon *d, int (*start)(struct daemon *d))
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < worker_count(d) && error >= 0; i++)
+		error = start(worker_at(d, i));
+	return error;
+}
+
 /* From `link_start` on the stack answers; everything that needs privileges comes before the sandbox. */
 static int start(struct daemon *d)
 {
 	int error = start_loop(d);
 
 	if (!error)
+		error = workers_new(d);
+	if (!error)
 		error = link_open(d);
 	if (!error)
-		error = start_stack(d);
+		error = each_worker(d, start_stack);
 	if (!error)
 		error = host_configure(d);
 	if (!error)
-		error = start_addresses(d);
+		error = each_worker(d, start_addresses);
 	if (!error)
-		error = services_start(d);
+		error = each_worker(d, services_start);
 	if (!error)
 		error = control_open(d);
 	if (!error)
-		error = forwards_start(d);
-	if (!error && (error = host_watch(d)) >= 0 && (error = link_start(d)) >= 0)
+		error = each_worker(d, forwards_start);
+	if (!error && (error = host_watch(d)) >= 0 && (error = each_worker(d, link_start)) >= 0)
 		error = sandbox_enter(d);
 	return error < 0 ? error : 0;
 }
 
-static void finish(struct daemon *d)
+/* Of each worker; first the others, whose endpoints may wait for an answer of the first. */
+static void finish_worker(struct daemon *d)
 {
 	d->stopping = true; /* whatever the reason */
-	control_close(d);
 	if (d->stack) {
 		services_stop(d);
 		forwards_stop(d);
@@ -352,8 +391,18 @@ static void finish(struct daemon *d)
 	}
 	index_free(d);
 	source_free(d);
-	host_close(d);
 	link_close(d);
+}
+
+static void finish(struct daemon *d)
+{
+	workers_end(d);
+	d->stopping = true;
+	control_close(d);
+	for (unsigned i = worker_count(d); i-- > 0;)
+		finish_worker(worker_at(d, i));
+	host_close(d);
+	workers_free(d);
 	sd_event_source_disable_unref(d->stop_timer);
 	loop_end(d);
 }
@@ -366,11 +415,15 @@ int daemon_main(struct daemon *d)
 	raise_descriptor_limit();
 	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
 	mallopt(M_MMAP_THRESHOLD, HEAP_LARGEST);
-	if (start(d) == 0) {
+	int error = start(d);
+	if (error == 0) {
+		workers_release(d);
 		sd_notify(0, "READY=1");
 		loop_status(d);
 		daemon_kick(d);
 		status = loop_run(d);
+	} else if (error == -ENOTSUP) {
+		status = CONFIG_EXIT;
 	}
 	finish(d);
 	return status;

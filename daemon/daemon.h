@@ -27,6 +27,7 @@ struct host;
 struct services;
 struct forwards;
 struct account;
+struct workers;
 struct owner_index;
 struct owner_sources;
 
@@ -74,6 +75,7 @@ struct config {
 	unsigned sockets_per_user;  /* SocketsPerUser=10000, endpoints of one user id */
 	bool sandbox;               /* Sandbox=yes */
 	/* [Worker] */
+	unsigned workers;           /* Count=1 */
 	uint64_t busy_poll;         /* BusyPoll=0, microseconds of looking for work before sleeping; 0: none */
 	/* [Access] */
 	struct access access;
@@ -132,7 +134,10 @@ struct daemon_counters {
 };
 
 /* ---- the daemon ---- */
+/* One for each worker ([Worker] Count=): the first is the whole daemon, the others are what carries data (worker.h). */
 struct daemon {
+	struct workers *workers;   /* NULL: it is the only one */
+	unsigned worker;           /* which it is; 0: the first */
 	struct config config;
 	const char *config_path;   /* NULL: no file */
 	char *const *overrides;    /* of --set, applied again at a reload */
@@ -211,16 +216,25 @@ static inline bool daemon_address_is_ours(struct daemon *d, const struct stack_a
 void daemon_kick(struct daemon *d);
 
 /* ---- link.c: the TAP or TUN, with IFF_VNET_HDR and offloads where the kernel has them ---- */
-int link_open(struct daemon *d);          /* 0 or negative errno, logged */
+/* For all workers. 0 or negative errno, logged; -ENOTSUP: [Worker] Count= is more than can be had. */
+int link_open(struct daemon *d);
 unsigned link_offload(const struct link *l); /* STACK_OFFLOAD_* */
 bool link_transmit(void *daemon, const struct stack_output *out); /* stack_ops.transmit */
 int link_start(struct daemon *d);         /* begins to read */
 void link_close(struct daemon *d);
 const char *link_name(const struct link *l);
 
-/* ---- steer.c: SYNs into a queue of their own ---- */
+/* ---- steer.c: which queue of the link a frame comes through ---- */
+#define WORKERS_MAX 16
+/* Each worker has two queues: 2 i is that of worker i, and 2 i + 1 that of the SYNs for it. */
+struct steer {
+	unsigned workers;
+	uint64_t key[4]; /* random, so that nobody outside can choose a worker; not used with one worker */
+};
+/* The worker whose is the TCP connection of a segment: addresses, and source and destination port, in host order. */
+unsigned steer_worker(const struct steer *s, uint32_t source, uint32_t destination, uint32_t ports);
 /* The descriptor of the eBPF program for a TAP's or TUN's frames, or negative errno. */
-int steer_program(bool tun);
+int steer_program(bool tun, const struct steer *s);
 
 /* ---- host.c: the host's side of the link by rtnetlink (libmnl): address, MTU, up ---- */
 int host_configure(struct daemon *d);     /* 0 or negative errno, logged */
@@ -352,7 +366,7 @@ int control_clear_path(const struct sockaddr_un *addr, int type, const char *key
 /* A socket file of ours to [Control] Group=, if there is such a group; logged when that fails. */
 void control_give_to_group(struct daemon *d, const char *path);
 
-/* ---- sandbox.c: what is left of privileges after the link is up (libcap-ng, libseccomp) ---- */
+/* ---- sandbox.c: what is left of privileges after the link is up (libcap-ng, libseccomp); starts the other workers ---- */
 int sandbox_enter(struct daemon *d);
 
 #endif

@@ -8,6 +8,7 @@
  * Who has subscribed (SKNLGRP_INET_TCP_DESTROY and its kin) is told of every end of a socket.
  */
 #include "daemon/diag.h"
+#include "daemon/worker.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -114,15 +115,16 @@ static void put_socket(struct reply *r, const struct stack_sock_info *info, uint
 	stack_time now = daemon_now();
 	struct stack_tcb_info t;
 
-	if (stack_tcb_of(r->client->control->daemon->stack, now, info, &t))
+	if (stack_tcb_of(worker_of(r->client->control->daemon, info->id)->stack, now, info, &t))
 		diag_put(r, &t, ext, now);
 }
 
 static bool diag_visit(void *arg, const struct stack_sock_info *info)
 {
 	struct reply *r = arg;
+	bool again = info->state == TCP_LISTEN && r->client->dump.worker > 0; /* there is one in every worker */
 
-	if (diag_wanted(r->client, info))
+	if (!again && diag_wanted(r->client, info))
 		put_socket(r, info, r->client->dump.diag.idiag_ext);
 	return true;
 }
@@ -131,10 +133,15 @@ static bool diag_visit(void *arg, const struct stack_sock_info *info)
 static bool diag_step(struct client *c, struct reply *r)
 {
 	const unsigned batch = 16;
+	struct daemon *d = c->control->daemon;
 
-	for (unsigned seen = 0; seen < WALK_BATCH && !reply_full(r); seen += batch)
-		if (!stack_walk(c->control->daemon->stack, &c->dump.cursor, batch, diag_visit, r))
+	for (unsigned seen = 0; seen < WALK_BATCH && !reply_full(r); seen += batch) {
+		if (stack_walk(worker_at(d, c->dump.worker)->stack, &c->dump.cursor, batch, diag_visit, r))
+			continue;
+		c->dump.cursor = 0;
+		if (++c->dump.worker == worker_count(d))
 			return false;
+	}
 	return true;
 }
 
@@ -193,12 +200,13 @@ static bool search_visit(void *arg, const struct stack_sock_info *info)
 	return false;
 }
 
-static bool find_by_address(struct daemon *d, const struct inet_diag_req_v2 *req, struct stack_sock_info *info)
+/* In one worker. */
+static bool find_in(struct stack *stack, const struct inet_diag_sockid *id, uint8_t protocol, struct stack_sock_info *info)
 {
-	struct search s = {.id = &req->id, .protocol = req->sdiag_protocol};
+	struct search s = {.id = id, .protocol = protocol};
 	uint64_t cursor = 0;
 
-	while (!s.found && stack_walk(d->stack, &cursor, SIZE_MAX, search_visit, &s))
+	while (!s.found && stack_walk(stack, &cursor, SIZE_MAX, search_visit, &s))
 		;
 	if (s.found)
 		*info = s.info;
@@ -218,6 +226,30 @@ static void name_it(struct stack *stack, const struct inet_diag_req_v2 *req, uin
 	stack_name(stack, req->sdiag_protocol == IPPROTO_UDP ? STACK_UDP : STACK_TCP, &local, &remote, id);
 }
 
+static bool find_by_address(struct daemon *d, const struct inet_diag_req_v2 *req, struct stack_sock_info *info)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < worker_count(d) && !found; i++)
+		found = find_in(worker_at(d, i)->stack, &req->id, req->sdiag_protocol, info);
+	return found;
+}
+
+/* Kills it; a listening one in every worker. 0 or -ENOENT. */
+static int destroy(struct daemon *d, const struct stack_sock_info *info)
+{
+	struct stack_sock_info other;
+	struct inet_diag_sockid id = {.idiag_sport = htons(info->local.port)};
+	unsigned its = (unsigned)(info->id % worker_count(d));
+
+	if (!stack_addr_is_any(&info->local.addr))
+		memcpy(&id.idiag_src[0], info->local.addr.byte + 12, 4);
+	for (unsigned i = 0; i < worker_count(d) && info->state == TCP_LISTEN; i++)
+		if (i != its && find_in(worker_at(d, i)->stack, &id, IPPROTO_TCP, &other) && other.state == TCP_LISTEN)
+			stack_destroy(worker_at(d, i)->stack, daemon_now(), other.id);
+	return stack_destroy(worker_at(d, its)->stack, daemon_now(), info->id);
+}
+
 /* The one socket that a request is about; `refused`: the error for who may not. */
 static int diag_find(struct request *q, int refused, uint8_t *ext, struct stack_sock_info *info)
 {
@@ -229,8 +261,8 @@ static int diag_find(struct request *q, int refused, uint8_t *ext, struct stack_
 	uint64_t id = (uint64_t)req.id.idiag_cookie[1] << 32 | req.id.idiag_cookie[0];
 	if (!diag_known(&req))
 		return request_fail(q, -ENOENT, "there are TCP and UDP sockets over IPv4 only");
-	name_it(q->daemon->stack, &req, id);
-	if (id == UINT64_MAX ? !find_by_address(q->daemon, &req, info) : !stack_find(q->daemon->stack, id, info))
+	name_it(worker_of(q->daemon, id)->stack, &req, id);
+	if (id == UINT64_MAX ? !find_by_address(q->daemon, &req, info) : !stack_find(worker_of(q->daemon, id)->stack, id, info))
 		return request_fail(q, -ENOENT, "there is no socket %llu", (unsigned long long)id);
 	if (!client_may_see(q->client, info->owner))
 		return request_deny(q, refused, "socket %llu belongs to user %u", (unsigned long long)info->id, info->owner);
@@ -265,7 +297,7 @@ int diag_destroy(struct request *q)
 				     (unsigned long long)info.id, info.owner);
 	if (error)
 		return error;
-	error = stack_destroy(q->daemon->stack, daemon_now(), info.id);
+	error = destroy(q->daemon, &info);
 	if (error)
 		return request_fail(q, error, "socket %llu: %s", (unsigned long long)info.id, strerror(-error));
 	daemon_kick(q->daemon);
@@ -298,7 +330,11 @@ void diag_ended(void *daemon, const struct stack_tcb_info *last)
 
 	if (last->sock.proto == STACK_PING)
 		return; /* there is no group for these */
+	if (worker_alone(d)) {
+		worker_keep_end(d, last);
+		return;
+	}
 	unsigned group = last->sock.proto == STACK_TCP ? SKNLGRP_INET_TCP_DESTROY : SKNLGRP_INET_UDP_DESTROY;
 
-	control_notify(d->control, NETLINK_SOCK_DIAG, group, ended_seen, put_ended, last);
+	control_notify(worker_first(d)->control, NETLINK_SOCK_DIAG, group, ended_seen, put_ended, last);
 }

@@ -13,6 +13,7 @@
  * at a reload.
  */
 #include "daemon/forward.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -223,9 +224,8 @@ static int listen_on_stack(struct forward *f)
 
 /* ---- outwards: from a client on the host to a server that the stack reaches ---- */
 
-static void forward_out(struct forward *f, int fd)
+static void forward_out_on(struct daemon *d, struct forward *f, int fd)
 {
-	struct daemon *d = f->endpoint.daemon;
 	const struct owner who = forward_owner();
 	int error;
 	struct stream *s = stream_adopt(d, &who, fd, f->endpoint.service, &error);
@@ -247,6 +247,16 @@ static void forward_out(struct forward *f, int fd)
 	daemon_kick(d);
 	if (stream_watch(s) < 0)
 		stream_abort(s);
+}
+
+/* On any worker. */
+static void forward_out(struct forward *f, int fd)
+{
+	struct daemon *d = f->endpoint.daemon;
+
+	workers_hold(d);
+	forward_out_on(worker_for(d, NULL, &f->config.connect.at), f, fd);
+	workers_release(d);
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
@@ -340,6 +350,9 @@ int forwards_start(struct daemon *d)
 		return -ENOMEM;
 	d->forwards = all;
 	for (unsigned i = 0; i < d->config.forwards && !error; i++) {
+		const struct config_forward *c = &d->config.forward[i];
+		if (d->worker > 0 && (!c->inwards || c->listen.type == PLACE_UDP))
+			continue; /* its door is the first worker's alone */
 		struct forward *f = &all->list[all->count++];
 		*f = (struct forward){.config = d->config.forward[i], .fd = -1};
 		f->endpoint.daemon = d;

@@ -5,7 +5,7 @@
  * descriptors: closing them leaves nothing behind.
  *
  * Where the kernel takes our steering program (steer.c) there are two queues: one for SYNs and one
- * for everything else. A turn reads few SYNs. When there are more half-open connections than may be,
+ * for everything else, for each worker. A turn reads few SYNs. When there are more half-open connections than may be,
  * and others carry data, their queue then rests for a multiple of the time that the turn took: a
  * flood fills it, is dropped there in the sender's time, and costs the connections a twentieth of
  * ours. Otherwise there is one queue.
@@ -15,7 +15,7 @@
  * interface that the administrator made for us (`ip tuntap add ... user`); where we may not,
  * the daemon ends with an error and the service manager starts it again with what it needs.
  */
-#include "daemon/daemon.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -132,23 +132,45 @@ static void close_queues(struct link *l)
 	}
 }
 
+static void close_all(struct link *l)
+{
+	for (unsigned i = 0; i < worker_count(l->daemon); i++)
+		close_queues(worker_at(l->daemon, i)->link);
+}
+
 /*
- * Both queues of an interface that did not exist, and the program between them. One that somebody
+ * All queues of an interface that did not exist, and the program between them. One that somebody
  * made for us has one queue; and one with several would let a second daemon in (IFF_TUN_EXCL).
+ * 0 or negative errno.
  */
-static bool open_both(const struct config *c, struct link *l)
+static int open_all(const struct config *c, struct link *l)
 {
 	void (*explain)(const struct config *, int);
+	int error = l->program < 0 ? l->program : 0;
 
-	for (unsigned i = 0; l->program >= 0 && i < QUEUES; i++) {
-		l->fd[i] = open_queue(c, l, (short)(i == 0 ? IFF_MULTI_QUEUE | IFF_TUN_EXCL : IFF_MULTI_QUEUE), &explain);
-		if (l->fd[i] < 0)
-			break;
+	for (unsigned i = 0; !error && i < QUEUES * worker_count(l->daemon); i++) {
+		struct link *of = worker_at(l->daemon, i / QUEUES)->link;
+		int *fd = &of->fd[i % QUEUES];
+		*fd = open_queue(c, of, (short)(i == 0 ? IFF_MULTI_QUEUE | IFF_TUN_EXCL : IFF_MULTI_QUEUE), &explain);
+		error = *fd < 0 ? *fd : 0;
 	}
-	if (l->program >= 0 && l->fd[QUEUES - 1] >= 0 && ioctl(l->fd[0], TUNSETSTEERINGEBPF, &l->program) == 0)
-		return true;
-	close_queues(l);
-	return false;
+	if (!error && ioctl(l->fd[0], TUNSETSTEERINGEBPF, &l->program) != 0)
+		error = -errno;
+	if (error)
+		close_all(l);
+	return error;
+}
+
+/* Several workers need several queues: with one they would be one after all. */
+static void explain_workers(const struct config *c, int error)
+{
+	const char *remedy = "an interface that exists already, or that another program holds, has one queue; "
+			     "remove it, or choose another [Link] Name=";
+
+	if (error == EPERM || error == EACCES)
+		remedy = "that needs the capabilities CAP_NET_ADMIN and CAP_BPF; start as root or by systemd";
+	daemon_log(LOG_ERR, "[Worker] Count=%u: interface %s cannot have a queue for each worker (%s): %s; or set Count=1",
+		   c->workers, c->link_name, strerror(error), remedy);
 }
 
 /* The queues of the configured interface; 0 or negative errno, explained. */
@@ -156,18 +178,26 @@ static int open_interface(const struct config *c, struct link *l)
 {
 	void (*explain)(const struct config *, int);
 
-	if (!open_both(c, l)) {
+	int error = open_all(c, l);
+	if (error && worker_count(l->daemon) > 1) {
+		explain_workers(c, -error);
+		return error;
+	}
+	if (error) {
 		l->fd[0] = open_queue(c, l, 0, &explain);
 		if (l->fd[0] < 0) {
 			explain(c, -l->fd[0]);
 			return l->fd[0];
 		}
 	}
-	l->offload = negotiate_offload(l->fd[0], c->offload);
+	for (unsigned i = 0; i < worker_count(l->daemon); i++) {
+		struct link *of = worker_at(l->daemon, i)->link;
+		of->offload = negotiate_offload(of->fd[0], c->offload);
+	}
 	return 0;
 }
 
-int link_open(struct daemon *d)
+static int link_new(struct daemon *d)
 {
 	struct link *l = calloc(1, sizeof(*l));
 
@@ -175,19 +205,27 @@ int link_open(struct daemon *d)
 		return -ENOMEM;
 	l->daemon = d;
 	l->fd[0] = l->fd[1] = -1;
-	l->program = steer_program(d->config.tun);
-	if (l->program < 0)
-		daemon_log(LOG_INFO, "SYNs share a queue with all else, so a flood of them can crowd connections out: "
-			   "no steering program (%s); it needs the capability CAP_BPF", strerror(-l->program));
-	int error = open_interface(&d->config, l);
-	if (error) {
-		if (l->program >= 0)
-			close(l->program);
-		free(l);
-		return error;
-	}
+	l->program = -EBADF;
 	d->link = l;
 	return 0;
+}
+
+int link_open(struct daemon *d)
+{
+	const struct steer one = {.workers = 1};
+	int error = 0;
+
+	for (unsigned i = 0; i < worker_count(d) && !error; i++)
+		error = link_new(worker_at(d, i));
+	if (error)
+		return error;
+	struct link *l = d->link;
+	l->program = steer_program(d->config.tun, d->workers ? &d->workers->steer : &one);
+	if (l->program < 0 && !d->workers)
+		daemon_log(LOG_INFO, "SYNs share a queue with all else, so a flood of them can crowd connections out: "
+			   "no steering program (%s); it needs the capability CAP_BPF", strerror(-l->program));
+	error = open_interface(&d->config, l);
+	return error && d->workers ? -ENOTSUP : error;
 }
 
 /* ---- in ---- */
@@ -209,7 +247,8 @@ static void input_frame(struct daemon *d, const uint8_t *data, size_t len, stack
 		.gso_size = tcp4 || udp ? h.gso_size : 0,
 		.gso_udp = udp,
 	};
-	stack_input(d->stack, now, &frame);
+	if (!d->workers || d->worker > 0 || !worker_took(d, &frame))
+		stack_input(d->stack, now, &frame);
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *arg);
@@ -223,9 +262,12 @@ static void stop_reading(struct link *l)
 
 static void link_lost(struct link *l, int error)
 {
-	daemon_log(LOG_ERR, "interface %s was taken away (%s); trying to open it again", l->name, strerror(error));
+	if (l->daemon->worker == 0)
+		daemon_log(LOG_ERR, "interface %s was taken away (%s); trying to open it again", l->name, strerror(error));
 	stop_reading(l);
 	close_queues(l);
+	if (l->daemon->worker > 0)
+		return; /* the first opens it for all */
 	l->pause = RETRY_FIRST;
 	sd_event_add_time_relative(l->daemon->loop, &l->retry, CLOCK_MONOTONIC, l->pause, 1000, on_retry, l);
 	loop_touched(l->daemon);
@@ -345,8 +387,9 @@ static void link_back(struct link *l)
 	l->retry = sd_event_source_disable_unref(l->retry);
 	l->write_failed = false;
 	host_configure(d);
-	if (link_start(d) < 0)
-		sd_event_exit(d->loop, EXIT_FAILURE);
+	for (unsigned i = 0; i < worker_count(d); i++)
+		if (link_start(worker_at(d, i)) < 0)
+			sd_event_exit(d->loop, EXIT_FAILURE);
 	daemon_log(LOG_NOTICE, "interface %s is back", l->name);
 }
 
@@ -356,11 +399,18 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
 	unsigned had = l->offload;
 
 	(void)usec;
-	int error = open_interface(&l->daemon->config, l);
-	if (error == 0 && l->offload == had) {
-		link_back(l);
-		return 0;
+	workers_hold(l->daemon);
+	for (unsigned i = 1; i < worker_count(l->daemon); i++) {
+		stop_reading(worker_at(l->daemon, i)->link); /* that have not noticed */
+		close_queues(worker_at(l->daemon, i)->link);
 	}
+	int error = open_interface(&l->daemon->config, l);
+	bool back = error == 0 && l->offload == had;
+	if (back)
+		link_back(l);
+	workers_release(l->daemon);
+	if (back)
+		return 0;
 	if (error == 0 || error == -EPERM || error == -EACCES) {
 		daemon_log(LOG_ERR, "interface %s cannot be had again by this process; ending, to be started anew",
 			   l->name);
@@ -419,6 +469,8 @@ bool link_transmit(void *daemon, const struct stack_output *out)
 
 	if (!l || l->fd[0] < 0)
 		return false;
+	if (l->daemon->worker > 0 && !l->daemon->config.tun && worker_need_not_say(out))
+		return true;
 	l->daemon->count.link_writes++;
 	if ((out->len <= FRAME_SMALL ? write_small(l->fd[0], &h, out) : write_pieces(l->fd[0], &h, out)) >= 0) {
 		l->write_failed = false;

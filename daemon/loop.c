@@ -12,7 +12,7 @@
  *
  * Whoever gives the stack something from outside of a turn's data calls daemon_kick.
  */
-#include "daemon/daemon.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -90,21 +90,31 @@ void loop_touched(struct daemon *d)
 
 /* ---- the status line ---- */
 
+/* What the status line says, of one worker or of all. */
+static uint64_t connections(const struct daemon *d)
+{
+	return d->connections + (d->worker == 0 ? workers_connections(d) : 0);
+}
+
 void loop_status(struct daemon *d)
 {
 	char addresses[160] = "", one[INET6_ADDRSTRLEN];
 	struct stack_address_info a;
+	unsigned long long count = connections(d);
 
+	d->status_waits = false;
+	d->status_sent = daemon_now();
+	d->status_connections = count;
+	if (d->worker > 0) {
+		worker_ring(d);
+		return;
+	}
 	for (size_t i = 0; i < 3 && stack_address_get(d->stack, i, &a); i++) {
 		size_t used = strlen(addresses);
 		snprintf(addresses + used, sizeof(addresses) - used, "%s%s/%u%s", used ? ", " : "",
 			 addr_text(&a.addr, one), a.prefix, a.conflict ? " (in use by another host)" : "");
 	}
-	d->status_waits = false;
-	d->status_sent = daemon_now();
-	d->status_connections = d->connections;
-	sd_notifyf(0, "STATUS=%s on %s, %llu connection%s", addresses, link_name(d->link),
-		   (unsigned long long)d->connections, d->connections == 1 ? "" : "s");
+	sd_notifyf(0, "STATUS=%s on %s, %llu connection%s", addresses, link_name(d->link), count, count == 1 ? "" : "s");
 }
 
 static int on_status(sd_event_source *source, uint64_t usec, void *arg)
@@ -120,7 +130,7 @@ static void status_changed(struct daemon *d)
 {
 	stack_time due = d->status_sent + STATUS_INTERVAL;
 
-	if (d->connections == d->status_connections || d->status_waits)
+	if (connections(d) == d->status_connections || d->status_waits)
 		return;
 	if (daemon_now() >= due) {
 		loop_status(d);
@@ -151,7 +161,7 @@ static bool dispatch_events(struct daemon *d)
 
 	for (n = 0; n < PASS_EVENTS && stack_next_event(d->stack, &event); n++) {
 		struct endpoint *e = event.user;
-		if (event.events & STACK_EVENT_CONFLICT)
+		if ((event.events & STACK_EVENT_CONFLICT) && d->worker == 0) /* every stack hears of it */
 			report_conflict(d, &event);
 		if (event.sock && e)
 			e->ops->event(e, &event);
@@ -171,7 +181,9 @@ static void pass(struct daemon *d)
 	}
 	d->work = work;
 	status_changed(d);
-	if (d->stopping && loop_idle(d)) {
+	if (d->stopping && d->worker > 0)
+		worker_passed(d);
+	else if (d->stopping && loop_idle(d) && workers_idle(d)) {
 		sd_event_exit(d->loop, 0);
 		loop_touched(d);
 	}

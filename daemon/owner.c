@@ -3,6 +3,7 @@
  * number of bytes that an owner has not read yet, and errors in words.
  */
 #include "daemon/owner.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -36,7 +37,7 @@ static struct account **account_find(struct daemon *d, uid_t uid)
 }
 
 /* Counts one endpoint against its user's budget. 0, or -errno and why. */
-static int admit(struct daemon *d, const struct owner *who, const char **why)
+static int admit_locked(struct daemon *d, const struct owner *who, const char **why)
 {
 	struct account *a = *account_find(d, who->uid);
 
@@ -58,14 +59,23 @@ static int admit(struct daemon *d, const struct owner *who, const char **why)
 	return 0;
 }
 
+static int admit(struct daemon *d, const struct owner *who, const char **why)
+{
+	workers_lock(d);
+	int error = admit_locked(worker_first(d), who, why);
+	workers_unlock(d);
+	return error;
+}
+
 static void release(struct daemon *d, uid_t uid)
 {
-	struct account **link = account_find(d, uid), *a = *link;
-
+	workers_lock(d);
+	struct account **link = account_find(worker_first(d), uid), *a = *link;
 	if (--a->count == 0) {
 		*link = a->next;
 		free(a);
 	}
+	workers_unlock(d);
 }
 
 /* ---- pairs ---- */
@@ -257,8 +267,8 @@ struct sock *owner_socket(struct daemon *d, const struct owner *who, enum stack_
 		*error = stack_setsockopt(sock, daemon_now(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
 	if (*error)
 		*why = owner_error(*error);
-	else if (d->wanted)
-		*error = options_apply(sock, d->wanted, why);
+	else if (worker_first(d)->wanted)
+		*error = options_apply(sock, worker_first(d)->wanted, why);
 	if (!*error)
 		return sock;
 	stack_close(sock, daemon_now());
@@ -267,8 +277,8 @@ struct sock *owner_socket(struct daemon *d, const struct owner *who, enum stack_
 
 #define CLOSED_MAX 64u /* endpoints of one port that are looked after at once */
 
-/* Has the endpoint on that port dealt with that is the n-th of those which their owners have closed. */
-static bool catch_up(struct daemon *d, uint16_t port, unsigned n)
+/* Has the endpoint of a worker on that port dealt with that is the n-th of those which their owners have closed. */
+static bool catch_up(struct daemon *d, uint16_t port, unsigned *n)
 {
 	struct stack_sock_info info;
 
@@ -278,12 +288,37 @@ static bool catch_up(struct daemon *d, uint16_t port, unsigned n)
 			continue;
 		stack_info(e->sock, &info);
 		struct pollfd p = {.fd = w->fd};
-		if (info.local.port != port || poll(&p, 1, 0) != 1 || !(p.revents & POLLHUP) || n-- > 0)
+		if (info.local.port != port || poll(&p, 1, 0) != 1 || !(p.revents & POLLHUP) || (*n)-- > 0)
 			continue;
 		w->ready(w->arg, (uint32_t)(uint16_t)p.revents); /* e may be gone, and others with it; as epoll has the bits */
 		return true;
 	}
 	return false;
+}
+
+static bool catch_up_any(struct daemon *d, uint16_t port, unsigned n)
+{
+	bool caught = false;
+
+	for (unsigned i = 0; i < worker_count(d) && !caught; i++)
+		caught = catch_up(worker_at(d, i), port, &n);
+	return caught;
+}
+
+static uint64_t endpoints_of_all(struct daemon *d)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < worker_count(d); i++)
+		sum += worker_at(d, i)->endpoint_count;
+	return sum;
+}
+
+static int bind_if_all_agree(struct daemon *d, struct sock *sock, const struct stack_endpoint *local)
+{
+	int error = local->port != 0 ? worker_may_bind(d, sock, local) : 0;
+
+	return error ? error : stack_bind(sock, local);
 }
 
 /*
@@ -292,15 +327,15 @@ static bool catch_up(struct daemon *d, uint16_t port, unsigned n)
  */
 int owner_take(struct daemon *d, struct sock *sock, const struct stack_endpoint *local)
 {
-	int error = stack_bind(sock, local);
+	int error = bind_if_all_agree(d, sock, local);
 	unsigned staying = 0; /* those that still have bytes to send */
 
 	for (unsigned i = 0; error == -EADDRINUSE && i < CLOSED_MAX; i++) {
-		uint64_t had = d->endpoint_count;
-		if (!catch_up(d, local->port, staying))
+		uint64_t had = endpoints_of_all(d);
+		if (!catch_up_any(d, local->port, staying))
 			break;
-		staying += d->endpoint_count == had;
-		error = stack_bind(sock, local);
+		staying += endpoints_of_all(d) == had;
+		error = bind_if_all_agree(d, sock, local);
 	}
 	return error;
 }

@@ -145,6 +145,11 @@ void pair_widen(struct stream *s);
 /* It is about to be closed. */
 void pair_forget(struct stream *s);
 
+/* ---- worker_place.c ---- */
+
+/* Before it connects: to the worker that `remote` asks for. 0 or -errno. */
+int stream_place(struct stream *s, const struct stack_endpoint *remote);
+
 /* ---- owner_fastopen.c ---- */
 
 /* The owner wants its first bytes in the SYN, and they could go there: they are waited for. */
@@ -185,6 +190,10 @@ void cork_free(struct cork **cork, struct daemon *d);
 /* A bound stream of owner_sock_open becomes a listener with the same descriptors; it is gone then. NULL, *error and why. */
 struct endpoint *listener_from_stream(struct stream *s, unsigned backlog, int *error, const char **why);
 bool endpoint_is_listener(const struct endpoint *e);
+/* As stack_listen on one that listens. */
+int listener_set_backlog(struct endpoint *e, unsigned backlog);
+/* An option of its socket was set: those of all workers have it. */
+void listener_options_changed(struct endpoint *e);
 /* Our end of its pair. */
 int listener_descriptor(const struct endpoint *e);
 

@@ -1,5 +1,6 @@
 /* Opening a TCP connection for an owner: waiting for the handshake, or not. */
 #include "daemon/owner.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
@@ -24,10 +25,12 @@ static int connect_with_data(struct sock **sock, const struct stack_endpoint *re
 	       (ptrdiff_t)w->first_len - taken ? 0 : -ENOBUFS;
 }
 
-static int connect_to(const struct daemon *d, struct sock **sock, const struct stack_endpoint *remote)
+static int connect_to(struct daemon *d, struct sock **sock, const struct stack_endpoint *remote)
 {
-	if (d->wanted && d->wanted->first)
-		return connect_with_data(sock, remote, d->wanted);
+	const struct options_wanted *wanted = worker_first(d)->wanted;
+
+	if (wanted && wanted->first)
+		return connect_with_data(sock, remote, wanted);
 	return stack_connect(sock, daemon_now(), remote);
 }
 
@@ -60,9 +63,11 @@ struct endpoint *owner_connect(struct daemon *d, const struct owner *who, const 
 			       const struct stack_endpoint *remote, bool nodelay,
 			       connect_done *done, void *arg, int *error, const char **why)
 {
-	struct stream *s = stream_new(d, who, false, PARK_NONE, error, why);
+	struct stream *s;
 	struct sock *sock;
 
+	d = worker_for(d, local, remote);
+	s = stream_new(d, who, false, PARK_NONE, error, why);
 	if (!s)
 		return NULL;
 	sock = start_connect(d, who, local, remote, nodelay, error, why);
@@ -89,9 +94,11 @@ int owner_connect_nonblock(struct daemon *d, const struct owner *who, const stru
 			   struct endpoint **e, const char **why)
 {
 	int error;
-	struct stream *s = stream_new(d, who, true, PARK_CONNECTING, &error, why);
+	struct stream *s;
 	struct sock *sock;
 
+	d = worker_for(d, local, remote);
+	s = stream_new(d, who, true, PARK_CONNECTING, &error, why);
 	if (!s)
 		return error;
 	sock = start_connect(d, who, local, remote, nodelay, &error, why);

@@ -25,6 +25,11 @@ bool stream_defer(struct stream *s, const struct stack_endpoint *remote)
 		return false;
 	*s->deferred = *remote;
 	stack_bind(sock, &any); /* for getsockname; one that the owner has bound stays as it is */
+	if (stream_place(s, remote) < 0) {
+		free(s->deferred);
+		s->deferred = NULL;
+		return false;
+	}
 	stream_unpark(s);
 	return true;
 }

@@ -7,6 +7,7 @@
  * later one overwrites the oldest.
  */
 #include "daemon/owner.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -80,13 +81,22 @@ void index_remove(struct endpoint *e)
 	x->count--;
 }
 
-struct endpoint *owner_find(struct daemon *d, ino_t inode)
+static struct endpoint *find(struct daemon *d, ino_t inode)
 {
 	if (!d->index || d->index->buckets == 0)
 		return NULL;
 	struct endpoint *e = *bucket_of(d->index->bucket, d->index->buckets, inode);
 	while (e && e->inode != inode)
 		e = e->same_bucket;
+	return e;
+}
+
+struct endpoint *owner_find(struct daemon *d, ino_t inode)
+{
+	struct endpoint *e = NULL;
+
+	for (unsigned i = 0; i < worker_count(d) && !e; i++)
+		e = find(worker_at(d, i), inode);
 	return e;
 }
 
@@ -100,7 +110,7 @@ void index_bury(struct endpoint *e, int error)
 		(struct epitaph){.inode = e->inode, .uid = e->owner.uid, .error = error};
 }
 
-int owner_epitaph(struct daemon *d, ino_t inode, uid_t uid)
+static int epitaph(struct daemon *d, ino_t inode, uid_t uid)
 {
 	for (unsigned i = 0; d->index && i < EPITAPHS; i++) {
 		struct epitaph *p = &d->index->epitaph[i];
@@ -111,6 +121,15 @@ int owner_epitaph(struct daemon *d, ino_t inode, uid_t uid)
 		}
 	}
 	return 0;
+}
+
+int owner_epitaph(struct daemon *d, ino_t inode, uid_t uid)
+{
+	int error = 0;
+
+	for (unsigned i = 0; i < worker_count(d) && !error; i++)
+		error = epitaph(worker_at(d, i), inode, uid);
+	return error;
 }
 
 void index_free(struct daemon *d)

@@ -6,12 +6,21 @@
  * the owner has taken the one before (nothing of ours is left in the pair, SIOCOUTQ). So the
  * backlog that the owner asked for is the real one, and a connection waits where RECV-Q shows
  * it. When the owner closes, what it has not taken is reset, as the host does.
+ *
+ * With several workers each has a listener, with a socket of its stack and a descriptor of the same
+ * pair. They are a group: still one message is under way, whoever finds the pair empty sends
+ * the next. The first worker's is the one that is shown, with the queues of all. The backlog is
+ * each one's, as with SO_REUSEPORT: who divided it would refuse connections that fit.
  */
 #include "daemon/owner.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -20,8 +29,19 @@
 
 #define RETRY 100000u /* microseconds until an accept that found no descriptors is tried again */
 
+struct listener;
+
+/* The listeners of all workers on one pair. */
+struct listener_group {
+	pthread_mutex_t lock; /* of the pair: who looks whether it is empty, and sends; and of what is here */
+	unsigned users;
+	struct listener *holder; /* who has sent the last message */
+	struct listener *member[WORKERS_MAX]; /* by worker; NULL: it has ended */
+};
+
 struct listener {
 	struct endpoint endpoint;
+	struct listener_group *group; /* NULL: there is one worker */
 	struct watch watch;         /* of fd */
 	sd_event_source *retry;     /* NULL: not out of descriptors */
 	int fd;                     /* our end */
@@ -39,11 +59,56 @@ void listener_forget(struct listener *l, struct stream *s)
 		l->outstanding = NULL;
 }
 
+/* ---- the group ---- */
+
+static void group_lock(const struct listener *l)
+{
+	if (l->group)
+		pthread_mutex_lock(&l->group->lock);
+}
+
+static void group_unlock(const struct listener *l)
+{
+	if (l->group)
+		pthread_mutex_unlock(&l->group->lock);
+}
+
+/* A message that lies in the pair is this one's. */
+static bool has_sent_last(const struct listener *l)
+{
+	group_lock(l);
+	bool last = !l->group || l->group->holder == l;
+	group_unlock(l);
+	return last;
+}
+
+static void group_leave(struct listener *l)
+{
+	struct listener_group *g = l->group;
+
+	if (!g)
+		return;
+	pthread_mutex_lock(&g->lock);
+	g->member[l->endpoint.daemon->worker] = NULL;
+	bool last = --g->users == 0;
+	pthread_mutex_unlock(&g->lock);
+	if (!last)
+		return;
+	pthread_mutex_destroy(&g->lock);
+	free(g);
+}
+
+/* That of the same pair in another worker; NULL: there is none. For the main thread, which holds them all. */
+static struct listener *member_of(const struct listener *l, unsigned worker)
+{
+	return l->group ? l->group->member[worker] : NULL;
+}
+
 bool listener_unread(const struct listener *l)
 {
 	struct pollfd p = {.fd = l->fd};
 
-	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
+	return has_sent_last(l) && poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
 }
 
 /*
@@ -70,14 +135,18 @@ static void listener_free(struct listener *l)
 	}
 	loop_unwatch(d, &l->watch);
 	sd_event_source_disable_unref(l->retry);
+	group_leave(l);
 	owner_close(&l->endpoint, l->fd);
-	owner_free(&l->endpoint);
+	if (d->worker > 0)
+		free(l); /* the first worker's is the one that counts for its user */
+	else
+		owner_free(&l->endpoint);
 }
 
 /* The owner has closed, or we do: what lies in the pair was seen by nobody. */
 static void listener_end(struct listener *l, bool unread)
 {
-	struct stream *s = l->outstanding;
+	struct stream *s = has_sent_last(l) ? l->outstanding : NULL;
 
 	listener_free(l);
 	if (s && unread)
@@ -127,6 +196,8 @@ static void hand_over(struct listener *l, struct stream *s, struct sock *sock)
 	s->owner_fd = -1;
 	s->listener = l;
 	l->outstanding = s;
+	if (l->group)
+		l->group->holder = l;
 }
 
 static bool connection_waits(struct listener *l)
@@ -150,7 +221,7 @@ static void try_later(struct listener *l, const char *why)
 	loop_touched(l->endpoint.daemon);
 }
 
-static void offer(struct listener *l)
+static void offer_next(struct listener *l)
 {
 	struct daemon *d = l->endpoint.daemon;
 	const char *why = "";
@@ -176,6 +247,13 @@ static void offer(struct listener *l)
 		hand_over(l, s, sock);
 	else
 		stream_free(s, false);
+}
+
+static void offer(struct listener *l)
+{
+	group_lock(l);
+	offer_next(l);
+	group_unlock(l);
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
@@ -221,15 +299,31 @@ static void on_event(struct endpoint *e, const struct stack_event *event)
 static void on_close(struct endpoint *e, bool abort)
 {
 	struct listener *l = listener_of(e);
+	unsigned workers = worker_count(e->daemon);
+	struct daemon *d = e->daemon;
 
 	(void)abort;
+	for (unsigned i = 0; i < workers; i++) {
+		struct listener *other = i != d->worker ? member_of(l, i) : NULL;
+		if (other)
+			listener_end(other, message_waits(other));
+	}
 	listener_end(l, message_waits(l));
 }
 
 static void on_queued(struct endpoint *e, uint64_t *recv_q, uint64_t *send_q)
 {
+	struct stack_sock_info info;
+
 	(void)send_q;
 	*recv_q += message_waits(listener_of(e));
+	for (unsigned i = 1; i < worker_count(e->daemon); i++) {
+		struct listener *other = member_of(listener_of(e), i);
+		if (!other)
+			continue;
+		stack_info(other->endpoint.sock, &info);
+		*recv_q += info.recv_q;
+	}
 }
 
 static struct watch *on_watch(struct endpoint *e)
@@ -246,6 +340,84 @@ static const struct endpoint_ops listener_ops = {
 
 /* ---- opening ---- */
 
+#define WATCHED (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+
+/* A listener of another worker beside the first one's, of which it gets a descriptor, options, address and backlog. */
+static int join(struct listener *first, struct daemon *d, unsigned backlog)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+	int error = -ENOMEM;
+
+	if (!l)
+		return error;
+	l->endpoint = (struct endpoint){.ops = &listener_ops, .daemon = d, .owner = first->endpoint.owner,
+					.family = first->endpoint.family};
+	l->fd = fcntl(first->fd, F_DUPFD_CLOEXEC, 0);
+	struct sock *sock = l->fd >= 0 ? worker_copy_socket(d, first->endpoint.sock, &error) : NULL;
+	if (sock)
+		error = stack_listen(&sock, backlog);
+	if (sock && !error)
+		error = loop_watch(d, &l->watch, l->fd, WATCHED, on_io, l);
+	if (sock && error)
+		stack_close(sock, daemon_now());
+	if (!sock || error) {
+		if (l->fd >= 0)
+			close(l->fd);
+		free(l);
+		return error;
+	}
+	l->endpoint.sock = sock;
+	stack_set_user(sock, &l->endpoint);
+	endpoint_link(d, &l->endpoint);
+	l->group = first->group;
+	l->group->member[d->worker] = l;
+	l->group->users++;
+	return 0;
+}
+
+/* The first worker's listener, which is open, gets those of the others beside it. 0 or -errno and why; then it has none. */
+static int spread(struct listener *l, unsigned backlog, const char **why)
+{
+	struct daemon *d = l->endpoint.daemon;
+	int error = 0;
+
+	if (worker_count(d) == 1)
+		return 0;
+	l->group = calloc(1, sizeof(*l->group));
+	if (!l->group) {
+		*why = "the daemon is out of memory";
+		return -ENOMEM;
+	}
+	pthread_mutex_init(&l->group->lock, NULL);
+	l->group->users = 1;
+	l->group->member[0] = l;
+	for (unsigned i = 1; i < worker_count(d) && !error; i++)
+		error = join(l, worker_at(d, i), backlog);
+	if (error)
+		*why = owner_error(error);
+	return error;
+}
+
+int listener_set_backlog(struct endpoint *e, unsigned backlog)
+{
+	int error = stack_listen(&e->sock, backlog);
+
+	for (unsigned i = 1; i < worker_count(e->daemon) && !error; i++) {
+		struct listener *other = member_of(listener_of(e), i);
+		error = other ? stack_listen(&other->endpoint.sock, backlog) : 0;
+	}
+	return error;
+}
+
+void listener_options_changed(struct endpoint *e)
+{
+	for (unsigned i = 1; i < worker_count(e->daemon); i++) {
+		struct listener *other = member_of(listener_of(e), i);
+		if (other)
+			stack_copy_options(other->endpoint.sock, e->sock);
+	}
+}
+
 /* Binds, listens, watches. 0 or -errno and why. */
 static int listener_start(struct listener *l, const struct stack_endpoint *local, unsigned backlog, const char **why)
 {
@@ -259,7 +431,7 @@ static int listener_start(struct listener *l, const struct stack_endpoint *local
 	if (!error)
 		error = stack_listen(&sock, backlog ? backlog : d->config.backlog);
 	if (!error)
-		error = loop_watch(d, &l->watch, l->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, l);
+		error = loop_watch(d, &l->watch, l->fd, WATCHED, on_io, l);
 	if (error < 0) {
 		*why = owner_error(error);
 		stack_close(sock, daemon_now());
@@ -283,8 +455,10 @@ int owner_listen(struct daemon *d, const struct owner *who, const struct stack_e
 	l->endpoint.ops = &listener_ops;
 	setsockopt(l->fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 	error = listener_start(l, local, backlog, why);
+	if (!error)
+		error = spread(l, backlog ? backlog : d->config.backlog, why);
 	if (error) {
-		listener_free(l);
+		on_close(&l->endpoint, true);
 		close(pair[1]);
 		return error;
 	}
@@ -343,12 +517,13 @@ struct endpoint *listener_from_stream(struct stream *s, unsigned backlog, int *e
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
 	stack_set_user(l->endpoint.sock, &l->endpoint);
 	endpoint_link(d, &l->endpoint);
-	*error = loop_watch(d, &l->watch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_io, l);
-	if (*error >= 0) {
-		*error = 0;
+	*error = loop_watch(d, &l->watch, fd, WATCHED, on_io, l);
+	if (*error < 0)
+		*why = "the daemon cannot watch a descriptor";
+	else
+		*error = spread(l, backlog, why);
+	if (*error >= 0)
 		return &l->endpoint;
-	}
-	*why = "the daemon cannot watch a descriptor";
-	listener_free(l);
+	on_close(&l->endpoint, true);
 	return NULL;
 }

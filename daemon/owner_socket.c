@@ -67,7 +67,7 @@ int owner_sock_listen(struct endpoint **e, unsigned backlog, const char **why)
 
 	*why = "the socket is connected, or is not a TCP socket";
 	if (endpoint_is_listener(*e))
-		return stack_listen(&(*e)->sock, backlog);
+		return listener_set_backlog(*e, backlog);
 	if (!endpoint_is_stream(*e))
 		return -EOPNOTSUPP;
 	struct stream *s = (struct stream *)(void *)*e;
@@ -135,6 +135,8 @@ void owner_sock_option_set(struct endpoint *e)
 {
 	if (endpoint_is_datagram(e))
 		datagram_options_changed(e);
+	if (endpoint_is_listener(e))
+		listener_options_changed(e);
 }
 
 enum byway_sock_state owner_sock_state(const struct endpoint *e)

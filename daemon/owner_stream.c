@@ -23,6 +23,7 @@
  * the host's TCP would keep its window closed.
  */
 #include "daemon/owner.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <linux/tcp.h>
@@ -171,6 +172,7 @@ void stream_free(struct stream *s, bool reset)
 		setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
 	if (s->listener)
 		listener_forget(s->listener, s);
+	worker_forget(d, &s->endpoint);
 	if (s->endpoint.sock)
 		endpoint_unlink(d, &s->endpoint);
 	/* A watch ends with the last copy of its descriptor, which is ours unless there is a guard. */
@@ -560,7 +562,6 @@ static int open_connection(struct stream *s, const struct stack_endpoint *remote
 
 int stream_connect(struct stream *s, const struct stack_endpoint *remote, struct iovec *first, const char **why)
 {
-	struct daemon *d = s->endpoint.daemon;
 	bool deferred = s->deferred != NULL;
 	int parked;
 
@@ -569,7 +570,9 @@ int stream_connect(struct stream *s, const struct stack_endpoint *remote, struct
 		s->seen = (uint32_t)parked;
 	if (!deferred && !first && stream_defer(s, remote))
 		return 0;
-	int error = open_connection(s, remote, first);
+	int error = deferred ? 0 : stream_place(s, remote);
+	if (!error)
+		error = open_connection(s, remote, first);
 	if (error) {
 		*why = owner_error(error);
 		return error;
@@ -577,8 +580,8 @@ int stream_connect(struct stream *s, const struct stack_endpoint *remote, struct
 	stack_set_user(s->endpoint.sock, &s->endpoint);
 	s->connecting = true;
 	s->endpoint.connection = true;
-	d->connections++;
-	daemon_kick(d);
+	s->endpoint.daemon->connections++;
+	daemon_kick(s->endpoint.daemon);
 	return 0;
 }
 
@@ -630,6 +633,10 @@ static void on_event(struct endpoint *e, const struct stack_event *event)
 {
 	struct stream *s = stream_of(e);
 
+	if (s->done && worker_alone(e->daemon)) { /* who waits is the main thread's */
+		worker_keep_event(e, event);
+		return;
+	}
 	if (event->events & STACK_EVENT_ERROR) {
 		on_error(s, event->error);
 		return;

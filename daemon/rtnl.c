@@ -6,6 +6,7 @@
  * as they have to with kernels that cannot filter.
  */
 #include "daemon/rtnl.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <linux/if.h>
@@ -69,24 +70,29 @@ void rtnl_put_ip4(struct reply *r, uint16_t type, const struct stack_addr *a)
 
 /* ---- link ---- */
 
-static uint64_t counter_by_name(const struct stack *s, const char *name)
+/* Of all workers. */
+static uint64_t counter_by_name(struct daemon *d, const char *name)
 {
-	for (size_t i = 0; i < stack_counter_count(); i++)
-		if (strcmp(stack_counter_name(i), name) == 0)
-			return stack_counter(s, i);
-	return 0;
+	uint64_t sum = 0;
+	size_t i = 0;
+
+	while (i < stack_counter_count() && strcmp(stack_counter_name(i), name) != 0)
+		i++;
+	for (unsigned k = 0; k < worker_count(d) && i < stack_counter_count(); k++)
+		sum += stack_counter(worker_at(d, k)->stack, i);
+	return sum;
 }
 
-static void put_link_stats(struct reply *r, const struct stack *s)
+static void put_link_stats(struct reply *r, struct daemon *d)
 {
 	struct rtnl_link_stats64 stats = {
-		.rx_packets = counter_by_name(s, "link.in"),
-		.rx_bytes = counter_by_name(s, "link.in_bytes"),
-		.tx_packets = counter_by_name(s, "link.out"),
-		.tx_bytes = counter_by_name(s, "link.out_bytes"),
-		.tx_dropped = counter_by_name(s, "link.out_failed"),
-		.rx_errors = counter_by_name(s, "link.in_short"),
-		.rx_dropped = counter_by_name(s, "link.in_unknown_type"),
+		.rx_packets = counter_by_name(d, "link.in"),
+		.rx_bytes = counter_by_name(d, "link.in_bytes"),
+		.tx_packets = counter_by_name(d, "link.out"),
+		.tx_bytes = counter_by_name(d, "link.out_bytes"),
+		.tx_dropped = counter_by_name(d, "link.out_failed"),
+		.rx_errors = counter_by_name(d, "link.in_short"),
+		.rx_dropped = counter_by_name(d, "link.in_unknown_type"),
 	};
 
 	reply_put(r, IFLA_STATS64, sizeof(stats), &stats);
@@ -106,12 +112,12 @@ static void put_link_state(struct reply *r, uint32_t mtu, uint8_t operstate)
 }
 
 /* Packets to ourselves: each is sent and received at once. */
-static void put_lo(struct reply *r, const struct stack *s)
+static void put_lo(struct reply *r, struct daemon *d)
 {
 	static const uint8_t none[6];
-	uint64_t packets = counter_by_name(s, "link.loopback");
+	uint64_t packets = counter_by_name(d, "link.loopback");
 	struct rtnl_link_stats64 stats = {
-		.rx_packets = packets, .tx_packets = packets, .tx_dropped = counter_by_name(s, "link.loopback_drops"),
+		.rx_packets = packets, .tx_packets = packets, .tx_dropped = counter_by_name(d, "link.loopback_drops"),
 	};
 	struct ifinfomsg *m = reply_message(r, RTM_NEWLINK, sizeof(*m));
 
@@ -125,7 +131,7 @@ static void put_lo(struct reply *r, const struct stack *s)
 	reply_put(r, IFLA_STATS64, sizeof(stats), &stats);
 }
 
-static void put_link(struct reply *r, const struct daemon *d)
+static void put_link(struct reply *r, struct daemon *d)
 {
 	static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 	struct ifinfomsg *m = reply_message(r, RTM_NEWLINK, sizeof(*m));
@@ -139,12 +145,12 @@ static void put_link(struct reply *r, const struct daemon *d)
 		reply_put(r, IFLA_ADDRESS, sizeof(d->config.stack.mac), d->config.stack.mac);
 		reply_put(r, IFLA_BROADCAST, sizeof(broadcast), broadcast);
 	}
-	put_link_stats(r, d->stack);
+	put_link_stats(r, d);
 }
 
 static bool link_step(struct client *c, struct reply *r)
 {
-	put_lo(r, c->control->daemon->stack);
+	put_lo(r, c->control->daemon);
 	put_link(r, c->control->daemon);
 	return false;
 }
@@ -178,7 +184,7 @@ static int link_get(struct request *q)
 		return rtnl_fail(q, -ENODEV, "there are lo and the link to the outside");
 	reply_open(&r, q->client, q->head->nlmsg_seq, 0);
 	if (index == LINK_LO)
-		put_lo(&r, q->daemon->stack);
+		put_lo(&r, q->daemon);
 	else
 		put_link(&r, q->daemon);
 	reply_send(&r, -1);
@@ -285,14 +291,31 @@ void rtnl_put_neigh(struct reply *r, uint16_t type, const struct stack_neigh_inf
 	reply_put(r, NDA_CACHEINFO, sizeof(cache), &cache);
 }
 
+/* Workers find their neighbours themselves: one of those before this one knows it, too. */
+static bool told_before(struct daemon *d, unsigned worker, const struct stack_addr *addr)
+{
+	struct stack_neigh_info info;
+	bool told = false;
+
+	for (unsigned i = 0; i < worker && !told; i++)
+		told = stack_neigh_find(worker_at(d, i)->stack, addr, &info);
+	return told;
+}
+
 static bool neigh_step(struct client *c, struct reply *r)
 {
+	struct daemon *d = c->control->daemon;
 	struct stack_neigh_info info;
 
 	while (!reply_full(r)) {
-		if (!stack_neigh_get(c->control->daemon->stack, (size_t)c->dump.cursor++, &info))
+		if (stack_neigh_get(worker_at(d, c->dump.worker)->stack, (size_t)c->dump.cursor++, &info)) {
+			if (!told_before(d, c->dump.worker, &info.addr))
+				rtnl_put_neigh(r, RTM_NEWNEIGH, &info);
+			continue;
+		}
+		c->dump.cursor = 0;
+		if (++c->dump.worker == worker_count(d))
 			return false;
-		rtnl_put_neigh(r, RTM_NEWNEIGH, &info);
 	}
 	return true;
 }

@@ -6,6 +6,7 @@
  * change is logged with who made it, and told to the subscribers of its group.
  */
 #include "daemon/rtnl.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <linux/if.h>
@@ -99,6 +100,8 @@ static int address_new(struct request *q)
 		return rtnl_fail(q, error, "no host can have this address in a prefix of this length");
 	if (error)
 		return rtnl_fail(q, error, "the stack has as many addresses or routes as it can");
+	for (unsigned i = 1; i < worker_count(q->daemon); i++)
+		stack_address_add(worker_at(q->daemon, i)->stack, daemon_now(), &addr, m->ifa_prefixlen);
 	if (address_present(q->daemon, &addr, &info))
 		control_notify(q->client->control, NETLINK_ROUTE, RTNLGRP_IPV4_IFADDR, NULL, put_address_new, &info);
 	return 0;
@@ -116,7 +119,8 @@ static int address_delete(struct request *q)
 		return error;
 	if (!address_present(q->daemon, &addr, &info) || (found[ADDRESS] && info.prefix != m->ifa_prefixlen))
 		return rtnl_fail(q, -EADDRNOTAVAIL, "the stack does not have this address");
-	stack_address_remove(q->daemon->stack, &addr);
+	for (unsigned i = 0; i < worker_count(q->daemon); i++)
+		stack_address_remove(worker_at(q->daemon, i)->stack, &addr);
 	control_notify(q->client->control, NETLINK_ROUTE, RTNLGRP_IPV4_IFADDR, NULL, put_address_deleted, &info);
 	return 0;
 }
@@ -170,6 +174,16 @@ static bool neigh_state(uint16_t nud, enum stack_neigh_state *out)
 	return true;
 }
 
+/* By any worker: each finds its neighbours itself. */
+static bool neigh_known(struct daemon *d, const struct stack_addr *addr, struct stack_neigh_info *info)
+{
+	bool known = false;
+
+	for (unsigned i = 0; i < worker_count(d) && !known; i++)
+		known = stack_neigh_find(worker_at(d, i)->stack, addr, info);
+	return known;
+}
+
 static int neigh_new(struct request *q)
 {
 	const struct ndmsg *m = mnl_nlmsg_get_payload(q->head);
@@ -182,7 +196,7 @@ static int neigh_new(struct request *q)
 
 	if (error)
 		return error;
-	bool present = stack_neigh_find(q->daemon->stack, &addr, &info);
+	bool present = neigh_known(q->daemon, &addr, &info);
 	if (present && (flags & NLM_F_EXCL))
 		return rtnl_fail(q, -EEXIST, "there is an entry for this neighbour");
 	if (!present && !(flags & NLM_F_CREATE))
@@ -191,7 +205,9 @@ static int neigh_new(struct request *q)
 		return rtnl_fail(q, -EOPNOTSUPP, "states to be set are permanent, noarp, reachable and stale");
 	if (!found[LLADDR])
 		return rtnl_fail(q, -EINVAL, "the message lacks NDA_LLADDR");
-	error = stack_neigh_set(q->daemon->stack, daemon_now(), &addr, mnl_attr_get_payload(found[LLADDR]), state);
+	for (unsigned i = 0; i < worker_count(q->daemon) && !error; i++)
+		error = stack_neigh_set(worker_at(q->daemon, i)->stack, daemon_now(), &addr, mnl_attr_get_payload(found[LLADDR]),
+					state);
 	if (error == -EINVAL)
 		return rtnl_fail(q, error, "no neighbour can have this address");
 	if (error)
@@ -210,9 +226,10 @@ static int neigh_delete(struct request *q)
 
 	if (error)
 		return error;
-	if (!stack_neigh_find(q->daemon->stack, &addr, &info))
+	if (!neigh_known(q->daemon, &addr, &info))
 		return rtnl_fail(q, -ENOENT, "this neighbour is not known");
-	stack_neigh_remove(q->daemon->stack, daemon_now(), &addr);
+	for (unsigned i = 0; i < worker_count(q->daemon); i++)
+		stack_neigh_remove(worker_at(q->daemon, i)->stack, daemon_now(), &addr);
 	control_notify(q->client->control, NETLINK_ROUTE, RTNLGRP_NEIGH, NULL, put_neigh_deleted, &info);
 	return 0;
 }

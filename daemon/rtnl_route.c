@@ -6,6 +6,7 @@
  * refused. Errors are the kernel's: EEXIST, ESRCH, ENOENT, ENETUNREACH, ENODEV.
  */
 #include "daemon/rtnl.h"
+#include "daemon/worker.h"
 
 #include <errno.h>
 #include <string.h>
@@ -206,6 +207,8 @@ int rtnl_route_new(struct request *q)
 	error = stack_route_set(q->daemon->stack, &route, (flags & NLM_F_REPLACE) != 0);
 	if (error)
 		return why_not(q, error);
+	for (unsigned i = 1; i < worker_count(q->daemon); i++)
+		stack_route_set(worker_at(q->daemon, i)->stack, &route, (flags & NLM_F_REPLACE) != 0);
 	if (route_present(q->daemon, &route, &now))
 		control_notify(q->client->control, NETLINK_ROUTE, RTNLGRP_IPV4_ROUTE, NULL, put_new, &now);
 	return 0;
@@ -227,6 +230,8 @@ int rtnl_route_delete(struct request *q)
 		return rtnl_fail(q, error, "the route belongs to an address and goes with it");
 	if (error)
 		return rtnl_fail(q, error, "the route is not deleted");
+	for (unsigned i = 1; i < worker_count(q->daemon); i++)
+		stack_route_remove(worker_at(q->daemon, i)->stack, &route.dest, route.prefix);
 	control_notify(q->client->control, NETLINK_ROUTE, RTNLGRP_IPV4_ROUTE, NULL, put_deleted, &now);
 	return 0;
 }

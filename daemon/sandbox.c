@@ -7,7 +7,7 @@
  * The list is by what the daemon does while it runs: its loop, its descriptors, reading the
  * configuration again and looking up groups (both open files), logging, memory.
  */
-#include "daemon/daemon.h"
+#include "daemon/worker.h"
 
 #include <cap-ng.h>
 #include <errno.h>
@@ -79,13 +79,16 @@ static int allow_all(scmp_filter_ctx filter, bool forwards)
 	return error;
 }
 
-static int filter_calls(bool forwards)
+/* The other workers' threads are there, and get it too. */
+static int filter_calls(bool forwards, bool threads)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 
 	if (!filter)
 		return -EPERM; /* libseccomp does not say why; a filter that forbids seccomp(2) is the usual reason */
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: each call costs the same */
+	if (threads)
+		seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	int error = allow_all(filter, forwards);
 	if (!error)
 		error = seccomp_load(filter);
@@ -119,12 +122,14 @@ static int drop_capabilities(void)
 int sandbox_enter(struct daemon *d)
 {
 	if (!d->config.sandbox)
-		return 0;
+		return workers_run(d);
 	int error = drop_capabilities();
 	if (!error && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		error = -errno;
+	if (!error && (error = workers_run(d)) != 0) /* capabilities are a thread's own: theirs are what ours have become */
+		return error;
 	if (!error && !SANITIZED)
-		error = filter_calls(d->config.forwards > 0);
+		error = filter_calls(d->config.forwards > 0, d->workers != NULL);
 	if (error)
 		daemon_log(LOG_ERR, "the sandbox cannot be set up: %s; set [Control] Sandbox=no to do without",
 			   strerror(-error));

@@ -470,7 +470,7 @@ int services_start(struct daemon *d)
 	for (unsigned i = 0; i < SERVICES && !error; i++) {
 		error = door_set(d, &d->services->tcp[i], wanted[i], &services[i], STACK_TCP);
 		if (!error)
-			error = door_set(d, &d->services->udp[i], wanted[i], &services[i], STACK_UDP);
+			error = door_set(d, &d->services->udp[i], wanted[i] && d->worker == 0, &services[i], STACK_UDP);
 	}
 	return error;
 }
