@@ -81,16 +81,23 @@ def parse(line):
     return {words[i]: float(words[i + 1]) for i in range(0, len(words) - 2, 3)}
 
 
+def total(figures):
+    """Of several tools that ran at the same time."""
+    return {name: sum(f[name] for f in figures) for name in figures[0]}
+
+
 def load(system, work, seconds):
     words = [*pin(system, work.pin), *system.prefix,
              *system.load(work.command[0], system.address, str(seconds), *work.command[1:])]
     before = [cpu_seconds(system.stack), cpu_seconds(system.program), children_seconds()]
-    done = subprocess.run(["timeout", "--kill-after=1", str(seconds + 8), *words], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, check=False)
+    tools = [subprocess.Popen(["timeout", "--kill-after=1", str(seconds + 8), *words], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(work.flows)]
+    said = [tool.communicate() for tool in tools]
     after = [cpu_seconds(system.stack), cpu_seconds(system.program), children_seconds()]
-    if done.returncode:
-        raise Failed(done.stderr.strip() or f"the load tool ended with {done.returncode}")
-    figures = parse(done.stdout)
+    for tool, (_, error) in zip(tools, said):
+        if tool.returncode:
+            raise Failed(error.strip() or f"the load tool ended with {tool.returncode}")
+    figures = total([parse(out) for out, _ in said])
     units = figures["bytes"] / 1e9 if work.per == "GB" else figures["count"]
     figures["cpu"] = {}
     for name, pid, a, b in zip(("stack", "program", "client"), (system.stack, system.program, True), before, after):

@@ -2,6 +2,7 @@
 
   kernel       client ── veth ── the kernel's TCP in another network namespace, the load tool as server
   inside       client ── TAP ── bywayd, services of its own
+  workers      the same with two workers
   owner        client ── TAP ── bywayd ══ socket pair ══ the load tool as server, through libbyway
   lwip         client ── TAP ── lwIP, services in its own process
   slirp4netns, client (in a namespace behind it) ── TAP ── libslirp, or pasta ── the kernel's sockets
@@ -268,6 +269,14 @@ class Owner(Inside):
         self.program = self.server(self.base, BYWAY_SOCKET=self.control)
 
 
+class Workers(Inside):
+    title = "Byway, two workers"
+    network = 2
+
+    def options(self, setting):
+        return [*super().options(setting), "--set", "Worker.Count=2"]
+
+
 class Lwip(System):
     title = "lwIP"
     address = "198.18.40.2"
@@ -340,5 +349,6 @@ class Pasta(Forwarder):
         delete_interface("d0")
 
 
-CLASSES = {"kernel": Kernel, "inside": Inside, "owner": Owner, "lwip": Lwip, "slirp4netns": Slirp4netns, "pasta": Pasta}
+CLASSES = {"kernel": Kernel, "inside": Inside, "owner": Owner, "lwip": Lwip, "slirp4netns": Slirp4netns, "pasta": Pasta,
+           "workers": Workers}
 TITLES = {key: cls.title for key, cls in CLASSES.items()}

@@ -32,7 +32,7 @@ def grid(rows, heading=True):
 # ---- what was measured ----
 
 def columns(results):
-    return [key for key in works.ALL if any(key in r["systems"] for r in results["rows"])]
+    return [key for key in works.EVERY if any(key in r["systems"] for r in results["rows"])]
 
 
 def figure(entry):

@@ -10,6 +10,7 @@ KERNEL = "kernel"
 BEST_PEER = "best peer"
 PEERS = ("lwip", "slirp4netns", "pasta")
 ALL = (KERNEL, "inside", "owner") + PEERS
+EVERY = ALL + ("workers",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Work:
     pin: str | None = None
     per: str | None = None  # what CPU time is counted against: "GB" or "transaction"
     rounds: int | None = None  # where one look is enough
+    flows: int = 1  # load tools at once
 
 
 def bulk(inside, owner=None, peers=3.0):
@@ -74,6 +76,12 @@ WORKS = (
          bulk((0.5, 1.0)), ("out",), offload=False, per="GB"),
     Work("bulk-out-off", "bulk out, offloads off", "The same, out of the stack.",
          bulk((0.5, 1.0)), ("in",), offload=False, per="GB"),
+    Work("flows-out-off", "four at once out, offloads off",
+         "Four clients read from chargen at the same time, without offloads: a daemon with one worker beside one with "
+         "two. Two can carry at most what the machine's cores have left: on two cores, which the clients and the kernel "
+         "use in part, it is the sum of all work that limits them, where one worker is limited by one core.",
+         (Metric("bulk", "", "Gbit/s", True, (Target("workers", 1.0, 1.3, "inside"),)),), ("in",), offload=False, per="GB",
+         systems=(KERNEL, "inside", "workers"), flows=4),
     Work("rr-two", "round trip, two cores",
          "One byte to echo (port 7) and back, without Nagle's delay, again and again; the client is pinned to one core, "
          "stack and server to another, so each trip wakes another core twice; between stack and owner it is a switch "
@@ -120,6 +128,6 @@ def asked(only, name):
 
 def chosen(only, systems=None):
     """Of all works, or of those asked for; with all systems, or with some of theirs."""
-    keep = set(systems.split(",")) if systems else set(ALL)
+    keep = set(systems.split(",")) if systems else set(EVERY)
     return [dataclasses.replace(w, systems=tuple(s for s in w.systems if s in keep)) for w in WORKS
             if (not only or asked(only, w.id)) and keep & set(w.systems)]
