@@ -61,6 +61,8 @@ static void count(const unsigned char *data, size_t len)
 
 /* ---- sending ---- */
 
+#define PAUSE 20000 /* microseconds between two calls: nothing else holds a sender of datagrams back */
+
 static size_t fill(unsigned long call, size_t size, size_t n)
 {
 	size_t len = size * n - 1;
@@ -128,6 +130,7 @@ static void send_all(const struct sockaddr_in *to, size_t size, size_t n, unsign
 			die("send");
 		for (size_t at = 0; at < len; at += size)
 			count(message + at, len - at < size ? len - at : size);
+		usleep(PAUSE);
 	}
 }
 
