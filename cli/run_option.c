@@ -179,8 +179,11 @@ static int64_t set_in_stack(struct call *c, int level, int name, int len)
 	if (!tracee_read(c, c->data.args[3], value, (size_t)len))
 		return -EFAULT;
 	int error = daemon_set_option(c->run, c->sock->inode, level, name, value, (uint32_t)len);
+	int number = value[0];
+	if (len >= (int)sizeof(number))
+		memcpy(&number, value, sizeof(number));
 	if (!error && len > 0)
-		control_option_set(c->sock, level, name, value[0]);
+		control_option_set(c->sock, level, name, number);
 	if (error == -ENOPROTOOPT)
 		run_note(c->run, 8, "setsockopt level %d option %d is not to be had", level, name);
 	/* ENOENT: of an unknown algorithm, or the connection is gone and takes any option. */

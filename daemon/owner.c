@@ -277,14 +277,17 @@ struct sock *owner_socket(struct daemon *d, const struct owner *who, enum stack_
 
 #define CLOSED_MAX 64u /* endpoints of one port that are looked after at once */
 
-/* Has the endpoint of a worker on that port dealt with that is the n-th of those which their owners have closed. */
-static bool catch_up(struct daemon *d, uint16_t port, unsigned *n)
+/*
+ * Has the endpoint of a worker on that port dealt with that is the n-th of those which their owners have
+ * closed; but for the one of `sock`, which is in use.
+ */
+static bool catch_up(struct daemon *d, const struct sock *sock, uint16_t port, unsigned *n)
 {
 	struct stack_sock_info info;
 
 	for (struct endpoint *e = d->endpoints; e; e = e->next) {
 		struct watch *w = e->ops->watch ? e->ops->watch(e) : NULL;
-		if (!w || !w->ready || !e->sock)
+		if (!w || !w->ready || !e->sock || e->sock == sock)
 			continue;
 		stack_info(e->sock, &info);
 		struct pollfd p = {.fd = w->fd};
@@ -296,12 +299,12 @@ static bool catch_up(struct daemon *d, uint16_t port, unsigned *n)
 	return false;
 }
 
-static bool catch_up_any(struct daemon *d, uint16_t port, unsigned n)
+static bool catch_up_any(struct daemon *d, const struct sock *sock, uint16_t port, unsigned n)
 {
 	bool caught = false;
 
 	for (unsigned i = 0; i < worker_count(d) && !caught; i++)
-		caught = catch_up(worker_at(d, i), port, &n);
+		caught = catch_up(worker_at(d, i), sock, port, &n);
 	return caught;
 }
 
@@ -330,9 +333,9 @@ int owner_take(struct daemon *d, struct sock *sock, const struct stack_endpoint 
 	int error = bind_if_all_agree(d, sock, local);
 	unsigned staying = 0; /* those that still have bytes to send */
 
-	for (unsigned i = 0; error == -EADDRINUSE && i < CLOSED_MAX; i++) {
+	for (unsigned i = 0; error == -EADDRINUSE && local->port != 0 && i < CLOSED_MAX; i++) {
 		uint64_t had = endpoints_of_all(d);
-		if (!catch_up_any(d, local->port, staying))
+		if (!catch_up_any(d, sock, local->port, staying))
 			break;
 		staying += endpoints_of_all(d) == had;
 		error = bind_if_all_agree(d, sock, local);

@@ -108,6 +108,10 @@ static ssize_t give_beside(struct datagram *u, const struct byway_source *source
 		errno = EAGAIN;
 		return -1;
 	}
+	if (file < 0 && source->segment) { /* nobody could tell where each of them ends: lost, as UDP may */
+		errno = ENOBUFS;
+		return -1;
+	}
 	if (file >= 0) {
 		memcpy(CMSG_DATA(&control.header), &file, sizeof(file));
 		m.msg_control = &control;
@@ -430,6 +434,10 @@ static int disconnect(struct datagram *u)
 	sock = stack_socket(d->stack, info.proto, u->endpoint.owner.uid, &u->endpoint);
 	if (!sock)
 		return -ENOBUFS;
+	if (stack_copy_options(sock, u->endpoint.sock) < 0) {
+		stack_close(sock, daemon_now());
+		return -ENOBUFS;
+	}
 	stack_close(u->endpoint.sock, daemon_now());
 	u->endpoint.sock = sock;
 	u->connected = false;

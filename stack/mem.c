@@ -10,13 +10,23 @@
 #include <assert.h>
 #include <stdlib.h>
 
+/* Bytes of pools that no block uses. */
+static size_t pool_room(const struct mem *m)
+{
+	size_t size = (size_t)m->chunks * POOL_CHUNK;
+
+	return size > m->pooled ? size - m->pooled : 0;
+}
+
 static bool mem_fits(const struct mem *m, enum mem_class class, size_t size)
 {
 	size_t limit = m->limit[class];
 
 	if (limit != 0 && (m->used[class] > limit || size > limit - m->used[class]))
 		return false;
-	return m->total <= m->total_limit && size <= m->total_limit - m->total;
+	size_t total = m->total + pool_room(m);
+
+	return total <= m->total_limit && size <= m->total_limit - total;
 }
 
 static void *mem_charge(struct mem *m, enum mem_class class, size_t size, void *p)
@@ -40,16 +50,17 @@ void *mem_alloc_raw(struct mem *m, enum mem_class class, size_t size)
 	return mem_charge(m, class, size, mem_fits(m, class, size) ? malloc(size) : NULL);
 }
 
-void *mem_alloc_always(struct mem *m, enum mem_class class, size_t size)
-{
-	return mem_charge(m, class, size, calloc(1, size));
-}
-
 static void *pool_take_zeroed(struct mem *m, enum mem_pool pool, size_t size)
 {
-	void *p = pool_take(&m->pool[pool], size);
+	struct pool *from = &m->pool[pool];
+	uint32_t had = max_u32(from->chunks, 1);
+	void *p = pool_take(from, size);
 
-	return p ? memset(p, 0, size) : NULL;
+	m->chunks += max_u32(from->chunks, 1) - had;
+	if (!p)
+		return NULL;
+	m->pooled += size;
+	return memset(p, 0, size);
 }
 
 void *mem_take(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size)
@@ -66,9 +77,14 @@ void mem_give(struct mem *m, enum mem_class class, enum mem_pool pool, void *p, 
 {
 	if (!p)
 		return;
+	struct pool *to = &m->pool[pool];
+	uint32_t had = max_u32(to->chunks, 1);
+
 	m->used[class] -= size;
 	m->total -= size;
-	pool_give(&m->pool[pool], p);
+	m->pooled -= size;
+	pool_give(to, p);
+	m->chunks -= had - max_u32(to->chunks, 1);
 }
 
 void mem_done(struct mem *m)

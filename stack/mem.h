@@ -35,8 +35,8 @@ enum mem_pool {
 };
 
 /*
- * What is charged is what callers ask for. A pool's room that no block uses is not: it is at most
- * what blocks of its kind once were charged for, and a chunk.
+ * What is charged is what callers ask for. A pool's room that no block uses is charged to nobody, but it
+ * counts against the total when more is asked for: all but the first chunk of each pool.
  */
 struct mem {
 	size_t used[MEM_CLASS_COUNT];  /* bytes */
@@ -44,18 +44,19 @@ struct mem {
 	size_t total, total_limit;     /* bytes */
 	uint64_t failures;             /* allocations refused */
 	struct pool pool[MEM_POOL_COUNT];
+	size_t pooled;                 /* bytes of used[] that lie in pools */
+	uint32_t chunks;               /* of all pools, but for the first of each */
 };
 
 /* Zeroed memory, or NULL when over a budget or out of memory. The caller owns it. */
 void *mem_alloc(struct mem *m, enum mem_class class, size_t size);
 /* Not zeroed. */
 void *mem_alloc_raw(struct mem *m, enum mem_class class, size_t size);
-/* As mem_alloc, past any budget: for what our own side asks for, which is bounded by what it holds. */
-void *mem_alloc_always(struct mem *m, enum mem_class class, size_t size);
 /* `size` as given to mem_alloc. NULL is fine. */
 void mem_free(struct mem *m, enum mem_class class, void *p, size_t size);
-/* As mem_alloc and mem_alloc_always, out of a pool: `size` is the same for all of its blocks. */
+/* As mem_alloc, out of a pool: `size` is the same for all of its blocks. */
 void *mem_take(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size);
+/* Past any budget: for what our own side asks for, which is bounded by what it holds. */
 void *mem_take_always(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size);
 /* As mem_free, of what mem_take gave. */
 void mem_give(struct mem *m, enum mem_class class, enum mem_pool pool, void *p, size_t size);

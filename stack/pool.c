@@ -14,6 +14,7 @@
  */
 #include "pool.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -93,6 +94,7 @@ static struct pool_chunk *chunk_new(struct pool *p, size_t size)
 {
 	struct pool_chunk *c = malloc(POOL_CHUNK);
 
+	assert(size % sizeof(void *) == 0 && size <= POOL_LARGEST);
 	if (!c)
 		return NULL;
 	*c = (struct pool_chunk){0};

@@ -29,6 +29,7 @@
  */
 #define POOL_CHUNK ((144u << 10) - 64)
 
+#define POOL_LARGEST 4096u /* bytes of a block */
 #define POOL_LINE 64u /* bytes of a cache line: a block whose size is a multiple of it is aligned to it */
 
 struct pool_chunk;
@@ -40,7 +41,7 @@ struct pool {
 	uint32_t chunks;                       /* all of them */
 };
 
-/* A block, not zeroed; NULL: out of memory. `size` is the same in all calls for a pool, and 4096 at most. */
+/* A block, not zeroed; NULL: out of memory. `size` is the same in all calls for a pool, a multiple of a pointer's, and POOL_LARGEST at most. */
 void *pool_take(struct pool *p, size_t size);
 void pool_give(struct pool *p, void *block);
 /* Gives back what is kept; every block has been given back before. */

@@ -71,22 +71,6 @@ void sock_options_inherit(struct sock *to, const struct sock *from)
 		to->options->users++;
 }
 
-int stack_copy_options(struct sock *to, const struct sock *from)
-{
-	struct sock_options *o;
-
-	if (!from->options) {
-		sock_options_free(to);
-		return 0;
-	}
-	o = own(to);
-	if (!o)
-		return -ENOMEM;
-	*o = *from->options;
-	o->users = 1;
-	return 0;
-}
-
 void sock_options_free(struct sock *sock)
 {
 	if (sock->options && --sock->options->users == 0)
@@ -188,6 +172,25 @@ static void broadcast_changed(struct sock *sock)
 }
 
 /* Off: nobody asks for them any more. */
+/* Both are fresh, or datagram sockets: what a connection keeps beside its options is not copied. */
+int stack_copy_options(struct sock *to, const struct sock *from)
+{
+	struct sock_options *o;
+
+	if (!from->options) {
+		sock_options_free(to);
+		return 0;
+	}
+	o = own(to);
+	if (!o)
+		return -ENOMEM;
+	*o = *from->options;
+	o->users = 1;
+	recv_buffer_changed(to);
+	broadcast_changed(to);
+	return 0;
+}
+
 static void recv_err_changed(struct sock *sock)
 {
 	if (pcb_is_datagram(&sock->pcb) && !sock->options->recv_err)

@@ -12,7 +12,7 @@
 
 /* Ends not acknowledged yet, in order. */
 struct records {
-	seq32 end[RECORDS_MAX];
+	_Alignas(void *) seq32 end[RECORDS_MAX]; /* as a pool asks for */
 	uint32_t count;
 };
 

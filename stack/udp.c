@@ -39,6 +39,12 @@ static bool connected(const struct sock *sock)
 
 /* ---- the queue ---- */
 
+/* Datagrams of `segment` bytes that make up `len`; 0: it is one. */
+static uint32_t pieces(size_t len, uint32_t segment)
+{
+	return segment && len > segment ? (uint32_t)((len + segment - 1) / segment) : 1;
+}
+
 static size_t datagram_size(size_t len)
 {
 	return sizeof(struct datagram) + len;
@@ -53,8 +59,8 @@ static bool enqueue(struct stack *s, struct udp_sock *u, const struct stack_endp
 
 	if (u->queued + size > u->limit || size > mem_share(&s->mem, u->queued) ||
 	    !(d = mem_alloc_raw(&s->mem, MEM_RECV, size))) {
-		COUNT(s, udp_in_full);
-		u->drops++;
+		COUNT_ADD(s, udp_in_full, pieces(len, how->segment));
+		u->drops += pieces(len, how->segment);
 		return false;
 	}
 	d->next = NULL;
@@ -101,12 +107,6 @@ static struct udp_sock *demux(struct stack *s, const struct stack_endpoint *loca
 	struct pcb *p = table_find(&s->table, STACK_UDP, &local->addr, local->port, &remote->addr, remote->port);
 
 	return p ? CONTAINER_OF(p, struct udp_sock, sock.pcb) : udp_find(s, STACK_UDP, &local->addr, local->port);
-}
-
-/* Datagrams of `segment` bytes that make up `len`; 0: it is one. */
-static uint32_t pieces(size_t len, uint32_t segment)
-{
-	return segment && len > segment ? (uint32_t)((len + segment - 1) / segment) : 1;
 }
 
 void udp_deliver(struct stack *s, struct udp_sock *u, const struct stack_endpoint *from,
