@@ -87,24 +87,24 @@ bool stack_walk(struct stack *s, uint64_t *cursor, size_t batch,
 struct search {
 	uint64_t id;
 	struct pcb *found;
-	bool parked; /* those too */
+	bool held; /* the one that somebody holds: a parked one, rather than what is in TIME-WAIT for it */
 };
 
 static bool search_visit(void *arg, struct pcb *p)
 {
 	struct search *search = arg;
 
-	if (p->id == search->id && (search->parked || !parked(p)))
+	if (p->id == search->id && (search->held ? holder(p) != NULL : !parked(p)))
 		search->found = p;
 	return search->found == NULL;
 }
 
-static struct pcb *pcb_search(struct stack *s, uint64_t id, bool parked_too)
+static struct pcb *pcb_search(struct stack *s, uint64_t id, bool held)
 {
-	struct search search = {.id = id, .found = s->table.named, .parked = parked_too};
+	struct search search = {.id = id, .found = s->table.named, .held = held};
 	uint64_t cursor = 0;
 
-	if (search.found && search.found->id != id)
+	if (search.found && (search.found->id != id || (held && !holder(search.found))))
 		search.found = NULL;
 	while (!search.found && table_walk(&s->table, &cursor, SIZE_MAX, search_visit, &search))
 		;

@@ -18,15 +18,25 @@ static size_t pool_room(const struct mem *m)
 	return size > m->pooled ? size - m->pooled : 0;
 }
 
-static bool mem_fits(const struct mem *m, enum mem_class class, size_t size)
+/* `room`: bytes that nobody is charged for, which count here. */
+static bool fits(const struct mem *m, enum mem_class class, size_t size, size_t room)
 {
-	size_t limit = m->limit[class];
+	size_t limit = m->limit[class], total = m->total + room;
 
 	if (limit != 0 && (m->used[class] > limit || size > limit - m->used[class]))
 		return false;
-	size_t total = m->total + pool_room(m);
-
 	return total <= m->total_limit && size <= m->total_limit - total;
+}
+
+static bool mem_fits(const struct mem *m, enum mem_class class, size_t size)
+{
+	return fits(m, class, size, pool_room(m));
+}
+
+/* What a pool has room for needs no more than is there. */
+static bool pool_fits(const struct mem *m, enum mem_class class, enum mem_pool pool, size_t size)
+{
+	return pool_has_room(&m->pool[pool]) ? fits(m, class, size, 0) : mem_fits(m, class, size);
 }
 
 static void *mem_charge(struct mem *m, enum mem_class class, size_t size, void *p)
@@ -65,7 +75,7 @@ static void *pool_take_zeroed(struct mem *m, enum mem_pool pool, size_t size)
 
 void *mem_take(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size)
 {
-	return mem_charge(m, class, size, mem_fits(m, class, size) ? pool_take_zeroed(m, pool, size) : NULL);
+	return mem_charge(m, class, size, pool_fits(m, class, pool, size) ? pool_take_zeroed(m, pool, size) : NULL);
 }
 
 void *mem_take_always(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size)

@@ -14,8 +14,6 @@
  */
 #include "pool.h"
 
-#include <assert.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #if POOL_PLAIN
@@ -30,6 +28,12 @@ void pool_give(struct pool *p, void *block)
 {
 	(void)p;
 	free(block);
+}
+
+bool pool_has_room(const struct pool *p)
+{
+	(void)p;
+	return false;
 }
 
 void pool_done(struct pool *p)
@@ -94,7 +98,6 @@ static struct pool_chunk *chunk_new(struct pool *p, size_t size)
 {
 	struct pool_chunk *c = malloc(POOL_CHUNK);
 
-	assert(size % sizeof(void *) == 0 && size <= POOL_LARGEST);
 	if (!c)
 		return NULL;
 	*c = (struct pool_chunk){0};
@@ -185,6 +188,15 @@ void pool_give(struct pool *p, void *block)
 	c->given = block;
 	if (--c->used < c->from)
 		chunk_move(p, c);
+}
+
+bool pool_has_room(const struct pool *p)
+{
+	bool room = p->empty != NULL;
+
+	for (unsigned i = 0; i < POOL_LEVELS && !room; i++)
+		room = p->level[i] != NULL;
+	return room;
 }
 
 void pool_done(struct pool *p)

@@ -8,6 +8,7 @@
 #ifndef BYWAY_STACK_POOL_H
 #define BYWAY_STACK_POOL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,6 +45,8 @@ struct pool {
 /* A block, not zeroed; NULL: out of memory. `size` is the same in all calls for a pool, a multiple of a pointer's, and POOL_LARGEST at most. */
 void *pool_take(struct pool *p, size_t size);
 void pool_give(struct pool *p, void *block);
+/* The next block comes out of a chunk that is there. */
+bool pool_has_room(const struct pool *p);
 /* Gives back what is kept; every block has been given back before. */
 void pool_done(struct pool *p);
 

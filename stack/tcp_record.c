@@ -8,6 +8,8 @@
  */
 #include "tcp.h"
 
+#include <assert.h>
+
 #define RECORDS_MAX 32u
 
 /* Ends not acknowledged yet, in order. */
@@ -15,6 +17,7 @@ struct records {
 	_Alignas(void *) seq32 end[RECORDS_MAX]; /* as a pool asks for */
 	uint32_t count;
 };
+static_assert(sizeof(struct records) % sizeof(void *) == 0, "a block of a pool");
 
 void record_add(struct tcb *t, seq32 end)
 {

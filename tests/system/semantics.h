@@ -97,7 +97,7 @@ struct semantics_case {
 	X(udp_control_connected) X(udp_timestamp) X(udp_send_control) X(udp_refused_message) \
 	X(udp_refused_send) X(udp_refused_asked) X(udp_refused_unconnected) X(udp_error_queue) \
 	X(tcp_error_queue) X(ping_kinds) X(ping_echo) X(ping_bad) X(ping_bind) X(ping_connected) X(ping_ttl) \
-	X(ping_unreachable) X(udp_segment_options) X(udp_segment) X(udp_segment_refused) X(udp_segment_control) \
+	X(ping_unreachable) X(udp_segment_options) X(udp_segment) X(udp_segment_disconnect) X(udp_segment_refused) X(udp_segment_control) \
 	X(udp_together)
 #define PROCESS(X) \
 	X(vfork) X(daemon) X(cloexec) X(child_closes) X(parent_gone) X(child_binds) X(duplicates) X(dup_over) \

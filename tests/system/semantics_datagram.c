@@ -733,6 +733,24 @@ static void case_udp_segment(void)
 	lengths(fd[0]);
 }
 
+/* The options stay when the peer goes. */
+static void case_udp_segment_disconnect(void)
+{
+	int fd[2];
+	struct sockaddr_in a = udp_pair(fd), none = {.sin_family = AF_UNSPEC};
+
+	set_int(fd[1], IPPROTO_UDP, UDP_SEGMENT, 400);
+	set_int(fd[1], IPPROTO_IP, IP_TTL, 9);
+	set_int(fd[1], SOL_SOCKET, SO_BROADCAST, 1);
+	T(connect(fd[1], (void *)&a, sizeof(a)));
+	T(connect(fd[1], (void *)&none, sizeof(none)));
+	get_int("UDP_SEGMENT", fd[1], IPPROTO_UDP, UDP_SEGMENT);
+	get_int("IP_TTL", fd[1], IPPROTO_IP, IP_TTL);
+	get_int("SO_BROADCAST", fd[1], SOL_SOCKET, SO_BROADCAST);
+	T(sendto(fd[1], buffer, 1000, 0, (void *)&a, sizeof(a)));
+	lengths(fd[0]);
+}
+
 static void case_udp_segment_refused(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);

@@ -2,6 +2,7 @@
 #include "stack/pool.h"
 
 #include "stack/mem.h"
+#include "stack/types.h"
 #include "suite.h"
 
 #include <stdlib.h>
@@ -113,23 +114,82 @@ START_TEST(the_border_is_quiet)
 }
 END_TEST
 
+/* Each size is aligned for a pointer, and one that is a multiple of a cache line to that. */
+START_TEST(blocks_of_each_size_are_aligned)
+{
+	static const size_t size[] = {8, 40, 64, 136, 576, 4096};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(size); i++) {
+		uint8_t *last = NULL;
+		for (unsigned n = 0; n < 300; n++) {
+			block[n] = pool_take(&pool, size[i]);
+			ck_assert_uint_eq((uintptr_t)block[n] % sizeof(void *), 0);
+			ck_assert(POOL_PLAIN || size[i] % POOL_LINE || (uintptr_t)block[n] % POOL_LINE == 0);
+			memset(block[n], (int)n, size[i]);
+			last = block[n];
+		}
+		ck_assert_ptr_nonnull(last);
+		for (unsigned n = 0; n < 300; n++) {
+			ck_assert_uint_eq(block[n][0], (uint8_t)n);
+			ck_assert_uint_eq(block[n][size[i] - 1], (uint8_t)n);
+			pool_give(&pool, block[n]);
+		}
+		pool_done(&pool);
+	}
+}
+END_TEST
+
+#define LIMIT (4u << 20)
+
+/* One block stays in each chunk: what the chunks hold beside counts when another kind is asked for. */
+START_TEST(room_that_nobody_uses_is_in_the_budget)
+{
+	static void *kept[2 * LIMIT / SIZE];
+	struct mem m = {.total_limit = LIMIT};
+	uint32_t n = 0;
+
+	while ((kept[n] = mem_take(&m, MEM_SEND, POOL_SENT, SIZE)))
+		n++;
+	ck_assert_uint_ge(n, LIMIT / SIZE * 9 / 10);
+	for (uint32_t i = 0; i < n; i++)
+		if (i % 400) {
+			mem_give(&m, MEM_SEND, POOL_SENT, kept[i], SIZE);
+			kept[i] = NULL;
+		}
+	for (uint32_t i = 0; i < n; i++)
+		if (!kept[i] && !(kept[i] = mem_take(&m, MEM_SOCKET, POOL_TIME_WAIT, SIZE)))
+			break;
+	void *same = mem_take(&m, MEM_SEND, POOL_SENT, SIZE); /* this kind has room */
+	ck_assert_ptr_nonnull(same);
+	mem_give(&m, MEM_SEND, POOL_SENT, same, SIZE);
+	size_t held = (size_t)(m.pool[POOL_SENT].chunks + m.pool[POOL_TIME_WAIT].chunks) * POOL_CHUNK;
+	ck_assert_uint_le(held, LIMIT + 3 * POOL_CHUNK);
+	for (uint32_t i = 0; i < n; i++)
+		mem_give(&m, i % 400 ? MEM_SOCKET : MEM_SEND, i % 400 ? POOL_TIME_WAIT : POOL_SENT, kept[i], SIZE);
+	ck_assert_uint_eq(m.total, 0);
+	ck_assert_uint_eq(m.pooled, 0);
+	mem_done(&m);
+	ck_assert_uint_eq(m.chunks, 0);
+}
+END_TEST
+
 START_TEST(blocks_are_zeroed_and_charged)
 {
 	struct mem m = {.total_limit = 150};
-	uint8_t *p = mem_take(&m, MEM_SEND, POOL_SENT, 100);
+	uint8_t *p = mem_take(&m, MEM_SEND, POOL_SENT, 104);
 
 	ck_assert_ptr_nonnull(p);
-	ck_assert_uint_eq(m.used[MEM_SEND], 100);
-	memset(p, 0xff, 100);
-	ck_assert_ptr_null(mem_take(&m, MEM_SEND, POOL_SENT, 100));
+	ck_assert_uint_eq(m.used[MEM_SEND], 104);
+	memset(p, 0xff, 104);
+	ck_assert_ptr_null(mem_take(&m, MEM_SEND, POOL_SENT, 104));
 	ck_assert_uint_eq(m.failures, 1);
-	mem_give(&m, MEM_SEND, POOL_SENT, p, 100);
+	mem_give(&m, MEM_SEND, POOL_SENT, p, 104);
 	ck_assert_uint_eq(m.total, 0);
-	p = mem_take_always(&m, MEM_SEND, POOL_SENT, 100);
-	for (int i = 0; i < 100; i++)
+	p = mem_take_always(&m, MEM_SEND, POOL_SENT, 104);
+	for (int i = 0; i < 104; i++)
 		ck_assert_uint_eq(p[i], 0);
-	mem_give(&m, MEM_SEND, POOL_SENT, p, 100);
-	mem_give(&m, MEM_SEND, POOL_SENT, NULL, 100);
+	mem_give(&m, MEM_SEND, POOL_SENT, p, 104);
+	mem_give(&m, MEM_SEND, POOL_SENT, NULL, 104);
 	ck_assert_uint_eq(m.total, 0);
 	mem_done(&m);
 	ck_assert_uint_eq(m.pool[POOL_SENT].chunks, 0);
@@ -144,6 +204,8 @@ int main(void)
 	suite_add(s, "chunks_go_back", chunks_go_back);
 	suite_add(s, "sparse_chunks_drain", sparse_chunks_drain);
 	suite_add(s, "the_border_is_quiet", the_border_is_quiet);
+	suite_add(s, "blocks_of_each_size_are_aligned", blocks_of_each_size_are_aligned);
+	suite_add(s, "room_that_nobody_uses_is_in_the_budget", room_that_nobody_uses_is_in_the_budget);
 	suite_add(s, "blocks_are_zeroed_and_charged", blocks_are_zeroed_and_charged);
 	return suite_run(s);
 }

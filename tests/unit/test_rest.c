@@ -258,6 +258,59 @@ START_TEST(all_of_one_holder_are_closed)
 }
 END_TEST
 
+static uint8_t seed;
+static void want_seed(struct stack_config *c) { c->seed[0] = seed; }
+
+/* What is in TIME-WAIT for a holder has the same number; wherever the table has the two, the holder's is found. */
+START_TEST(held_in_time_wait_is_found_by_id)
+{
+	for (seed = 1; seed < 40; seed++) {
+		fixture_end(&f);
+		fixture_start(&f, want_seed);
+		bring_to(&f, TCP_ESTABLISHED);
+		stack_set_user(f.sock, &f);
+		uint64_t id = stack_id(f.sock);
+		stack_shutdown(f.sock, f.now);
+		run(&f);
+		expect(&f, TCP_ACK | TCP_FIN, 1, 1, 0);
+		feed(&f, TCP_ACK, 1, 2, 0);
+		feed(&f, TCP_ACK | TCP_FIN, 1, 2, 0);
+		expect(&f, TCP_ACK, 2, 2, 0);
+		ck_assert_int_eq(state_now(&f), TCP_TIME_WAIT);
+		ck_assert_ptr_eq(stack_sock(f.s, id), f.sock);
+		ck_assert_ptr_eq(stack_sock(f.s, id), f.sock);
+	}
+}
+END_TEST
+
+#define CROWD 150u /* more than are closed at a time */
+
+START_TEST(a_crowd_of_one_holder_is_closed)
+{
+	struct stack_addr peer = f.peer;
+	struct sock *established = f.sock;
+	int holder;
+
+	f.sock = NULL;
+	for (uint32_t i = 0; i < CROWD; i++) {
+		f.peer.byte[15] = (uint8_t)(100 + i);
+		feed(&f, TCP_SYN, 0, 0, 0);
+		feed(&f, TCP_ACK, 1, 1, 0);
+		struct sock *sock = stack_accept(f.listener);
+		ck_assert_ptr_nonnull(sock);
+		stack_set_user(sock, &holder);
+		pass(&f, i == CROWD / 2 ? SECONDS(3) : 0); /* half of them rest */
+		drain_sent();
+	}
+	ck_assert_uint_eq(stack_close_all(f.s, f.now, &holder), CROWD);
+	ck_assert_uint_eq(stack_close_all(f.s, f.now, &holder), 0);
+	run(&f);
+	drain_sent();
+	f.sock = established;
+	f.peer = peer;
+}
+END_TEST
+
 #define QUEUED 6u
 
 static void reset_queued(uint32_t i)
@@ -343,5 +396,7 @@ int main(void)
 	ADD(a_name_leads_to_it_and_ends_with_it);
 	ADD(the_accept_queue_loses_any);
 	ADD(all_of_one_holder_are_closed);
+	ADD(held_in_time_wait_is_found_by_id);
+	ADD(a_crowd_of_one_holder_is_closed);
 	return suite_run(s);
 }
