@@ -98,6 +98,15 @@ beside() {
 	ended "$JOB" 10
 }
 
+@test "L2: a socket that is closed while its bind waits is not dealt with as one in the way" {
+	start_daemon TCP.PortRange=50000-50000
+	beside abandoned 150
+	grep 'refused [1-9]' "$T/beside"
+	served
+	exec 9>&-
+	ended "$JOB" 10
+}
+
 @test "L3: readers that stop in the middle of large dumps block nobody" {
 	start_daemon TCP.Backlog=2000 Services.Echo=yes
 	local before

@@ -7,7 +7,7 @@ import struct
 import sys
 import time
 
-STATUS, CONNECT, DIAG, ERROR = 0x108, 0x100, 20, 2
+STATUS, CONNECT, SOCKET, DIAG, ERROR, DONE = 0x108, 0x100, 0x103, 20, 2, 3
 REQUEST, DUMP = 1, 0x300
 INODE, FAMILY = 18, 24
 
@@ -38,6 +38,14 @@ def text_of(packet):
             words = packet[at + 4 : at + size].rstrip(b"\0").decode()
         at += (size + 3) & ~3
     return struct.unpack_from("=i", packet, 16)[0], words
+
+
+def kinds(packet):
+    """The types of the messages in it."""
+    while len(packet) >= 16:
+        length, kind = struct.unpack_from("=IH", packet)
+        yield kind
+        packet = packet[max(16, (length + 3) & ~3) :]
 
 
 def malformed(path):
@@ -163,9 +171,44 @@ def guard(path):
     sys.stdin.read()
 
 
+def abandoned(path, count):
+    """Sockets that are closed while the daemon has their bind to any port before it, and no port is free."""
+    sock_open, sock_bind, protocol, local = 0x140, 0x141, 1, 2
+    s = connect(path)
+
+    def ask(kind, *attributes):
+        s.send(message(kind, b"".join(attributes)))
+        _, extra, _, _ = s.recvmsg(65536, 64)
+        return array.array("i", extra[0][2][:4])[0] if extra else None
+
+    def bind(fd):
+        inode = attribute(INODE, struct.pack("=Q", os.fstat(fd).st_ino))
+        return message(sock_bind, inode + attribute(local, bytes(10) + b"\xff\xff" + bytes(12)))
+
+    kept, refused = [], 0
+    for kind in b"\x06", b"\x11":
+        kept.append(ask(sock_open, attribute(protocol, kind), attribute(FAMILY, b"\2")))
+        s.send(bind(kept[-1]))
+        s.recv(65536)
+        for _ in range(count):
+            fd = ask(sock_open, attribute(protocol, kind), attribute(FAMILY, b"\2"))
+            request = bind(fd)
+            s.send(dump())
+            s.send(request)
+            os.close(fd)
+            answers = 0
+            while answers < 2:
+                for answer in kinds(s.recv(1 << 18)):
+                    answers += answer in (DONE, ERROR, SOCKET)
+                    refused += answer == ERROR
+    print("refused", refused)
+    print("ready", flush=True)
+    sys.stdin.read()
+
+
 def main():
     what, path, *rest = sys.argv[1:]
-    {"malformed": malformed, "storm": storm, "silent": silent, "deaf": deaf, "gifts": gifts, "guard": guard}[what](path, *map(int, rest))
+    {"malformed": malformed, "storm": storm, "silent": silent, "deaf": deaf, "gifts": gifts, "guard": guard, "abandoned": abandoned}[what](path, *map(int, rest))
 
 
 main()
