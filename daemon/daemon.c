@@ -422,7 +422,7 @@ int daemon_main(struct daemon *d)
 		loop_status(d);
 		daemon_kick(d);
 		status = loop_run(d);
-	} else if (error == -ENOTSUP) {
+	} else if (error == -ENOTSUP && d->workers) {
 		status = CONFIG_EXIT;
 	}
 	finish(d);

@@ -141,17 +141,16 @@ static void close_all(struct link *l)
 /*
  * All queues of an interface that did not exist, and the program between them. One that somebody
  * made for us has one queue; and one with several would let a second daemon in (IFF_TUN_EXCL).
- * 0 or negative errno.
+ * 0 or negative errno, which *explain puts in words where it is not about the program.
  */
-static int open_all(const struct config *c, struct link *l)
+static int open_all(const struct config *c, struct link *l, void (**explain)(const struct config *, int))
 {
-	void (*explain)(const struct config *, int);
 	int error = l->program < 0 ? l->program : 0;
 
 	for (unsigned i = 0; !error && i < QUEUES * worker_count(l->daemon); i++) {
 		struct link *of = worker_at(l->daemon, i / QUEUES)->link;
 		int *fd = &of->fd[i % QUEUES];
-		*fd = open_queue(c, of, (short)(i == 0 ? IFF_MULTI_QUEUE | IFF_TUN_EXCL : IFF_MULTI_QUEUE), &explain);
+		*fd = open_queue(c, of, (short)(i == 0 ? IFF_MULTI_QUEUE | IFF_TUN_EXCL : IFF_MULTI_QUEUE), explain);
 		error = *fd < 0 ? *fd : 0;
 	}
 	if (!error && ioctl(l->fd[0], TUNSETSTEERINGEBPF, &l->program) != 0)
@@ -173,14 +172,23 @@ static void explain_workers(const struct config *c, int error)
 		   c->workers, c->link_name, strerror(error), remedy);
 }
 
+/* There are several, and with one it might have gone well. */
+static bool is_about_workers(const struct link *l, int error)
+{
+	return worker_count(l->daemon) > 1 && (l->program < 0 || error == -EBUSY || error == -EINVAL ||
+					       error == -EPERM || error == -EACCES);
+}
+
 /* The queues of the configured interface; 0 or negative errno, explained. */
 static int open_interface(const struct config *c, struct link *l)
 {
-	void (*explain)(const struct config *, int);
+	void (*explain)(const struct config *, int) = explain_setiff;
+	int error = open_all(c, l, &explain);
 
-	int error = open_all(c, l);
 	if (error && worker_count(l->daemon) > 1) {
-		explain_workers(c, -error);
+		if (is_about_workers(l, error))
+			explain = explain_workers;
+		explain(c, -error);
 		return error;
 	}
 	if (error) {
@@ -225,7 +233,7 @@ int link_open(struct daemon *d)
 		daemon_log(LOG_INFO, "SYNs share a queue with all else, so a flood of them can crowd connections out: "
 			   "no steering program (%s); it needs the capability CAP_BPF", strerror(-l->program));
 	error = open_interface(&d->config, l);
-	return error && d->workers ? -ENOTSUP : error;
+	return error && is_about_workers(l, error) ? -ENOTSUP : error;
 }
 
 /* ---- in ---- */

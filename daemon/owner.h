@@ -149,6 +149,8 @@ void pair_forget(struct stream *s);
 
 /* Before it connects: to the worker that `remote` asks for. 0 or -errno. */
 int stream_place(struct stream *s, const struct stack_endpoint *remote);
+/* Back to the first, as long as it has not connected. 0 or -errno: then it stays where it is. */
+int stream_home(struct stream *s);
 
 /* ---- owner_fastopen.c ---- */
 

@@ -93,6 +93,7 @@ int owner_connect_nonblock(struct daemon *d, const struct owner *who, const stru
 			   const struct stack_endpoint *remote, bool nodelay, int *fd,
 			   struct endpoint **e, const char **why)
 {
+	const struct options_wanted *wanted = worker_first(d)->wanted;
 	int error;
 	struct stream *s;
 	struct sock *sock;
@@ -108,7 +109,7 @@ int owner_connect_nonblock(struct daemon *d, const struct owner *who, const stru
 	}
 	stream_attach(s, sock);
 	s->connecting = true;
-	s->promised = d->wanted && d->wanted->first_len > 0;
+	s->promised = wanted && wanted->first_len > 0;
 	error = stream_watch(s);
 	if (error < 0) {
 		*why = "the daemon cannot watch a descriptor";

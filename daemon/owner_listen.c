@@ -496,6 +496,11 @@ static int stream_listen(struct stream *s, unsigned backlog, const char **why)
 
 struct endpoint *listener_from_stream(struct stream *s, unsigned backlog, int *error, const char **why)
 {
+	*error = stream_home(s); /* where a connect that failed may not have left it */
+	if (*error) {
+		*why = owner_error(*error);
+		return NULL;
+	}
 	struct daemon *d = s->endpoint.daemon;
 	int fd = s->fd, least = 1;
 

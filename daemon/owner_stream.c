@@ -574,6 +574,8 @@ int stream_connect(struct stream *s, const struct stack_endpoint *remote, struct
 	if (!error)
 		error = open_connection(s, remote, first);
 	if (error) {
+		if (!deferred)
+			stream_home(s);
 		*why = owner_error(error);
 		return error;
 	}

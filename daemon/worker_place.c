@@ -9,7 +9,10 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-/* As `sock` with an address, in another stack. NULL and *error. `judged`: as its options would have it. */
+/*
+ * As `sock` with an address, in another stack. NULL and *error. `judged`: as its options would have it;
+ * else connections from there do not matter.
+ */
 static struct sock *copy(struct stack *to, const struct sock *sock, const struct stack_endpoint *local, bool judged,
 			 int *error)
 {
@@ -19,9 +22,9 @@ static struct sock *copy(struct stack *to, const struct sock *sock, const struct
 	stack_info(sock, &info);
 	struct sock *new = stack_socket(to, STACK_TCP, info.owner, NULL);
 	*error = new ? 0 : -ENOBUFS;
-	if (new && judged)
+	if (new)
 		*error = stack_copy_options(new, sock);
-	else if (new)
+	if (!*error && !judged)
 		*error = stack_setsockopt(new, daemon_now(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
 	if (!*error && local->port != 0)
 		*error = stack_bind(new, local);
@@ -60,17 +63,26 @@ int worker_may_bind(struct daemon *d, const struct sock *sock, const struct stac
 	return error;
 }
 
-/* The stream with its socket, its descriptor and its name in the table to another worker. */
+/* The stream with its socket, its descriptor and its name in the table to another worker. On failure it stays. */
 static int move(struct stream *s, struct daemon *to)
 {
 	struct endpoint *e = &s->endpoint;
+	struct daemon *from = e->daemon;
 	int error;
 	struct sock *sock = worker_copy_socket(to, e->sock, &error);
 
 	if (!sock)
 		return error;
-	loop_unwatch(e->daemon, &s->watch);
-	endpoint_unlink(e->daemon, e);
+	loop_unwatch(from, &s->watch);
+	e->daemon = to;
+	error = stream_watch(s);
+	e->daemon = from;
+	if (error < 0) {
+		stack_close(sock, daemon_now());
+		stream_watch(s); /* it has just had that place */
+		return error;
+	}
+	endpoint_unlink(from, e);
 	index_remove(e);
 	pair_forget(s); /* the worker that it goes to has its own count of wide ones */
 	stack_close(e->sock, daemon_now());
@@ -78,7 +90,14 @@ static int move(struct stream *s, struct daemon *to)
 	if (index_add(e) < 0)
 		e->inode = 0; /* no memory: nobody can name it */
 	stream_attach(s, sock);
-	return stream_watch(s);
+	return 0;
+}
+
+int stream_home(struct stream *s)
+{
+	struct daemon *first = worker_first(s->endpoint.daemon);
+
+	return s->endpoint.daemon == first ? 0 : move(s, first);
 }
 
 int stream_place(struct stream *s, const struct stack_endpoint *remote)

@@ -100,6 +100,55 @@ has_threads() { [ "$(ls "/proc/$DAEMON/task" | wc -l)" = "$1" ]; }
 	timeout 30 byway run -- python3 "$T/bind.py"
 }
 
+@test "a socket whose connect failed at once listens, with connections of both workers" {
+	start_two
+	cat >"$T/failed.py" <<-'EOF'
+		import socket, sys, time
+		held = []
+		for port in range(6000, 6008):
+		    s = socket.socket(); held.append(s)
+		    for _ in range(2):
+		        try:
+		            s.connect(("192.0.2.1", 7)); sys.exit("connected")
+		        except OSError as e:
+		            assert e.errno == 101, e
+		    if port > 6000: s.bind(("198.18.0.2", port))
+		    else: s.bind(("198.18.0.2", 0))
+		    s.listen(64)
+		for s in held[1:7]: s.close()
+		print("ready", flush=True)
+		for _ in range(16): held[7].accept()[0].sendall(b"x")
+	EOF
+	play byway run -- python3 "$T/failed.py"
+	for _ in $(seq 16); do [ "$(timeout 5 nc -d "$STACK" 6007)" = x ]; done
+	ended "$JOB" 10
+	wait_for 5 sockets_are 0 '.state == "LISTEN"'
+}
+
+@test "listeners of one port (SO_REUSEPORT) share what comes, and each is killed by itself" {
+	start_two
+	cat >"$T/shared.py" <<-'EOF'
+		import selectors, socket, sys
+		every = []
+		for _ in range(2):
+		    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+		    s.bind(("198.18.0.2", 6000)); s.listen(64); every.append(s)
+		free = socket.socket(); free.setsockopt(socket.IPPROTO_IP, 15, 1) # IP_FREEBIND
+		free.bind(("192.0.2.9", 6001)); free.listen()
+		print("ready", flush=True)
+		chosen, n = selectors.DefaultSelector(), 0
+		for i, s in enumerate(every): chosen.register(s, selectors.EVENT_READ, i)
+		while True:
+		    for key, _ in chosen.select():
+		        key.fileobj.accept()[0].sendall(b"%d" % key.data)
+	EOF
+	play byway run -- python3 "$T/shared.py"
+	sockets_are 1 '.state == "LISTEN" and (.local | endswith(":6001"))'
+	for _ in $(seq 32); do timeout 5 nc -d "$STACK" 6000; done >"$T/who"
+	grep -q 0 "$T/who"
+	grep -q 1 "$T/who"
+}
+
 @test "connections of the stack to itself" {
 	start_two Services.Echo=yes
 	timeout 30 byway run -- "$HERE/workers.py" connect "$STACK" 7 16
