@@ -43,6 +43,14 @@ static const struct stack_ops stack_ops = {
 	.receive = on_receive,
 	.datagram = on_datagram,
 	.ended = diag_ended,
+};
+
+/* The same of one stack among several. */
+static const struct stack_ops shard_ops = {
+	.transmit = link_transmit,
+	.receive = on_receive,
+	.datagram = on_datagram,
+	.ended = diag_ended,
 	.ours = worker_ours,
 	.elsewhere = worker_elsewhere,
 };
@@ -117,7 +125,7 @@ static int start_stack(struct daemon *d)
 		daemon_log(LOG_ERR, "no random numbers to be had: %s", strerror(-error));
 		return error;
 	}
-	d->stack = stack_new(&c->stack, &stack_ops, d, daemon_now());
+	d->stack = stack_new(&c->stack, d->workers ? &shard_ops : &stack_ops, d, daemon_now());
 	if (!d->stack) {
 		daemon_log(LOG_ERR, "the stack could not be made; [Stack] Memory= is too small for it");
 		return -ENOMEM;
@@ -207,8 +215,6 @@ static void reload_worker(struct daemon *d, struct config new)
 	d->config = new;
 	stack_reconfigure(d->stack, &new.stack);
 	reload_network(d, &old, &new);
-	services_start(d);
-	daemon_kick(d);
 }
 
 static void reload(struct daemon *d)
@@ -223,6 +229,10 @@ static void reload(struct daemon *d)
 	for (unsigned i = 0; i < worker_count(d); i++)
 		reload_worker(worker_at(d, i), new);
 	access_reload(d->control);
+	for (unsigned i = 0; i < worker_count(d); i++) {
+		services_start(worker_at(d, i));
+		daemon_kick(worker_at(d, i));
+	}
 	daemon_log(LOG_NOTICE, "configuration read again");
 }
 

@@ -8,6 +8,7 @@
  * Who has subscribed (SKNLGRP_INET_TCP_DESTROY and its kin) is told of every end of a socket.
  */
 #include "daemon/diag.h"
+#include "daemon/owner.h"
 #include "daemon/worker.h"
 
 #include <arpa/inet.h>
@@ -235,13 +236,21 @@ static bool find_by_address(struct daemon *d, const struct inet_diag_req_v2 *req
 	return found;
 }
 
-/* Kills it; a listening one in every worker. 0 or -ENOENT. */
+/*
+ * Kills it; a listening one in every worker: an owner's with those of its group, as others may have its
+ * address too (SO_REUSEPORT), and the daemon's own by the address. 0 or -ENOENT.
+ */
 static int destroy(struct daemon *d, const struct stack_sock_info *info)
 {
 	struct stack_sock_info other;
 	struct inet_diag_sockid id = {.idiag_sport = htons(info->local.port)};
 	unsigned its = (unsigned)(info->id % worker_count(d));
+	struct endpoint *e = info->user;
 
+	if (info->state == TCP_LISTEN && e && endpoint_is_listener(e)) {
+		listener_destroy(e);
+		return 0;
+	}
 	if (!stack_addr_is_any(&info->local.addr))
 		memcpy(&id.idiag_src[0], info->local.addr.byte + 12, 4);
 	for (unsigned i = 0; i < worker_count(d) && info->state == TCP_LISTEN; i++)
@@ -330,6 +339,8 @@ void diag_ended(void *daemon, const struct stack_tcb_info *last)
 
 	if (last->sock.proto == STACK_PING)
 		return; /* there is no group for these */
+	if (d->worker > 0 && last->listened)
+		return; /* the first worker's is the one that is told of, as it is the one that is shown */
 	if (worker_alone(d)) {
 		worker_keep_end(d, last);
 		return;

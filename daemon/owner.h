@@ -194,6 +194,8 @@ struct endpoint *listener_from_stream(struct stream *s, unsigned backlog, int *e
 bool endpoint_is_listener(const struct endpoint *e);
 /* As stack_listen on one that listens. */
 int listener_set_backlog(struct endpoint *e, unsigned backlog);
+/* As stack_destroy, in all workers. */
+void listener_destroy(struct endpoint *e);
 /* An option of its socket was set: those of all workers have it. */
 void listener_options_changed(struct endpoint *e);
 /* Our end of its pair. */

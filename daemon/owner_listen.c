@@ -409,6 +409,16 @@ int listener_set_backlog(struct endpoint *e, unsigned backlog)
 	return error;
 }
 
+void listener_destroy(struct endpoint *e)
+{
+	stack_destroy(e->daemon->stack, daemon_now(), stack_id(e->sock));
+	for (unsigned i = 0; i < worker_count(e->daemon); i++) {
+		struct listener *other = i != e->daemon->worker ? member_of(listener_of(e), i) : NULL;
+		if (other)
+			stack_destroy(other->endpoint.daemon->stack, daemon_now(), stack_id(other->endpoint.sock));
+	}
+}
+
 void listener_options_changed(struct endpoint *e)
 {
 	for (unsigned i = 1; i < worker_count(e->daemon); i++) {

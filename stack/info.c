@@ -454,6 +454,7 @@ void sock_ended(struct sock *sock)
 	stack_tcb_held(sock, s->now, &last);
 	last.sock.state = TCP_CLOSED;
 	last.sock.user = NULL;
+	last.listened = sock->pcb.kind == PCB_LISTEN;
 	s->ops.ended(s->context, &last);
 }
 

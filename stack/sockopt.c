@@ -171,7 +171,6 @@ static void broadcast_changed(struct sock *sock)
 		CONTAINER_OF(sock, struct udp_sock, sock)->broadcast = sock->options->broadcast;
 }
 
-/* Off: nobody asks for them any more. */
 /* Both are fresh, or datagram sockets: what a connection keeps beside its options is not copied. */
 int stack_copy_options(struct sock *to, const struct sock *from)
 {
@@ -191,6 +190,7 @@ int stack_copy_options(struct sock *to, const struct sock *from)
 	return 0;
 }
 
+/* Off: nobody asks for them any more. */
 static void recv_err_changed(struct sock *sock)
 {
 	if (pcb_is_datagram(&sock->pcb) && !sock->options->recv_err)

@@ -580,6 +580,7 @@ struct stack_tcb_info {
 	bool syn_data;            /* data in a SYN was taken (RFC 7413), ours or the peer's */
 	uint8_t fastopen_failure; /* enum stack_fastopen_failure */
 	int error;
+	bool listened;         /* for stack_ops.ended: it was a listener */
 	struct stack_change history[STACK_HISTORY]; /* oldest first */
 	unsigned history_count;
 	/* for tcp_info: times of the last ones, bytes in flight that were sent again, and counts of segments */

@@ -140,14 +140,27 @@ has_threads() { [ "$(ls "/proc/$DAEMON/task" | wc -l)" = "$1" ]; }
 		for i, s in enumerate(every): chosen.register(s, selectors.EVENT_READ, i)
 		while True:
 		    for key, _ in chosen.select():
-		        key.fileobj.accept()[0].sendall(b"%d" % key.data)
+		        try: key.fileobj.accept()[0].sendall(b"%d" % key.data)
+		        except OSError: chosen.unregister(key.fileobj)
 	EOF
 	play byway run -- python3 "$T/shared.py"
 	sockets_are 1 '.state == "LISTEN" and (.local | endswith(":6001"))'
 	for _ in $(seq 32); do timeout 5 nc -d "$STACK" 6000; done >"$T/who"
 	grep -q 0 "$T/who"
 	grep -q 1 "$T/who"
+	background timeout 60 byway run stdbuf -oL ss -EHtn >"$T/ended"
+	wait_for 10 ended_told
+	# One of the two: every connection comes to the other.
+	byway kill "$(byway list --json | jq '[.sockets[] | select(.state == "LISTEN" and (.local | endswith(":6000")))][0].id')"
+	wait_for 5 sockets_are 1 '.state == "LISTEN" and (.local | endswith(":6000"))'
+	for _ in $(seq 16); do timeout 5 nc -d "$STACK" 6000; echo; done >"$T/who"
+	[ "$(sort -u "$T/who" | wc -l)" = 1 ]
+	grep -q '[01]' "$T/who"
+	sleep 0.3
+	[ "$(grep -c ":6000 .*:\*" "$T/ended")" = 1 ]
 }
+
+ended_told() { timeout 5 nc -d "$STACK" 6000 >"$T/one"; [ -s "$T/ended" ]; }
 
 @test "connections of the stack to itself" {
 	start_two Services.Echo=yes
