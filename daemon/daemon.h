@@ -126,7 +126,8 @@ struct watch {
 	X(owner_read_bytes, "daemon.owner_read_bytes", "bytes that they brought") \
 	X(owner_writes, "daemon.owner_writes", "system calls that wrote to owners of connections") \
 	X(owner_write_bytes, "daemon.owner_write_bytes", "bytes that they took") \
-	X(owner_writes_full, "daemon.owner_writes_full", "of these calls those that found too little room")
+	X(owner_writes_full, "daemon.owner_writes_full", "of these calls those that found too little room") \
+	X(inbox_drops, "daemon.inbox_drops", "frames that the first worker had no room for at the one they are for")
 struct daemon_counters {
 #define FIELD(identifier, name, help) uint64_t identifier; /* see there */
 	DAEMON_COUNTERS(FIELD)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define INBOX_MAX 64u  /* frames; more are dropped, as by any full queue */
+#define INBOX_ARP 16u  /* of them, places that only ARP gets: without neighbours nothing goes */
 #define ENDS_MAX 1024u /* ended sockets that nobody has been told of; later ones are not told */
 
 /* A frame from the first worker. */
@@ -292,31 +293,45 @@ bool workers_idle(struct daemon *d)
 
 /* ---- from the main thread ---- */
 
-void worker_give(struct daemon *d, unsigned i, const void *head, size_t head_len, const struct stack_frame *frame)
+static bool inbox_has_room(struct worker *w, bool arp)
+{
+	pthread_mutex_lock(&w->inbox_lock);
+	bool room = w->inbox_count < (arp ? INBOX_MAX : INBOX_MAX - INBOX_ARP);
+	pthread_mutex_unlock(&w->inbox_lock);
+	return room;
+}
+
+/* It takes all that there is, so only the first of them has to wake it. */
+static void inbox_add(struct worker *w, struct parcel *p)
+{
+	p->next = NULL;
+	pthread_mutex_lock(&w->inbox_lock);
+	bool first = !w->inbox;
+	*w->inbox_tail = p;
+	w->inbox_tail = &p->next;
+	w->inbox_count++;
+	pthread_mutex_unlock(&w->inbox_lock);
+	if (first)
+		ring(w->wake);
+}
+
+void worker_give(struct daemon *d, unsigned i, bool arp, const void *head, size_t head_len,
+		 const struct stack_frame *frame)
 {
 	struct worker *w = d->workers->of[i];
-	struct parcel *p = malloc(sizeof(*p) + head_len + frame->len);
+	/* Nobody else adds, so the room stays. */
+	struct parcel *p = inbox_has_room(w, arp) ? malloc(sizeof(*p) + head_len + frame->len) : NULL;
 
-	if (!p)
+	if (!p) {
+		d->count.inbox_drops++;
 		return;
-	p->next = NULL;
+	}
 	p->len = head_len + frame->len;
 	p->csum_good = frame->csum_good;
 	if (head_len > 0)
 		memcpy(p->data, head, head_len);
 	memcpy(p->data + head_len, frame->data, frame->len);
-	pthread_mutex_lock(&w->inbox_lock);
-	bool room = w->inbox_count < INBOX_MAX;
-	if (room) {
-		*w->inbox_tail = p;
-		w->inbox_tail = &p->next;
-		w->inbox_count++;
-	}
-	pthread_mutex_unlock(&w->inbox_lock);
-	if (room)
-		ring(w->wake);
-	else
-		free(p);
+	inbox_add(w, p);
 }
 
 static struct parcel *inbox_empty(struct worker *w)
@@ -438,8 +453,9 @@ void worker_share(const struct daemon *d, struct stack_config *c)
 	c->time_wait_max = (c->time_wait_max + n - 1) / n;
 	c->sockets_max = (c->sockets_max + n - 1) / n;
 	c->rst_rate = (c->rst_rate + n - 1) / n;
-	if (c->fastopen_keys.count == 0)
-		c->fastopen_keys = d->workers->keys;
+	c->rst_burst = (c->rst_burst + n - 1) / n;
+	c->icmp_rate = (c->icmp_rate + n - 1) / n;
+	memcpy(c->fastopen_seed, d->workers->fastopen_seed, sizeof(c->fastopen_seed));
 }
 
 static int worker_new(struct daemon *first, unsigned i)
@@ -475,14 +491,13 @@ static int bell_new(struct daemon *d)
 	b->workers.first = d;
 	b->workers.count = 1;
 	b->workers.steer.workers = d->config.workers;
-	b->workers.keys.count = 1;
 	pthread_mutex_init(&b->shared, NULL);
 	b->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	d->workers = &b->workers;
 	if (b->fd < 0)
 		return -errno;
 	if (getrandom(b->workers.steer.key, sizeof(b->workers.steer.key), 0) < 0 ||
-	    getrandom(b->workers.keys.key[0], sizeof(b->workers.keys.key[0]), 0) < 0)
+	    getrandom(b->workers.fastopen_seed, sizeof(b->workers.fastopen_seed), 0) < 0)
 		return -errno;
 	return loop_watch(d, &b->watch, b->fd, EPOLLIN | EPOLLET, on_bell, d);
 }

@@ -80,8 +80,9 @@ bool worker_elsewhere(void *daemon, const uint8_t *packet, size_t len);
 bool worker_took(struct daemon *d, const struct stack_frame *frame);
 /* Of ARP, the others send no more than requests for their neighbours: the first answers, probes, announces and defends for all. */
 bool worker_need_not_say(const struct stack_output *out);
-/* Into the inbox of worker i; dropped when that is full. In two pieces: `head` may be NULL. */
-void worker_give(struct daemon *d, unsigned i, const void *head, size_t head_len, const struct stack_frame *frame);
+/* By the main thread: into the inbox of worker i; dropped when that is full. In two pieces: `head` may be NULL. */
+void worker_give(struct daemon *d, unsigned i, bool arp, const void *head, size_t head_len,
+		 const struct stack_frame *frame);
 
 /* ---- worker_place.c: owners' sockets among them; all of the main thread, which holds them ---- */
 
@@ -96,7 +97,7 @@ struct workers {
 	unsigned holds;                 /* of the main thread, nested */
 	unsigned turn;                  /* whose is the next connection that may be anybody's */
 	struct steer steer;
-	struct stack_fastopen_keys keys; /* one for all, as any of them may get the next SYN */
+	uint8_t fastopen_seed[16];      /* one for all, as any of them may get the next SYN */
 	struct worker *of[WORKERS_MAX]; /* [0] NULL */
 };
 

@@ -99,6 +99,8 @@ static void derive_keys(struct stack *s, uint8_t table_key[16])
 		out[1] = keyed_hash(s->cfg.seed, in, sizeof(in));
 		memcpy(keys[i].key, out, 16);
 	}
+	if (s->cfg.shards > 1)
+		memcpy(s->key_fastopen, s->cfg.fastopen_seed, sizeof(s->key_fastopen));
 }
 
 static void set_budgets(struct stack *s)

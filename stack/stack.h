@@ -193,6 +193,7 @@ struct stack_config {
 	uint8_t frame_segments; /* a large frame has so many at least, where the window allows, however low the rate */
 	unsigned fastopen;         /* STACK_FASTOPEN_* */
 	struct stack_fastopen_keys fastopen_keys; /* count 0: made from the seed, and changed twice a day */
+	uint8_t fastopen_seed[16]; /* of several shards: that seed, the same for all, as each has to know the others' cookies */
 	stack_time rest_after; /* of silence until an idle connection gives back the memory that only traffic needs */
 	stack_time fastopen_pause; /* no Fast Open to a server where it failed; doubles with each failure. 0: never */
 

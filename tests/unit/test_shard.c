@@ -135,6 +135,29 @@ START_TEST(options_are_copied_to_another_stack)
 }
 END_TEST
 
+static uint8_t secret;
+
+static void one_of_two(struct stack_config *c)
+{
+	c->shards = 2;
+	c->seed[0] = secret++;
+	c->fastopen_seed[0] = 42;
+}
+
+/* Whichever of them gets the next SYN, it knows the cookie; all else each has for itself. */
+START_TEST(cookies_of_fast_open_are_made_with_one_key)
+{
+	static struct net other;
+
+	net_start(&net, one_of_two);
+	net_start(&other, one_of_two);
+	ck_assert_mem_eq(net.s->key_fastopen, other.s->key_fastopen, sizeof(net.s->key_fastopen));
+	ck_assert_mem_ne(net.s->key_isn, other.s->key_isn, sizeof(net.s->key_isn));
+	net_end(&net);
+	net_end(&other);
+}
+END_TEST
+
 /* Ports of one client in a row, as a host chooses them, come to all workers in like numbers, whatever the key. */
 START_TEST(connections_are_spread)
 {
@@ -159,6 +182,7 @@ int main(void)
 	suite_add(s, "a port is chosen whose answers come here", a_port_is_chosen_whose_answers_come_here);
 	suite_add(s, "a packet in fragments may be another stack's", a_packet_in_fragments_may_be_another_stacks);
 	suite_add(s, "options are copied to another stack", options_are_copied_to_another_stack);
+	suite_add(s, "cookies of Fast Open are made with one key", cookies_of_fast_open_are_made_with_one_key);
 	suite_add(s, "connections are spread", connections_are_spread);
 	return suite_run(s);
 }
