@@ -198,7 +198,9 @@ def abandoned(path, count):
             os.close(fd)
             answers = 0
             while answers < 2:
-                for answer in kinds(s.recv(1 << 18)):
+                packet = s.recv(1 << 18)
+                assert packet, "the daemon has ended"
+                for answer in kinds(packet):
                     answers += answer in (DONE, ERROR, SOCKET)
                     refused += answer == ERROR
     print("refused", refused)
