@@ -1550,8 +1550,9 @@ static void case_rights(void)
 		T(read(got, buffer, 1));
 		_exit(0);
 	}
-	T(pass_descriptor(pair[0], fd));
-	wait(NULL);
+	ssize_t passed = pass_descriptor(pair[0], fd);
+	wait(NULL); /* so that the child says its lines first */
+	T(passed);
 	int l = listener(0, 5);
 	if (fork() == 0) {
 		int got = take_descriptor(pair[1]);
@@ -1559,9 +1560,10 @@ static void case_rights(void)
 		OK(accept(got, NULL, NULL));
 		_exit(0);
 	}
-	T(pass_descriptor(pair[0], l));
+	passed = pass_descriptor(pair[0], l);
 	connect_to(own, port_of(l));
 	wait(NULL);
+	T(passed);
 }
 
 static void *thread_accept(void *arg)

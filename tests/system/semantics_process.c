@@ -162,9 +162,10 @@ static void case_rights_udp(void)
 		from_text(&from, len);
 		_exit(0);
 	}
-	T(pass_descriptor(pair[0], fd));
+	ssize_t passed = pass_descriptor(pair[0], fd);
 	close(fd);
-	wait(NULL);
+	wait(NULL); /* so that the child says its lines first */
+	T(passed);
 }
 
 static void case_rights_in_flight(void)
