@@ -8,10 +8,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import traceback
 
 sys.dont_write_bytecode = True
-from parts import measure, page, rounds, tables, works  # noqa: E402
+from parts import measure, page, rounds, systems, tables, works  # noqa: E402
 
 BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bench")
 
@@ -97,6 +98,35 @@ def works_are_chosen_by_name(_):
     equal(len({w.id for w in works.WORKS}), len(works.WORKS))
 
 
+def nobody_polls_beside_the_one_that_is_measured(_):
+    """As a spinning peer once did, on the core of the stack that was measured."""
+    class Process(systems.System):
+        def begin(self, setting):
+            self.stack = self.spawn("sleep", "60").pid
+
+        def answers(self, address=None):
+            return True
+
+    def state(system):
+        with open(f"/proc/{system.stack}/stat", encoding="ascii") as f:
+            return f.read().rsplit(")", 1)[1].split()[0]
+
+    seen = []
+    work = works.Work("rr-busy", "", "", (), measurement="states", busy=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        running = {name: Process("", scratch) for name in ("lwip", "inside")}
+        for system in running.values():
+            system.start(systems.Setting())
+        measure.MEASUREMENTS["states"] = lambda system, *_: seen.append([state(s) == "T" for s in running.values()])
+        try:
+            rounds.one_round(0, work, running, 0, {name: [] for name in running}, {})
+        finally:
+            del measure.MEASUREMENTS["states"]
+            for system in running.values():
+                system.stop()
+    equal(seen, [[False, True], [True, False]])
+
+
 def the_table(_):
     text = tables.text(json.loads(json.dumps(canned())))
     for expected in ("bulk into the stack, Gbit/s", "23", "not installed", "Byway inside / kernel to kernel", "first reached",
@@ -145,7 +175,7 @@ def a_short_run(build):
 
 
 TESTS = (median_and_spread, ratios_are_made_within_a_round, targets_are_judged, the_row_of_a_work, a_line_of_the_load_tool,
-         works_are_chosen_by_name, the_table, the_page, a_short_run)
+         works_are_chosen_by_name, nobody_polls_beside_the_one_that_is_measured, the_table, the_page, a_short_run)
 
 
 def main(build):

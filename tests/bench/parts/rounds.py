@@ -4,6 +4,7 @@ Ratios are made within a round, and their median is what counts.
 """
 import statistics
 import sys
+import time
 
 from . import measure, systems, works
 
@@ -100,6 +101,18 @@ def start_all(work, build, scratch, running, reasons):
             say(f"  {work.id}: {system.title}: {e}")
 
 
+SETTLE_SECONDS = 0.05  # what came for a process while it was stopped
+
+
+def alone(work, running, key):
+    """Where systems poll, the others do not run while one is measured."""
+    if not work.busy:
+        return
+    for other, system in running.items():
+        system.pause(other != key)
+    time.sleep(SETTLE_SECONDS)
+
+
 def one_round(number, work, running, seconds, runs, reasons):
     keys = list(running)
     turn = number % len(keys) if keys else 0
@@ -107,6 +120,7 @@ def one_round(number, work, running, seconds, runs, reasons):
         if runs[key][-2:] == [None, None]:  # it will not do better, and each try may take its whole limit
             runs[key].append(None)
             continue
+        alone(work, running, key)
         try:
             runs[key].append(measure.MEASUREMENTS[work.measurement](running[key], work, seconds))
         except (measure.Failed, systems.Unavailable, OSError) as e:

@@ -15,6 +15,7 @@ import dataclasses
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -161,7 +162,13 @@ class System:
         return subprocess.run(["timeout", "2", *self.prefix, *self.load("rr", address or self.address, "0")],
                               capture_output=True, check=False).returncode == 0
 
+    def pause(self, paused):
+        """One that polls all the time takes a core from whoever else is measured."""
+        for child in self.children:
+            child.send_signal(signal.SIGSTOP if paused else signal.SIGCONT)
+
     def stop(self):
+        self.pause(False)
         for child in reversed(self.children):
             child.terminate()
         for child in reversed(self.children):
