@@ -22,6 +22,7 @@ went_well() {
 }
 
 @test "the demo works for an ordinary user" {
+	need_user_namespaces
 	mkdir -p "$T/tmp" "$T/build/daemon" "$T/build/cli"
 	cp "$BYWAYD" "$T/build/daemon"
 	cp "$BYWAY" "$T/build/cli"

@@ -230,6 +230,6 @@ run_long_client() {
 	wait_for 5 eval '[ "$(wc -l <"$T/said")" -ge 4 ]'
 	wait_for 5 no_connections
 	cat "$T/said"
-	[ "$(tr '\n' ' ' <"$T/said")" = "5 6 60000 7 " ]
+	[ "$(sort -n "$T/said" | tr '\n' ' ')" = "5 6 7 60000 " ] # each handshake takes its own time
 	[ "$(byway stats --json | jq '.counters[] | select(.name == "tcp.fastopen_active").value')" = 3 ]
 }

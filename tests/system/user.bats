@@ -3,6 +3,7 @@
 load lib
 
 @test "an ordinary user runs the daemon, pings, connects and sees the table" {
+	need_user_namespaces
 	mkdir "$T/user"
 	cp "$BYWAY" "$BYWAYD" "$HERE/user-path" "$T/user"
 	run as_user unshare -r -n -m "$T/user/user-path" "$T/user"
