@@ -149,6 +149,9 @@ struct daemon {
 	struct epoll_event ready[LOOP_BATCH]; /* of the turn in hand */
 	int ready_count, served;   /* of them */
 	struct daemon_counters count;
+	int alarm_fd;              /* timerfd: ends a wait (loop.c) */
+	struct watch alarm;
+	stack_time alarm_at;       /* when it rings; STACK_NEVER: it is not set */
 	stack_time busy_until;     /* BusyPoll=: sleeps not before */
 	stack_time now;            /* when the turn in hand began, or its pass: as good as the clock for what takes no time */
 	bool work;                 /* the stack was given something, or has more to do: a pass is due */

@@ -5,7 +5,8 @@
  * descriptor is one of ours. A turn waits, serves what is ready, and ends with one pass: timers
  * and output (so that a batch of segments is answered by one ACK), then the sockets that became
  * ready, until nothing is left. The stack's next deadline is how long the next turn waits at
- * most, so no timer is ever set for a segment.
+ * most, so no timer is ever set for a segment. One of the kernel's is set where that deadline is
+ * some way off, and then left alone while the deadline moves on (wait_ready).
  *
  * Between turns the sd_event loop has armed all that it knows. Who changes one of its timers from
  * outside of its own callbacks says so with loop_touched.
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/timerfd.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,7 +29,7 @@
 #define PASS_ROUNDS 16
 #define PASS_EVENTS 4096
 #define TURNS_OF_EVENTS 8 /* of the sd_event loop before data has its turn */
-#define FAR 2000u /* microseconds to a deadline that may come late by what a turn takes */
+#define FAR 2000u /* microseconds to a deadline that may come late by what a turn takes, and is worth a timer */
 #define STATUS_INTERVAL 1000000u /* microseconds between two status lines */
 
 stack_time daemon_now(void)
@@ -259,10 +261,42 @@ static int spin(struct daemon *d, stack_time deadline)
 	return n;
 }
 
-/* Until something is ready or the stack has a deadline, which makes a pass due. */
+static struct timespec duration(stack_time t)
+{
+	return (struct timespec){.tv_sec = (time_t)(t / 1000000), .tv_nsec = (long)(t % 1000000) * 1000};
+}
+
+static void on_alarm(void *daemon, uint32_t events)
+{
+	struct daemon *d = daemon;
+
+	(void)events;
+	d->alarm_at = STACK_NEVER;
+	d->work |= stack_deadline(d->stack) <= d->now;
+}
+
+/* True: the alarm ends the wait in time. It may do so too early, which costs a turn, but no more than one for each alarm. */
+static bool alarm_is_set(struct daemon *d, stack_time deadline)
+{
+	const struct itimerspec at = {.it_value = duration(deadline)};
+
+	if (d->alarm_at <= deadline)
+		return true;
+	if (deadline < d->now + FAR || timerfd_settime(d->alarm_fd, TFD_TIMER_ABSTIME, &at, NULL) != 0)
+		return false;
+	d->alarm_at = deadline;
+	return true;
+}
+
+/*
+ * Until something is ready or the stack has a deadline, which makes a pass due. In a conversation
+ * the deadline is a retransmission that each answer puts off again. A wait with a time limit arms
+ * a timer and disarms it, 0.3 us in all; the alarm stays as it is until it has rung.
+ */
 static int wait_ready(struct daemon *d)
 {
 	stack_time deadline = stack_deadline(d->stack), now, left;
+	struct timespec most;
 	int n;
 
 	if (d->work || d->touched)
@@ -270,11 +304,12 @@ static int wait_ready(struct daemon *d)
 	if (d->config.busy_poll && (n = spin(d, deadline)) > 0)
 		return n;
 	d->count.naps++;
-	if (deadline == STACK_NEVER)
+	if (deadline == STACK_NEVER || alarm_is_set(d, deadline))
 		return wait_for(d, NULL);
-	now = deadline > d->now + FAR ? d->now : daemon_now();
+	now = daemon_now();
 	left = deadline > now ? deadline - now : 0;
-	n = wait_for(d, &(struct timespec){.tv_sec = (time_t)(left / 1000000), .tv_nsec = (long)(left % 1000000) * 1000});
+	most = duration(left);
+	n = wait_for(d, &most);
 	d->work = n == 0 || left == 0;
 	return n;
 }
@@ -305,10 +340,27 @@ bool loop_poll(struct daemon *d)
 	return true;
 }
 
+static void alarm_close(struct daemon *d)
+{
+	if (d->alarm_fd >= 0)
+		close(d->alarm_fd);
+	d->alarm_fd = -1;
+}
+
+/* Without one every wait has a time limit. */
+static void alarm_open(struct daemon *d)
+{
+	d->alarm_at = STACK_NEVER;
+	d->alarm_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (d->alarm_fd >= 0 && loop_watch(d, &d->alarm, d->alarm_fd, EPOLLIN | EPOLLET, on_alarm, d) != 0) /* never read */
+		alarm_close(d);
+}
+
 int loop_run(struct daemon *d)
 {
 	int status = EXIT_FAILURE;
 
+	alarm_open(d);
 	d->touched = true;
 	while (!d->finished) {
 		d->count.turns++;
@@ -318,6 +370,7 @@ int loop_run(struct daemon *d)
 			d->busy_until = daemon_now() + d->config.busy_poll;
 		serve(d);
 	}
+	alarm_close(d);
 	sd_event_get_exit_code(d->loop, &status);
 	return status;
 }

@@ -132,6 +132,21 @@ all_calls() { sum daemon.turns daemon.link_reads daemon.link_reads_empty daemon.
 	! grep 'writev(' "$T/calls"
 }
 
+@test "in a conversation no wait sets a timer: one in fifty has a limit, and one in fifty sets the alarm" {
+	[ "${BYWAY_SANITIZE:-none}" = none ] || skip "the leak check and strace are both tracers"
+	start_daemon Services.Echo=yes
+	background strace -f -qq -e trace=epoll_pwait2,timerfd_settime -p "$DAEMON" -o "$T/calls"
+	env -u BYWAY_SOCKET "$LOAD" rr "$STACK" 1
+	local waits limits alarms
+	waits=$(grep -c 'epoll_pwait2(' "$T/calls")
+	limits=$(grep -c 'tv_nsec=[1-9]' "$T/calls") || true # a limit of 0 does not wait
+	alarms=$(grep -c 'timerfd_settime(' "$T/calls") || true
+	echo "$waits waits, $limits of them with a limit, the alarm was set $alarms times"
+	[ "$waits" -gt 500 ]
+	[ $((limits * 50)) -lt "$waits" ]
+	[ $((alarms * 50)) -lt "$waits" ]
+}
+
 @test "a handshake that nobody answers ends in its time, on a link where nothing else happens" {
 	# Seven seconds: by then the announcements of the start wake the daemon no more.
 	start_daemon TCP.SynRetries=2
