@@ -225,6 +225,12 @@ int link_open(struct daemon *d);
 unsigned link_offload(const struct link *l); /* STACK_OFFLOAD_* */
 bool link_transmit(void *daemon, const struct stack_output *out); /* stack_ops.transmit */
 int link_start(struct daemon *d);         /* begins to read */
+bool link_poll(struct daemon *d);         /* takes one frame in, if there is one */
+/*
+ * After a pass: the same, where frames come one by one and the next is likely to be there already. It is on a
+ * core that the sender shares: our answer wakes it, and it runs before us. True a few times in a row at most.
+ */
+bool link_read_on(struct daemon *d);
 void link_close(struct daemon *d);
 const char *link_name(const struct link *l);
 

@@ -36,7 +36,8 @@
 #define DEVICE "/dev/net/tun"
 #define FRAMES_PER_TURN 64
 #define FRAME_SMALL 2048u /* whoever sends such a one by itself waits for the answer */
-#define LONE_TURNS 8u     /* of them, before the queue is asked again for what came meanwhile */
+#define LONE_TURNS 16u    /* of them, before the queue is asked again for what came meanwhile */
+#define DOUBT_MAX 63u     /* calls of link_read_on that do not look, when it was in vain again and again */
 #define BYTES_PER_TURN (256u << 10) /* then the answer is due: the sender waits for it, and what it sent grows cold */
 #define SYNS_PER_TURN 16
 #define SYN_REST 19u              /* times as long as a turn of SYNs took; SYNs have a twentieth then */
@@ -60,6 +61,7 @@ struct link {
 	sd_event_source *retry;  /* runs while the interface is away */
 	stack_time pause;        /* to the next try, microseconds */
 	uint8_t lone;            /* turns in a row that brought one small frame */
+	uint8_t doubt, skip;     /* calls of link_read_on that do not look, after one that found nothing; of them, still to come */
 	bool write_failed;       /* reported once, until a write succeeds */
 	char name[IFNAMSIZ];
 	uint8_t frame[FRAME_MAX];
@@ -319,6 +321,49 @@ static void read_frames(struct link *l, int fd, uint32_t events, unsigned limit,
 		break;
 	}
 	daemon_kick(l->daemon);
+}
+
+/* One frame of the first queue; 0: there is none. Whoever sent it waits since just now, so the clock is asked again. */
+static size_t read_one(struct link *l)
+{
+	struct daemon *d = l->daemon;
+	ssize_t n = l->fd[0] >= 0 ? read(l->fd[0], l->frame, sizeof(l->frame)) : -1;
+
+	if (n <= 0) {
+		d->count.link_reads_empty++;
+		return 0; /* if something is wrong, the next wait says so */
+	}
+	d->count.link_reads++;
+	d->now = daemon_now();
+	input_frame(d, l->frame, (size_t)n, d->now);
+	daemon_kick(d);
+	return (size_t)n;
+}
+
+bool link_poll(struct daemon *d)
+{
+	return d->link && read_one(d->link) > 0;
+}
+
+bool link_read_on(struct daemon *d)
+{
+	struct link *l = d->link;
+	size_t bytes;
+
+	if (!l || l->lone == 0)
+		return false;
+	if (l->skip > 0) {
+		l->skip--;
+		return false;
+	}
+	bytes = read_one(l);
+	if (bytes == 0) {
+		l->skip = l->doubt = (uint8_t)(l->doubt < DOUBT_MAX ? 2u * l->doubt + 1 : DOUBT_MAX);
+		return false;
+	}
+	l->doubt = 0;
+	l->lone = (uint8_t)(bytes > FRAME_SMALL ? 0 : (l->lone + 1) % LONE_TURNS);
+	return true;
 }
 
 static void on_frames(void *link, uint32_t events)
