@@ -203,6 +203,8 @@ void loop_unwatch(struct daemon *d, struct watch *w);
 void loop_forget(struct daemon *d, struct watch *w);
 /* A timer of d->loop was set, or its end asked for, outside of its own callbacks. */
 void loop_touched(struct daemon *d);
+/* After a frame: has it completed a handshake? Then its listener's owner hears of it at once. */
+void loop_accept(struct daemon *d);
 /* The status line of the service, at once. */
 void loop_status(struct daemon *d);
 /* No connection is left that a peer or owner would miss. */

@@ -259,6 +259,7 @@ static void input_frame(struct daemon *d, const uint8_t *data, size_t len, stack
 	};
 	if (!d->workers || d->worker > 0 || !worker_took(d, &frame))
 		stack_input(d->stack, now, &frame);
+	loop_accept(d); /* before its data comes */
 }
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *arg);

@@ -157,19 +157,32 @@ static void report_conflict(struct daemon *d, const struct stack_event *event)
 	loop_status(d);
 }
 
+static void dispatch(struct daemon *d, const struct stack_event *event)
+{
+	struct endpoint *e = event->user;
+
+	if ((event->events & STACK_EVENT_CONFLICT) && d->worker == 0) /* every stack hears of it */
+		report_conflict(d, event);
+	if (event->sock && e)
+		e->ops->event(e, event);
+}
+
 static bool dispatch_events(struct daemon *d)
 {
 	struct stack_event event;
 	unsigned n;
 
-	for (n = 0; n < PASS_EVENTS && stack_next_event(d->stack, &event); n++) {
-		struct endpoint *e = event.user;
-		if ((event.events & STACK_EVENT_CONFLICT) && d->worker == 0) /* every stack hears of it */
-			report_conflict(d, &event);
-		if (event.sock && e)
-			e->ops->event(e, &event);
-	}
+	for (n = 0; n < PASS_EVENTS && stack_next_event(d->stack, &event); n++)
+		dispatch(d, &event);
 	return n > 0;
+}
+
+void loop_accept(struct daemon *d)
+{
+	struct stack_event event;
+
+	while (stack_next_accept(d->stack, &event))
+		dispatch(d, &event);
 }
 
 static void pass(struct daemon *d)

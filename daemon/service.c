@@ -216,10 +216,7 @@ static bool drain(const struct service *service, struct sock *sock)
 /* The peer has said all, and so have we: our FIN. */
 static void answer_end(const struct service *service, struct sock *sock)
 {
-	struct stack_sock_info info;
-
-	stack_info(sock, &info);
-	if (info.state == TCP_CLOSE_WAIT && service->ends_with_peer)
+	if (stack_state(sock) == TCP_CLOSE_WAIT && service->ends_with_peer)
 		stack_shutdown(sock, now_of(sock));
 }
 

@@ -509,6 +509,7 @@ void arp_address_start(struct stack *s, struct address *a)
 	a->announcements_left = ANNOUNCE_NUM;
 	a->probes_left = s->cfg.probe == STACK_PROBE_OFF ? 0 : PROBE_NUM;
 	a->tentative = s->cfg.probe == STACK_PROBE_STRICT;
+	routes_changed(s);
 	if (a->tentative)
 		address_timer_random(s, a, 0); /* 2.1.1: PROBE_WAIT */
 	else
@@ -534,6 +535,7 @@ void arp_address_timer(struct stack *s, struct timer *t)
 		return;
 	}
 	a->tentative = false;
+	routes_changed(s);
 	announce(s, a);
 	if (--a->announcements_left > 0)
 		timer_set(&s->wheel, &a->timer, s->now + ANNOUNCE_INTERVAL);

@@ -182,6 +182,21 @@ void sock_event(struct sock *sock, unsigned events)
 	s->events_tail = &sock->event_next;
 }
 
+void sock_event_first(struct sock *sock, unsigned events)
+{
+	struct stack *s = sock->stack;
+
+	sock->events |= events;
+	if (sock->event_link || !s->events) {
+		sock_event(sock, 0);
+		return;
+	}
+	sock->event_next = s->events;
+	sock->event_link = &s->events;
+	sock->event_next->event_link = &sock->event_next;
+	s->events = sock;
+}
+
 void sock_event_cancel(struct sock *sock)
 {
 	if (!sock->event_link)
@@ -211,6 +226,11 @@ bool stack_next_event(struct stack *s, struct stack_event *event)
 	};
 	sock_event_cancel(sock);
 	return true;
+}
+
+bool stack_next_accept(struct stack *s, struct stack_event *event)
+{
+	return s->events && s->events->pcb.kind == PCB_LISTEN && !s->has_notice && stack_next_event(s, event);
 }
 
 /* ---- running ---- */

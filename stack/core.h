@@ -96,6 +96,21 @@ struct route {
 	bool used, from_address;
 };
 
+/* The way to a destination (route.c). */
+struct route_result {
+	struct stack_addr source;   /* our address to use */
+	struct stack_addr next_hop; /* the neighbour */
+	bool loopback;              /* the destination is ourselves */
+	bool broadcast;             /* limited or directed broadcast, or multicast */
+};
+
+/* What route_lookup found last, until an address or a route changes. */
+struct way {
+	bool known;
+	struct stack_addr dst;
+	struct route_result route;
+};
+
 /* A packet on its way to ourselves. */
 struct loop_packet {
 	struct loop_packet *next;
@@ -154,6 +169,7 @@ struct stack {
 	uint64_t good_pair; /* IPv4 source and destination of the last packet that was for us; 0: an address has changed since */
 	struct route route[ROUTE_MAX];
 	size_t route_top; /* the same */
+	struct way way;   /* of the last packet that went out */
 	struct neighbour *neighbours; /* arp.c: the last used of a ring */
 	struct neighbour *neighbour_bucket[NEIGHBOUR_BUCKETS];
 	uint32_t neighbour_count;
@@ -173,6 +189,9 @@ struct stack {
 	struct time_wait *tw_head, *tw_tail; /* oldest first: all wait equally long */
 	struct timer tw_timer;
 	uint32_t time_wait_count, half_open_count;
+	struct flow_key numbered; /* the connection whose hash for tcp_isn was made last; no port: none yet */
+	uint64_t numbered_hash;
+	uint32_t listeners_at_one; /* listeners that are bound to one address */
 	struct half_slab *half_slabs; /* room for half-open ones: the first comes with the first listener */
 	struct half_open *half_free;
 	uint32_t half_pool_size;      /* entries in all slabs */
@@ -209,6 +228,8 @@ uint64_t keyed_hash(const uint8_t key[16], const void *data, size_t len);
 
 /* Queues events for stack_next_event. */
 void sock_event(struct sock *sock, unsigned events);
+/* The same, and it is the next. */
+void sock_event_first(struct sock *sock, unsigned events);
 void sock_event_cancel(struct sock *sock);
 /* Fills the head of a new socket and counts it. False: no room (nothing was done). */
 bool sock_admit(struct stack *s);

@@ -3,10 +3,10 @@
 
 #include <errno.h>
 
-/* A parked socket has an unusable key and is not shown. */
+/* A parked socket has an unusable key, one that is past has left it to others: they are not shown. */
 static bool parked(const struct pcb *p)
 {
-	return p->lport == 0;
+	return p->lport == 0 || p->past;
 }
 
 static void *holder(const struct pcb *p)
@@ -162,16 +162,15 @@ static const char *recovery_name(enum tcp_recovery recovery)
 
 static void conn_history(const struct conn *c, stack_time now, struct stack_tcb_info *out)
 {
-	const struct extra *extra = conn_noted(c);
 	uint8_t from = c->history_first;
 
 	out->history_count = c->history_count;
 	for (unsigned i = 0; i < c->history_count; i++) {
 		unsigned late = i - HISTORY_EARLY;
-		const struct tcp_change *change = i < HISTORY_EARLY ? &c->history[i] : &extra->history[late];
+		const struct tcp_change *change = i < HISTORY_EARLY ? &c->history[i] : &c->late[late];
 
 		out->history[i] = (struct stack_change){
-			i == 0 ? c->created : from_ms(now, i < HISTORY_EARLY ? c->second_ms : extra->history_ms[late]),
+			i == 0 ? c->created : from_ms(now, i < HISTORY_EARLY ? c->second_ms : c->late_ms[late]),
 			(enum tcp_state)from, (enum tcp_state)change->state,
 			tcp_cause_name((enum tcp_cause)change->cause),
 		};

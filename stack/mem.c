@@ -55,9 +55,21 @@ void *mem_alloc(struct mem *m, enum mem_class class, size_t size)
 	return mem_charge(m, class, size, mem_fits(m, class, size) ? calloc(1, size) : NULL);
 }
 
+static void *spare_take(struct mem *m)
+{
+	void *p = m->spare;
+
+	m->spare = NULL;
+	return p;
+}
+
 void *mem_alloc_raw(struct mem *m, enum mem_class class, size_t size)
 {
-	return mem_charge(m, class, size, mem_fits(m, class, size) ? malloc(size) : NULL);
+	void *p = NULL;
+
+	if (mem_fits(m, class, size))
+		p = size == MEM_SPARE && m->spare ? spare_take(m) : malloc(size);
+	return mem_charge(m, class, size, p);
 }
 
 static void *pool_take_zeroed(struct mem *m, enum mem_pool pool, size_t size)
@@ -101,6 +113,7 @@ void mem_done(struct mem *m)
 {
 	for (unsigned i = 0; i < MEM_POOL_COUNT; i++)
 		pool_done(&m->pool[i]);
+	free(spare_take(m));
 }
 
 void mem_free(struct mem *m, enum mem_class class, void *p, size_t size)
@@ -109,7 +122,10 @@ void mem_free(struct mem *m, enum mem_class class, void *p, size_t size)
 		return;
 	m->used[class] -= size;
 	m->total -= size;
-	free(p);
+	if (size == MEM_SPARE && !m->spare && !POOL_PLAIN)
+		m->spare = p;
+	else
+		free(p);
 }
 
 size_t mem_share(const struct mem *m, size_t held)

@@ -46,7 +46,10 @@ struct mem {
 	struct pool pool[MEM_POOL_COUNT];
 	size_t pooled;                 /* bytes of used[] that lie in pools */
 	uint32_t chunks;               /* of all pools, but for the first of each */
+	void *spare;                   /* a block of MEM_SPARE bytes that was freed; or NULL */
 };
+
+#define MEM_SPARE 256u /* bytes: what a queue of a few bytes takes and gives back again and again */
 
 /* Zeroed memory, or NULL when over a budget or out of memory. The caller owns it. */
 void *mem_alloc(struct mem *m, enum mem_class class, size_t size);

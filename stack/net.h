@@ -72,13 +72,9 @@ bool loopback_run(struct stack *s, unsigned max);
 void loopback_free(struct stack *s);
 
 /* ---- route.c ---- */
-struct route_result {
-	struct stack_addr source;   /* our address to use */
-	struct stack_addr next_hop; /* the neighbour */
-	bool loopback;              /* the destination is ourselves */
-	bool broadcast;             /* limited or directed broadcast, or multicast */
-};
 /* 0, or -ENETUNREACH. out->source is set by the caller: any: chosen; else kept. */
+/* Anything that it depends on has changed. */
+static inline void routes_changed(struct stack *s) { s->way.known = false; }
 int route_lookup(struct stack *s, const struct stack_addr *dst, struct route_result *out);
 /* One of ours that packets may be sent to and from (not tentative); 127.0.0.0/8 too when `loopback`. */
 bool address_is_ours(const struct stack *s, const struct stack_addr *addr, bool loopback);

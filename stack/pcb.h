@@ -33,6 +33,7 @@ struct pcb {
 	uint64_t port_given : 1;   /* its owner asked for this local port */
 	uint64_t local_v4 : 1;     /* has a local address; 0: every one */
 	uint64_t remote_v4 : 1;    /* has a remote one; 0 and rport 0: not connected */
+	uint64_t past : 1;         /* in the table, but not to be found: its key is for others (table_pass) */
 	uint32_t local, remote;    /* as in a packet; 0 without *_v4, but see sock_park */
 	uint16_t lport, rport;
 	uint32_t owner;            /* as given to stack_socket */

@@ -9,8 +9,8 @@
  *                             ^ multiple of SLAB          ^ multiple of SLAB
  *
  * Invariants: a chunk with room stands in the list of its level, one that is full in none, one that is
- * empty in none but as `empty`. Blocks come out of the fullest level, so that chunks in which few are
- * left run empty and go back. Pages of a slab that no block has been taken of yet are not touched.
+ * empty in none but as `empty`; `spare` is a block that counts as used, alone in the only chunk. Blocks
+ * come out of the fullest level, so that chunks in which few are left run empty and go back. Pages of a slab that no block has been taken of yet are not touched.
  */
 #include "pool.h"
 
@@ -160,8 +160,12 @@ static void slab_start(struct pool_chunk *c, size_t size)
 void *pool_take(struct pool *p, size_t size)
 {
 	struct pool_chunk *c = NULL;
-	void *block;
+	void *block = p->spare;
 
+	if (block) {
+		p->spare = NULL;
+		return block;
+	}
 	for (unsigned i = POOL_LEVELS; i-- > 0 && !c;)
 		c = p->level[i];
 	if (!c && !(c = chunk_next(p, size)))
@@ -180,19 +184,33 @@ void *pool_take(struct pool *p, size_t size)
 	return block;
 }
 
-void pool_give(struct pool *p, void *block)
+static struct pool_chunk *chunk_of(void *block)
 {
-	struct pool_chunk *c = ((struct slab *)((uintptr_t)block & ~(uintptr_t)(SLAB - 1)))->chunk;
+	return ((struct slab *)((uintptr_t)block & ~(uintptr_t)(SLAB - 1)))->chunk;
+}
 
+static void give(struct pool *p, struct pool_chunk *c, void *block)
+{
 	*(void **)block = c->given;
 	c->given = block;
 	if (--c->used < c->from)
 		chunk_move(p, c);
 }
 
+/* The only block comes and goes (the record for the one segment in flight): its chunk is not made empty each time. */
+void pool_give(struct pool *p, void *block)
+{
+	struct pool_chunk *c = chunk_of(block);
+
+	if (c->used == 1 && p->chunks == 1)
+		p->spare = block;
+	else
+		give(p, c, block);
+}
+
 bool pool_has_room(const struct pool *p)
 {
-	bool room = p->empty != NULL;
+	bool room = p->empty || p->spare;
 
 	for (unsigned i = 0; i < POOL_LEVELS && !room; i++)
 		room = p->level[i] != NULL;
@@ -201,6 +219,9 @@ bool pool_has_room(const struct pool *p)
 
 void pool_done(struct pool *p)
 {
+	if (p->spare)
+		give(p, chunk_of(p->spare), p->spare);
+	p->spare = NULL;
 	if (p->empty)
 		chunk_free(p, p->empty);
 	p->empty = NULL;

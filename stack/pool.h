@@ -39,6 +39,7 @@ struct pool_chunk;
 struct pool {
 	struct pool_chunk *level[POOL_LEVELS]; /* chunks with room, [i]: i quarters of their blocks are in use, or more */
 	struct pool_chunk *empty;              /* one, kept for the next block; or NULL */
+	void *spare;                           /* what is kept instead, where no other block is in use; or NULL */
 	uint32_t chunks;                       /* all of them */
 };
 

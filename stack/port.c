@@ -76,7 +76,7 @@ static bool search_visit(void *arg, struct pcb *p)
 {
 	struct port_search *search = arg;
 
-	search->found = !pcb_is_datagram(p) && p->rport != 0 && p->lport == search->local->port &&
+	search->found = !pcb_is_datagram(p) && p->rport != 0 && !p->past && p->lport == search->local->port &&
 			(stack_addr_is_any(&search->local->addr) || (p->local_v4 && p->local == addr_word(&search->local->addr)));
 	return !search->found;
 }

@@ -10,7 +10,7 @@
 #include "types.h"
 
 /* The smallest chunk, header included. */
-#define CHUNK_SMALL 256u
+#define CHUNK_SMALL MEM_SPARE
 
 static uint32_t chunk_free_space(const struct chunk *c)
 {

@@ -127,17 +127,32 @@ static const struct stack_addr *lookup(struct stack *s, const struct stack_addr 
 	return &r->source;
 }
 
-int route_lookup(struct stack *s, const struct stack_addr *dst, struct route_result *out)
+static int look_up(struct stack *s, const struct stack_addr *dst)
 {
 	const struct stack_addr *source;
 
+	s->way.known = false;
 	if (!addr_is_v4(dst) || stack_addr_is_any(dst))
 		return -ENETUNREACH;
-	source = lookup(s, dst, out);
+	source = lookup(s, dst, &s->way.route);
 	if (!source)
 		return -ENETUNREACH;
-	if (stack_addr_is_any(&out->source))
-		out->source = *source;
+	s->way.route.source = *source;
+	s->way.dst = *dst;
+	s->way.known = true;
+	return 0;
+}
+
+/* Packets go in rows, so the way of the last one is remembered. */
+int route_lookup(struct stack *s, const struct stack_addr *dst, struct route_result *out)
+{
+	struct stack_addr source = out->source;
+
+	if (!(s->way.known && addr_eq(dst, &s->way.dst)) && look_up(s, dst) != 0)
+		return -ENETUNREACH;
+	*out = s->way.route;
+	if (!stack_addr_is_any(&source))
+		out->source = source;
 	return 0;
 }
 
@@ -217,6 +232,7 @@ int stack_route_set(struct stack *s, const struct stack_route_info *route, bool 
 	old = route_find(s, &r.dest, r.prefix, false);
 	if ((old && !replace) || route_find(s, &r.dest, r.prefix, true))
 		return -EEXIST;
+	routes_changed(s);
 	r.source = a->addr;
 	if (!on_link)
 		r.gateway = route->gateway;
@@ -241,6 +257,7 @@ int stack_route_remove(struct stack *s, const struct stack_addr *dest, uint8_t p
 
 	if (!r)
 		return route_find(s, &key, prefix, true) ? -EPERM : -ESRCH;
+	routes_changed(s);
 	r->used = false;
 	return 0;
 }
@@ -300,6 +317,7 @@ int stack_address_add(struct stack *s, stack_time now, const struct stack_addr *
 	if (route_insert(s, &connected) != 0)
 		return -ENOSPC;
 	s->good_pair = 0;
+	routes_changed(s);
 	*a = (struct address){.addr = *addr, .prefix = prefix, .used = true};
 	a->broadcast = prefix <= 30 ? v4(addr) | ~mask(prefix) : 0;
 	s->address_top = (size_t)max_u64(s->address_top, (uint64_t)(a - s->address) + 1);
@@ -317,6 +335,7 @@ int stack_address_remove(struct stack *s, const struct stack_addr *addr)
 		return -EADDRNOTAVAIL;
 	timer_cancel(&s->wheel, &a->timer);
 	s->good_pair = 0;
+	routes_changed(s);
 	a->used = false;
 	for (size_t i = 0; i < ROUTE_MAX; i++)
 		if (s->route[i].used && addr_eq(&s->route[i].source, addr))

@@ -66,6 +66,11 @@ void *stack_user(const struct sock *sock)
 	return sock->user;
 }
 
+enum tcp_state stack_state(const struct sock *sock)
+{
+	return (enum tcp_state)sock->pcb.state;
+}
+
 uint64_t stack_id(const struct sock *sock)
 {
 	return sock->pcb.id;

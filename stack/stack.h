@@ -486,6 +486,11 @@ struct stack_event {
 	uint8_t mac[6];
 };
 bool stack_next_event(struct stack *s, struct stack_event *event);
+/*
+ * The same if it is a listener's. Who asks after each frame accepts a connection before its data
+ * comes, which then goes straight to the reader.
+ */
+bool stack_next_accept(struct stack *s, struct stack_event *event);
 
 /* ---- looking in ---- */
 
@@ -522,6 +527,7 @@ bool stack_find(struct stack *s, uint64_t id, struct stack_sock_info *out);
 struct sock *stack_sock(struct stack *s, uint64_t id);
 /* The same of a socket that is held, at once. */
 void stack_info(const struct sock *sock, struct stack_sock_info *out);
+enum tcp_state stack_state(const struct sock *sock); /* of it the state alone */
 
 enum stack_timer {
 	STACK_TIMER_REXMT, STACK_TIMER_PERSIST, STACK_TIMER_DELACK, STACK_TIMER_KEEPALIVE,

@@ -189,6 +189,12 @@ static void forget(struct table *t, const struct pcb *p)
 		t->named = NULL;
 }
 
+void table_pass(struct table *t, struct pcb *p)
+{
+	forget(t, p);
+	p->past = true;
+}
+
 void table_remove(struct table *t, struct pcb *p)
 {
 	struct pcb **link;
@@ -222,7 +228,7 @@ static inline bool has_key(const struct pcb *p, const struct flow_key *key)
 	static_assert(offsetof(struct pcb, owner) - offsetof(struct pcb, local) == offsetof(struct flow_key, proto),
 		      "they begin alike");
 	return memcmp(&p->local, key, offsetof(struct flow_key, proto)) == 0 && flow_v4(p) == key->v4 &&
-	       pcb_proto(p) == key->proto;
+	       pcb_proto(p) == key->proto && !p->past;
 }
 
 /* What to look for, as a control block keeps it. False: nobody has such an address. */

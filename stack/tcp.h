@@ -148,8 +148,6 @@ struct extra {
 	uint32_t dupacks_in, ooo_in;
 	uint32_t limited_ms[2]; /* by the peer's window, and by the buffer */
 	uint16_t reorder_degree, reorder_seen; /* segments that data was overtaken by at most, and how often */
-	uint32_t history_ms[HISTORY_LATE];
-	struct tcp_change history[HISTORY_LATE];
 };
 
 /* A connection: what its holder and the table know it by, through its whole life. */
@@ -168,7 +166,13 @@ struct conn {
 	uint8_t history_first; /* the state before the first */
 	uint8_t history_count : 7;
 	bool at_rest : 1;    /* nothing moves: there is no tcb, and `rest` is all that is left of it */
-	struct rest rest;
+	union {
+		struct rest rest; /* valid while at_rest */
+		struct {          /* the changes after the first ones: one with such a history is never at rest again */
+			uint32_t late_ms[HISTORY_LATE];
+			struct tcp_change late[HISTORY_LATE];
+		};
+	};
 };
 
 /*
@@ -624,6 +628,8 @@ void tcp_retransmit_head(struct tcb *t);
 bool tcp_send_loss_probe(struct tcb *t);
 /* A segment without a tcb: RST, ACK of a half-open or TIME-WAIT connection, SYN-ACK. */
 int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *seg);
+/* The same, with the options of this socket. */
+int tcp_send_from(const struct sock *sock, const struct pcb *from, struct tcp_segment *seg);
 /* The RST that a segment to no connection gets (RFC 9293 3.10.7.1), rate-limited. */
 void tcp_refuse(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg);
 uint16_t tcp_mss_announced(const struct stack *s);

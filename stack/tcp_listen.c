@@ -20,15 +20,19 @@
 /* F(connection, secret): the same for all connections with these addresses and ports. */
 static uint64_t connection_hash(const struct stack *s, const struct pcb *p)
 {
-	struct flow_key key = flow_key_of(p);
+	const struct flow_key key = flow_key_of(p);
 
+	if (memcmp(&s->numbered, &key, sizeof(key)) == 0)
+		return s->numbered_hash;
 	return keyed_hash(s->key_isn, &key, FLOW_KEY_LEN);
 }
 
 /* RFC 6528: M + F(connection, secret), M ticking every 4 microseconds. */
 seq32 tcp_isn(struct stack *s, const struct pcb *p)
 {
-	return seq_make((uint32_t)connection_hash(s, p) + (uint32_t)(s->now / 4));
+	s->numbered_hash = connection_hash(s, p); /* tcp_ts_offset is next */
+	s->numbered = flow_key_of(p);
+	return seq_make((uint32_t)s->numbered_hash + (uint32_t)(s->now / 4));
 }
 
 /* The hash's other half: timestamps go on from one connection to the next, as RFC 6191 needs it. */
@@ -89,6 +93,7 @@ struct listener *listener_new(struct stack *s, struct sock *bound, uint32_t back
 	l->sock.event_link = NULL;
 	l->accept_tail = &l->accept_head;
 	l->accept_limit = backlog;
+	s->listeners_at_one += l->sock.pcb.local_v4;
 	table_replace(&s->table, &bound->pcb, &l->sock.pcb);
 	mem_give(&s->mem, MEM_SOCKET, POOL_SOCK, bound, sizeof(*bound));
 	return l;
@@ -124,7 +129,7 @@ static struct listener *listener_at(struct stack *s, const struct stack_addr *ad
 struct listener *listener_find(struct stack *s, const struct stack_endpoint *local, const struct stack_endpoint *remote)
 {
 	static const struct stack_addr any;
-	struct listener *l = listener_at(s, &local->addr, local->port, remote);
+	struct listener *l = s->listeners_at_one > 0 ? listener_at(s, &local->addr, local->port, remote) : NULL;
 
 	return l ? l : listener_at(s, &any, local->port, remote);
 }
@@ -198,6 +203,7 @@ void listener_close(struct listener *l)
 	while (l->accept_head)
 		tcp_abort(listener_first(l), CAUSE_CLOSE, 0);
 	table_remove(&s->table, &l->sock.pcb);
+	s->listeners_at_one -= l->sock.pcb.local_v4;
 	sock_event_cancel(&l->sock);
 	sock_options_free(&l->sock);
 	s->sockets--;
@@ -206,10 +212,9 @@ void listener_close(struct listener *l)
 
 /* ---- half-open connections ---- */
 
-void half_open_free(struct stack *s, struct half_open *h)
+/* l: its listener, NULL: that is gone. */
+static void drop(struct stack *s, struct half_open *h, struct listener *l)
 {
-	struct listener *l = listener_of(s, h);
-
 	timer_cancel(&s->wheel, &h->timer);
 	if (h->pcb.hashed)
 		table_remove(&s->table, &h->pcb);
@@ -218,6 +223,11 @@ void half_open_free(struct stack *s, struct half_open *h)
 	s->half_open_count--;
 	h->pcb.hash_next = s->half_free ? &s->half_free->pcb : NULL;
 	s->half_free = h;
+}
+
+void half_open_free(struct stack *s, struct half_open *h)
+{
+	drop(s, h, listener_of(s, h));
 }
 
 /* The window that its listener's connections begin with, bytes. */
@@ -254,7 +264,7 @@ static void half_open_reply(struct stack *s, const struct listener *l, const str
 		seg.opt.ts_value = h->cookie ? cookie_timestamp(s, h) : ts_now(s, tcp_ts_offset(s, &h->pcb));
 		seg.opt.ts_echo = h->ts_recent;
 	}
-	tcp_send_bare(s, &h->pcb, &seg);
+	tcp_send_from(&l->sock, &h->pcb, &seg);
 }
 
 static void half_open_arm(struct stack *s, struct half_open *h)
@@ -280,11 +290,11 @@ static bool half_open_expired(const struct listener *l, const struct half_open *
 void half_open_timer(struct stack *s, struct timer *timer)
 {
 	struct half_open *h = CONTAINER_OF(timer, struct half_open, timer);
-	const struct listener *l = listener_of(s, h);
+	struct listener *l = listener_of(s, h);
 
 	if (!l || half_open_expired(l, h)) {
 		COUNT(s, tcp_attempt_fails);
-		half_open_free(s, h);
+		drop(s, h, l);
 		return;
 	}
 	if (!h->deferred || h->retries + 1 >= sock_options(&l->sock)->defer_accept) {
@@ -431,7 +441,7 @@ static void handshake_done(struct listener *l, struct tcb *t, const struct ip_in
 
 	tcb_established(t, CAUSE_ACK_OF_SYN);
 	COUNT(s, tcp_passive_opens);
-	sock_event(&l->sock, STACK_EVENT_ACCEPT);
+	sock_event_first(&l->sock, STACK_EVENT_ACCEPT);
 	tcp_segment_arrives(t, ip, seg);
 }
 
@@ -492,7 +502,7 @@ void listener_segment(struct listener *l, const struct ip_info *ip, const struct
 }
 
 /* Checks one to four of 3.10.7.4 in SYN-RECEIVED; true: the segment may complete the handshake. */
-static bool half_open_acceptable(struct stack *s, const struct listener *l, struct half_open *h,
+static bool half_open_acceptable(struct stack *s, struct listener *l, struct half_open *h,
 				 const struct tcp_segment *seg)
 {
 	seq32 rcv_nxt = seq_add(h->irs, 1);
@@ -510,7 +520,7 @@ static bool half_open_acceptable(struct stack *s, const struct listener *l, stru
 		if (seq_eq(seg->seq, rcv_nxt)) {
 			COUNT(s, tcp_in_rst);
 			COUNT(s, tcp_attempt_fails);
-			half_open_free(s, h);
+			drop(s, h, l);
 		} else {
 			COUNT(s, tcp_in_rst_ignored);
 			half_open_reply(s, l, h, 0);
@@ -546,7 +556,7 @@ void half_open_segment(struct stack *s, struct half_open *h, const struct ip_inf
 
 	if (!l) {
 		tcp_refuse(s, ip, seg);
-		half_open_free(s, h);
+		drop(s, h, l);
 		return;
 	}
 	if (!half_open_acceptable(s, l, h, seg))
@@ -571,6 +581,6 @@ void half_open_segment(struct stack *s, struct half_open *h, const struct ip_inf
 	}
 	t->conn->sock.pcb.hashed = h->pcb.hashed;
 	table_replace(&s->table, &h->pcb, &t->conn->sock.pcb);
-	half_open_free(s, h);
+	drop(s, h, l);
 	handshake_done(l, t, ip, seg);
 }

@@ -36,11 +36,10 @@ static const struct sock_options *pcb_options(struct stack *s, const struct pcb 
 }
 
 /* Pushes the header on a packet whose payload is in place, with the pseudo header's sum for the link to go on from. */
-static int push_and_send(struct stack *s, struct tx *tx, const struct pcb *p, const struct tcp_segment *seg,
-			 uint8_t tos)
+static int push_and_send(struct stack *s, struct tx *tx, const struct pcb *p, const struct sock_options *o,
+			 const struct tcp_segment *seg, uint8_t tos)
 {
 	size_t header = tcp_header_size(seg);
-	const struct sock_options *o = pcb_options(s, p);
 	struct ip_params params = {
 		.src = pcb_local_addr(p), .dst = pcb_remote_addr(p), .proto = IP_PROTO_TCP,
 		.ttl = o->ttl ? o->ttl : s->cfg.ttl, .tos = tos | o->tos,
@@ -56,7 +55,7 @@ static int push_and_send(struct stack *s, struct tx *tx, const struct pcb *p, co
 	return ip_output(s, tx, &params);
 }
 
-int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *seg)
+static int send_bare(struct stack *s, const struct sock_options *o, const struct pcb *from, struct tcp_segment *seg)
 {
 	struct tx tx;
 
@@ -65,7 +64,17 @@ int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *s
 	seg->dport = from->rport;
 	if (seg->flags & TCP_RST)
 		COUNT(s, tcp_out_rst);
-	return push_and_send(s, &tx, from, seg, 0);
+	return push_and_send(s, &tx, from, o, seg, 0);
+}
+
+int tcp_send_bare(struct stack *s, const struct pcb *from, struct tcp_segment *seg)
+{
+	return send_bare(s, pcb_options(s, from), from, seg);
+}
+
+int tcp_send_from(const struct sock *sock, const struct pcb *from, struct tcp_segment *seg)
+{
+	return send_bare(sock->stack, sock_options(sock), from, seg);
 }
 
 void tcp_refuse(struct stack *s, const struct ip_info *ip, const struct tcp_segment *seg)
@@ -124,7 +133,7 @@ static int send_segment(struct tcb *t, struct tx *tx, struct tcp_segment *seg, b
 		sack_fill(t, &seg->opt);
 	ack_sent(t);
 	t->conn->segments_out++;
-	return push_and_send(tcb_stack(t), tx, &t->conn->sock.pcb, seg, tos);
+	return push_and_send(tcb_stack(t), tx, &t->conn->sock.pcb, sock_options(&t->conn->sock), seg, tos);
 }
 
 static void send_empty(struct tcb *t, seq32 seq)
@@ -239,7 +248,7 @@ static void send_syn_with(struct tcb *t, struct tcp_segment *seg, uint32_t len)
 	}
 	seg->sport = t->conn->sock.pcb.lport;
 	seg->dport = t->conn->sock.pcb.rport;
-	push_and_send(tcb_stack(t), &tx, &t->conn->sock.pcb, seg, 0);
+	push_and_send(tcb_stack(t), &tx, &t->conn->sock.pcb, sock_options(&t->conn->sock), seg, 0);
 }
 
 void tcp_send_syn(struct tcb *t)
@@ -665,6 +674,13 @@ static void window_use(struct tcb *t, const struct plan *p)
 	tcp_cwnd_used(t, full, !full && !p->held_back && p->len == 0);
 }
 
+/* There is nothing left that a plan could be made of. */
+static bool all_is_out(const struct tcb *t)
+{
+	return seq_eq(t->snd_nxt, seq_add(tcb_queue_seq(t), t->sndq.len + t->fin_sent)) && t->fin_queued == t->fin_sent &&
+	       seq_eq(t->snd_rtx, t->snd_nxt) && t->board.lost == 0;
+}
+
 bool tcp_output(struct tcb *t)
 {
 	struct plan p = {0};
@@ -680,6 +696,11 @@ bool tcp_output(struct tcb *t)
 			if (p.len == 0 && !p.fin)
 				break;
 			send_plan(t, &p);
+			if (all_is_out(t)) {
+				p = (struct plan){0};
+				sent++;
+				break;
+			}
 		}
 		watch_window(t, &p);
 		if (sent > 0 && t->want_write)

@@ -60,6 +60,8 @@ static bool may_rest(const struct tcb *t)
 	const struct conn *c = t->conn;
 	const struct sock *sock = &c->sock;
 
+	if (c->history_count > HISTORY_EARLY) /* both opened at once: what is noted of that lies where the rest would */
+		return false;
 	if (!seq_eq(t->iss, first_of(t->snd_una, c->bytes_acked)) || !seq_eq(t->irs, first_of(t->rcv_nxt, c->bytes_received)))
 		return false;
 	return tcb_state(t) == TCP_ESTABLISHED && t->held && !t->listener && !t->detached && !t->dirty_link &&

@@ -53,9 +53,9 @@ void tcb_note(struct tcb *t, uint32_t ms, enum tcp_state from, enum tcp_state to
 	if (n < HISTORY_EARLY) {
 		c->history[n] = change;
 		c->second_ms = ms;
-	} else if (n < STACK_HISTORY && conn_extra(c)) {
-		t->extra->history[n - HISTORY_EARLY] = change;
-		t->extra->history_ms[n - HISTORY_EARLY] = ms;
+	} else if (n < STACK_HISTORY) {
+		c->late[n - HISTORY_EARLY] = change;
+		c->late_ms[n - HISTORY_EARLY] = ms;
 	} else {
 		return;
 	}
@@ -166,11 +166,8 @@ void tcb_event(struct tcb *t, unsigned events)
 		sock_event(&t->conn->sock, events);
 }
 
-/*
- * Leaves the table's place to others; the handle stays good, data not yet read too. Whoever is
- * to accept it still wants to know the peer: then only our port goes, and no packet has port 0.
- */
-static void tcb_park(struct tcb *t)
+/* Its key is for others from now on; the handle stays good, data not yet read too, and both ends' addresses are known. */
+static void tcb_pass(struct tcb *t)
 {
 	struct stack *s = tcb_stack(t);
 
@@ -183,14 +180,8 @@ static void tcb_park(struct tcb *t)
 	tcp_mtu_free(t);
 	if (t->detached)
 		return;
-	table_remove(&s->table, &t->conn->sock.pcb);
 	t->detached = true;
-	if (!t->listener) {
-		sock_park(&t->conn->sock);
-		return;
-	}
-	t->conn->sock.pcb.lport = 0;
-	table_insert(&s->table, &t->conn->sock.pcb);
+	table_pass(&s->table, &t->conn->sock.pcb);
 }
 
 /*
@@ -215,7 +206,7 @@ void tcb_end(struct tcb *t, int error, enum tcp_cause cause)
 		tcb_free(t);
 		return;
 	}
-	tcb_park(t);
+	tcb_pass(t);
 	t->conn->sock.error = error;
 	tcb_event(t, error ? STACK_EVENT_ERROR : STACK_EVENT_CLOSED);
 }

@@ -47,6 +47,7 @@ int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const st
 	t->conn->sock.pcb.rport = remote->port;
 	t->held = true;
 	t->iss = tcp_isn(s, &t->conn->sock.pcb);
+	t->ts_offset = tcp_ts_offset(s, &t->conn->sock.pcb);
 	t->snd_una = t->snd_nxt = t->snd_rtx = t->recover = t->iss;
 	t->conn->sock.options = old->options;
 	old->options = NULL;
@@ -58,7 +59,6 @@ int tcp_connect(struct sock **sock, const struct stack_endpoint *bound, const st
 	t->sack_on = s->cfg.sack;
 	t->ecn_on = s->cfg.ecn == STACK_ECN_ASK;
 	t->rcv_scale = t->ws_on ? tcp_window_scale(sock_recv_limit_max(&t->conn->sock)) & 15u : 0;
-	t->ts_offset = tcp_ts_offset(s, &t->conn->sock.pcb);
 	s->sockets++; /* sock_bound_free gives back the old one's */
 	sock_bound_free(old);
 	table_insert(&s->table, &t->conn->sock.pcb);
