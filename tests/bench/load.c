@@ -5,6 +5,7 @@
  *                                  CONGESTION_CONTROL in the environment names its algorithm
  *   load out ADDRESS SECONDS       writes to discard: bytes a second
  *   load in ADDRESS SECONDS        reads from chargen
+ *   load skip ADDRESS SECONDS N    as in, N at once, and has the kernel throw the bytes away: a client that costs little
  *   load rr ADDRESS SECONDS        one byte to echo and back, TCP_NODELAY: p50 and p99
  *   load crr ADDRESS SECONDS N     connect to echo, one byte each way, close, N at once
  *   load hold ADDRESS SECONDS N    N connections to discard that stay idle; prints when all are there
@@ -32,6 +33,8 @@
 #include <unistd.h>
 
 #define BLOCK 131072
+#define LOT 262144       /* bytes that a reader that skips is woken for */
+#define MOUTHFUL 1048576 /* and takes at most */
 #define SAMPLES_MAX 2000000
 #define SERVE_SECONDS 300
 #define SERVE_BACKLOG 1024
@@ -107,6 +110,49 @@ static void bulk(const char *to, double seconds, bool out)
 		last = now();
 	}
 	close(fd);
+	printf("bulk %.3f Gbit/s bytes %llu B\n", (double)bytes * 8 / (last - start) / 1e9, (unsigned long long)bytes);
+}
+
+/* What has come, up to MOUTHFUL bytes, without copying it (tcp(7), MSG_TRUNC). */
+static uint64_t skip_some(int fd)
+{
+	ssize_t n = recv(fd, NULL, MOUTHFUL, MSG_TRUNC | MSG_DONTWAIT);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN))
+		die("transfer");
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+/* A connection that wakes its reader for a lot of bytes only. */
+static void dial_sluggish(const struct sockaddr_in *a, int poller)
+{
+	int fd = dial(a), lot = LOT;
+	struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &lot, sizeof(lot));
+	epoll_ctl(poller, EPOLL_CTL_ADD, fd, &e);
+}
+
+static void skip(const char *to, double seconds, int count)
+{
+	struct sockaddr_in a = address(to, 19);
+	int poller = epoll_create1(0);
+	double start, last;
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < count; i++)
+		dial_sluggish(&a, poller);
+	start = last = now();
+	while (last < start + seconds) {
+		struct epoll_event e[64];
+		int n = epoll_wait(poller, e, 64, 1000);
+
+		if (n <= 0)
+			die("skip stalled");
+		for (int i = 0; i < n; i++)
+			bytes += skip_some(e[i].data.fd);
+		last = now();
+	}
 	printf("bulk %.3f Gbit/s bytes %llu B\n", (double)bytes * 8 / (last - start) / 1e9, (unsigned long long)bytes);
 }
 
@@ -335,6 +381,8 @@ int main(int argc, char **argv)
 		bulk(to, seconds, true);
 	else if (to && strcmp(what, "in") == 0)
 		bulk(to, seconds, false);
+	else if (to && strcmp(what, "skip") == 0)
+		skip(to, seconds, count);
 	else if (to && strcmp(what, "rr") == 0)
 		round_trips(to, seconds);
 	else if (to && strcmp(what, "crr") == 0)
@@ -342,6 +390,6 @@ int main(int argc, char **argv)
 	else if (to && strcmp(what, "hold") == 0)
 		hold(to, seconds, count);
 	else
-		return fprintf(stderr, "usage: load serve [SECONDS [BASE]] | out|in|rr|crr|hold ADDRESS [SECONDS [N]]\n"), 2;
+		return fprintf(stderr, "usage: load serve [SECONDS [BASE]] | out|in|skip|rr|crr|hold ADDRESS [SECONDS [N]]\n"), 2;
 	return 0;
 }

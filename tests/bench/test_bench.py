@@ -12,7 +12,7 @@ import tempfile
 import traceback
 
 sys.dont_write_bytecode = True
-from parts import measure, page, rounds, systems, tables, works  # noqa: E402
+from parts import extras, measure, page, rounds, systems, tables, works  # noqa: E402
 
 BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "bench")
 
@@ -50,6 +50,8 @@ def canned():
             "cost": {"segment": {"value": 2500.0, "first": 3000, "then": 1500, "reached": "first"},
                      "connections": [{"connections": 1000, "bytes": 300.5, "look-up": 99, "ACK": 100},
                                      {"connections": 1000000, "bytes": 250.0, "look-up": 118, "ACK": 130}]},
+            "shards": [{"work": "bulk", "title": "segments of bulk", "threads": 2, "one": rounds.summary([4000.0]),
+                        "all": rounds.summary([7600.0]), "ratio": 1.9, "cost": 1.03, "instructions": [1475.0, 1476.0]}],
             "failed": {}}
 
 
@@ -130,14 +132,14 @@ def nobody_polls_beside_the_one_that_is_measured(_):
 def the_table(_):
     text = tables.text(json.loads(json.dumps(canned())))
     for expected in ("bulk into the stack, Gbit/s", "23", "not installed", "Byway inside / kernel to kernel", "first reached",
-                     "≥ 0.8", "both reached", "200 + · + 200", "0.80", "0.90", "1.20", "2,500 instructions", "1,000,000"):
+                     "≥ 0.8", "both reached", "200 + · + 200", "0.80", "0.90", "1.20", "2,500 instructions", "1,000,000", "1,476"):
         assert expected in text, f"{expected!r} is not in:\n{text}"
     assert "not quiet" not in text
 
 
 def the_page(_):
     text = page.render(canned())
-    for expected in ("2001-02-03", "A | B", "| bulk into the stack, Gbit/s |", "abc", "passt 1", "| 0.90 |", "| look-up, instructions | 99 | 118 | ≤ 1.2 times | reached |",
+    for expected in ("2001-02-03", "A | B", "| bulk into the stack, Gbit/s |", "abc", "passt 1", "| 0.90 |", "| segments of bulk | 4,000 | 7,600 | 1.90 | 1.03 | 1,475 | 1,476 |", "| look-up, instructions | 99 | 118 | ≤ 1.2 times | reached |",
                      "| ACK, instructions | 100 | 130 | ≤ 1.2 times | not reached |",
                      "| memory, idle, bytes by its own account | 300 | 250 | ≤ 512, ≤ 256 | both reached |"):
         assert expected in text, f"{expected!r} is not in:\n{text}"
@@ -148,6 +150,13 @@ def the_page(_):
 def tables_of(text):
     blocks = [[line for line in block.splitlines() if line.startswith("|")] for block in text.split("\n\n")]
     return [b for b in blocks if b]
+
+
+def shards_work_on_threads(build):
+    program = os.path.join(build, "tests/bench/shards")
+    for work in ("bulk", "rr", "crr"):
+        for threads in (1, 2, 5):
+            assert extras.sharded(program, work, threads, 0.1)["rate"] > 0, (work, threads)
 
 
 def namespaces(build):
@@ -175,7 +184,8 @@ def a_short_run(build):
 
 
 TESTS = (median_and_spread, ratios_are_made_within_a_round, targets_are_judged, the_row_of_a_work, a_line_of_the_load_tool,
-         works_are_chosen_by_name, nobody_polls_beside_the_one_that_is_measured, the_table, the_page, a_short_run)
+         works_are_chosen_by_name, nobody_polls_beside_the_one_that_is_measured, the_table, the_page,
+         shards_work_on_threads, a_short_run)
 
 
 def main(build):

@@ -89,10 +89,14 @@ def collected(*words):
     return int(found.group(1))
 
 
+def more_instructions(few, many, units):
+    """What one of the units takes by which the second command does more than the first."""
+    return (collected(*many) - collected(*few)) / units
+
+
 def segment_instructions(build):
     program = os.path.join(build, "tests/bench/segments")
-    short, long = collected(program, str(SHORT)), collected(program, str(LONG))
-    value = (long - short) / ((LONG - SHORT) * 2 ** 20 / SEGMENT)
+    value = more_instructions((program, str(SHORT)), (program, str(LONG)), (LONG - SHORT) * 2 ** 20 / SEGMENT)
     return {"value": value, "first": 3000, "then": 1500,
             "reached": "then" if value <= 1500 else "first" if value <= 3000 else "no"}
 
@@ -111,3 +115,44 @@ def connection_costs(build, counts):
 
 def cost(build, counts):
     return {"segment": segment_instructions(build), "connections": connection_costs(build, counts)}
+
+
+# ---- shards on threads ----
+
+THREADS = 2
+# What one unit is, its name in the table, and how many of them each thread does for callgrind.
+SHARDED = (("loop", "arithmetic alone", None), ("bulk", "segments of bulk", 10000), ("rr", "requests with their answers", 10000),
+           ("crr", "connections", 2000))
+
+
+def sharded(program, work, threads, seconds):
+    done = subprocess.run([program, work, str(threads), str(seconds)], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, check=False, timeout=seconds + 30)
+    if done.returncode:
+        raise systems.Unavailable("shards: " + (done.stderr.strip().splitlines() or ["no figures"])[-1])
+    return measure.parse(done.stdout)
+
+
+def shard_instructions(program, work, threads, units):
+    few, many = [(program, work, str(threads), "0", str(n)) for n in (units, 3 * units)]
+    return more_instructions(few, many, 2 * units * threads)
+
+
+def shard_row(program, work, title, units, count, seconds):
+    counts = (1, THREADS)
+    runs = [[sharded(program, work, n, seconds) for n in counts] for _ in range(count)]
+    rates, costs = [[[r[i][what] for r in runs] for i in range(len(counts))] for what in ("rate", "cost")]
+    row = {"work": work, "title": title, "threads": THREADS, "one": rounds.summary(rates[0]), "all": rounds.summary(rates[1]),
+           "ratio": rounds.median(rounds.ratios(rates[1], rates[0])),
+           "cost": rounds.median(rounds.ratios(costs[1], costs[0]))}
+    if units:
+        row["instructions"] = [shard_instructions(program, work, n, units) for n in counts]
+    return row
+
+
+def shards(build, count, seconds):
+    """The same work in one thread and in several, each with a stack of its own."""
+    if len(os.sched_getaffinity(0)) < THREADS:
+        raise systems.Unavailable(f"needs {THREADS} cores")
+    program = os.path.join(build, "tests/bench/shards")
+    return [shard_row(program, *what, count, seconds) for what in SHARDED]

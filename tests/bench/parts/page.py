@@ -99,6 +99,17 @@ does. First two stacks that talk to each other; then one stack with many connect
 one is counted.
 """
 
+SHARDS = """\
+## On several threads
+
+Workers share nothing on their way with data, and here is what that gives without a TAP, without clients and without \
+system calls: each thread has a stack that is one shard of all, and at the other end of a wire in memory the peers \
+whose segments the steering of a TAP's queues would give it. The ratio is what the threads do together beside one; the \
+first row, arithmetic in the processor's registers, is what the machine had to give at that time. Time of one: what \
+the processor spends on one of them, threads beside one thread; it says what cores that were free would do, where \
+they were not. Instructions by callgrind.
+"""
+
 
 def cell(text):
     return text.replace("|", "\\|")
@@ -149,6 +160,8 @@ def render(results):
         out += [COST, "- " + tables.segment(results) + "\n"]
         if tables.connections(results):
             out.append(markdown(tables.connections(results)))
+    if results.get("shards"):
+        out += [SHARDS, markdown(tables.shards(results))]
     for name, why in results.get("failed", {}).items():
         out.append(f"Not measured: {name}: {why}\n")
     return "\n".join(out)

@@ -136,6 +136,18 @@ def relay(results):
     return table
 
 
+def shards(results):
+    rows = results.get("shards") or []
+    if not rows:
+        return []
+    n = rows[0]["threads"]
+    table = [["a second", "one thread", f"{n} threads", "ratio", "time of one", "instructions of one", f"with {n} threads"]]
+    for r in rows:
+        counted = [number(v) for v in r.get("instructions", ())] or ["", ""]
+        table.append([r["title"], figure(r["one"]), figure(r["all"]), f"{r['ratio']:.2f}", f"{r['cost']:.2f}", *counted])
+    return table
+
+
 def segment(results):
     s = results["cost"]["segment"]
     return (f"one data segment of 1,448 bytes, both ends and the acknowledgements: {number(s['value'])} instructions "
@@ -204,5 +216,8 @@ def text(results):
         out += ["", "In memory, instructions by callgrind", segment(results)]
         if connections(results):
             out += ["", *grid(connections(results))]
+    if shards(results):
+        out += ["", "In memory, a stack of its own for each thread; time of one: the processor's, against that with one thread",
+                *grid(shards(results))]
     out += ["", *(f"{name}: {why}" for name, why in results.get("failed", {}).items())]
     return "\n".join(out).rstrip() + "\n"

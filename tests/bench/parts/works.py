@@ -82,6 +82,12 @@ WORKS = (
          "use in part, it is the sum of all work that limits them, where one worker is limited by one core.",
          (Metric("bulk", "", "Gbit/s", True, (Target("workers", 1.0, 1.3, "inside"),)),), ("in",), offload=False, per="GB",
          systems=(KERNEL, "inside", "workers"), flows=4),
+    Work("flows-skip-off", "sixteen at once out, thrown away",
+         "One client with sixteen connections to chargen, without offloads, which has its kernel throw away what came "
+         "(MSG_TRUNC) and is woken for 256 KiB at a time only: beside the daemon's work its own is small, so two cores "
+         "have room for two workers.",
+         (Metric("bulk", "", "Gbit/s", True, (Target("workers", 1.3, 1.7, "inside"),)),), ("skip", "16"), offload=False, per="GB",
+         systems=(KERNEL, "inside", "workers")),
     Work("rr-two", "round trip, two cores",
          "One byte to echo (port 7) and back, without Nagle's delay, again and again; the client is pinned to one core, "
          "stack and server to another, so each trip wakes another core twice; between stack and owner it is a switch "
