@@ -65,7 +65,7 @@ def fragments(iface, target_mac, target, port, count):
         whole = segment(target, 30000 + i, port, 1000, 0, SYN)
         wire.send(packet(target_mac, target, whole[:24], 500 + i, MORE))
         wire.send(packet(target_mac, target, whole[24:], 500 + i, 3))
-    for frame in received(wire, 10):
+    for frame in received(wire, 40):  # a SYN-ACK that had to wait for our ARP reply comes after 1, 3, 7 or 15 s
         tcp = frame[14 + (frame[14] & 15) * 4:14 + struct.unpack("!H", frame[16:18])[0]]
         _, ours, seq, _, offset, flags = struct.unpack("!HHIIBB", tcp[:14])
         if flags & SYN:

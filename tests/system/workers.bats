@@ -272,7 +272,7 @@ ended_told() { timeout 5 nc -d "$STACK" 6000 >"$T/one"; [ -s "$T/ended" ]; }
 	local mac
 	start_two Services.Echo=yes
 	mac=$(stack_mac)
-	[ "$(timeout 20 "$HERE/stations.py" fragments "$LINK" "$mac" "$STACK" 7 16)" = 16 ]
+	[ "$(timeout 60 "$HERE/stations.py" fragments "$LINK" "$mac" "$STACK" 7 16)" = 16 ]
 	each_counted link_writes 3
 }
 
