@@ -83,6 +83,7 @@ static int address_new(struct request *q)
 	const struct ifaddrmsg *m = mnl_nlmsg_get_payload(q->head);
 	const struct nlattr *found[ADDRESS_ROWS];
 	struct stack_address_info info;
+	struct stack *all[WORKERS_MAX];
 	struct stack_addr addr;
 	int error = address_wanted(q, found, &addr);
 
@@ -93,15 +94,13 @@ static int address_new(struct request *q)
 	if ((q->head->nlmsg_flags & NLM_F_REPLACE) && address_present(q->daemon, &addr, &info) &&
 	    info.prefix == m->ifa_prefixlen)
 		return 0;
-	error = stack_address_add(q->daemon->stack, daemon_now(), &addr, m->ifa_prefixlen);
+	error = network_address_add(all, worker_stacks(q->daemon, all), &addr, m->ifa_prefixlen);
 	if (error == -EEXIST)
 		return rtnl_fail(q, error, "the stack has this address");
 	if (error == -EINVAL)
 		return rtnl_fail(q, error, "no host can have this address in a prefix of this length");
 	if (error)
 		return rtnl_fail(q, error, "the stack has as many addresses or routes as it can");
-	for (unsigned i = 1; i < worker_count(q->daemon); i++)
-		stack_address_add(worker_at(q->daemon, i)->stack, daemon_now(), &addr, m->ifa_prefixlen);
 	if (address_present(q->daemon, &addr, &info))
 		control_notify(q->client->control, NETLINK_ROUTE, RTNLGRP_IPV4_IFADDR, NULL, put_address_new, &info);
 	return 0;
@@ -191,6 +190,7 @@ static int neigh_new(struct request *q)
 	const struct nlattr *found[NEIGH_ROWS];
 	struct stack_neigh_info info;
 	enum stack_neigh_state state;
+	struct stack *all[WORKERS_MAX];
 	struct stack_addr addr;
 	int error = neigh_wanted(q, found, &addr);
 
@@ -205,9 +205,7 @@ static int neigh_new(struct request *q)
 		return rtnl_fail(q, -EOPNOTSUPP, "states to be set are permanent, noarp, reachable and stale");
 	if (!found[LLADDR])
 		return rtnl_fail(q, -EINVAL, "the message lacks NDA_LLADDR");
-	for (unsigned i = 0; i < worker_count(q->daemon) && !error; i++)
-		error = stack_neigh_set(worker_at(q->daemon, i)->stack, daemon_now(), &addr, mnl_attr_get_payload(found[LLADDR]),
-					state);
+	error = network_neigh_set(all, worker_stacks(q->daemon, all), &addr, mnl_attr_get_payload(found[LLADDR]), state);
 	if (error == -EINVAL)
 		return rtnl_fail(q, error, "no neighbour can have this address");
 	if (error)

@@ -159,15 +159,6 @@ static int route_wanted(struct request *q, const struct nlattr **found, struct s
 	return found[OIF] ? rtnl_link_check(q, mnl_attr_get_u32(found[OIF])) : 0;
 }
 
-/* The route that the stack has to this prefix. */
-static bool route_present(const struct daemon *d, const struct stack_route_info *wanted, struct stack_route_info *out)
-{
-	for (size_t i = 0; stack_route_get(d->stack, i, out); i++)
-		if (out->prefix == wanted->prefix && memcmp(out->dest.byte + 12, wanted->dest.byte + 12, 4) == 0)
-			return true;
-	return false;
-}
-
 static void put_new(struct reply *r, const void *arg)
 {
 	rtnl_put_route(r, RTM_NEWROUTE, arg);
@@ -195,6 +186,7 @@ int rtnl_route_new(struct request *q)
 {
 	const struct nlattr *found[ROWS];
 	struct stack_route_info route, now;
+	struct stack *all[WORKERS_MAX];
 	uint16_t flags = q->head->nlmsg_flags;
 	int error = route_wanted(q, found, &route);
 
@@ -202,14 +194,12 @@ int rtnl_route_new(struct request *q)
 		return error;
 	if (!found[GATEWAY] && !found[OIF])
 		return rtnl_fail(q, -ENODEV, "a route needs a gateway (via) or a link (dev)");
-	if (!(flags & NLM_F_CREATE) && !route_present(q->daemon, &route, &now))
+	if (!(flags & NLM_F_CREATE) && !network_route_present(q->daemon->stack, &route, &now))
 		return rtnl_fail(q, -ENOENT, "there is no route to this prefix");
-	error = stack_route_set(q->daemon->stack, &route, (flags & NLM_F_REPLACE) != 0);
+	error = network_route_set(all, worker_stacks(q->daemon, all), &route, (flags & NLM_F_REPLACE) != 0);
 	if (error)
 		return why_not(q, error);
-	for (unsigned i = 1; i < worker_count(q->daemon); i++)
-		stack_route_set(worker_at(q->daemon, i)->stack, &route, (flags & NLM_F_REPLACE) != 0);
-	if (route_present(q->daemon, &route, &now))
+	if (network_route_present(q->daemon->stack, &route, &now))
 		control_notify(q->client->control, NETLINK_ROUTE, RTNLGRP_IPV4_ROUTE, NULL, put_new, &now);
 	return 0;
 }
@@ -222,7 +212,7 @@ int rtnl_route_delete(struct request *q)
 
 	if (error)
 		return error;
-	if (!route_present(q->daemon, &route, &now) ||
+	if (!network_route_present(q->daemon->stack, &route, &now) ||
 	    (found[GATEWAY] && memcmp(&now.gateway, &route.gateway, sizeof(now.gateway)) != 0))
 		return rtnl_fail(q, -ESRCH, "there is no such route");
 	error = stack_route_remove(q->daemon->stack, &route.dest, route.prefix);

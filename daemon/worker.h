@@ -91,6 +91,17 @@ struct sock *worker_copy_socket(struct daemon *to, const struct sock *sock, int 
 /* Would the others let it be bound there? 0 or -EADDRINUSE and the like. */
 int worker_may_bind(struct daemon *d, const struct sock *sock, const struct stack_endpoint *local);
 
+/* ---- worker_network.c: run-time changes, in every stack of `all` or in none; 0 or what the stack's own say ---- */
+
+/* Their stacks; held. Returns how many. */
+unsigned worker_stacks(struct daemon *d, struct stack *all[WORKERS_MAX]);
+int network_address_add(struct stack *const *all, unsigned count, const struct stack_addr *addr, uint8_t prefix);
+/* The route that a stack has to this prefix. */
+bool network_route_present(const struct stack *s, const struct stack_route_info *wanted, struct stack_route_info *out);
+int network_route_set(struct stack *const *all, unsigned count, const struct stack_route_info *route, bool replace);
+int network_neigh_set(struct stack *const *all, unsigned count, const struct stack_addr *addr, const uint8_t mac[6],
+		      enum stack_neigh_state state);
+
 struct workers {
 	struct daemon *first;
 	unsigned count;

@@ -1,9 +1,9 @@
 /*
  * What several stacks with one address need of a stack: ids and ports that are its own, packets in
  * fragments that are another's, and sockets copied from one to the other. And the function by
- * which the daemon chooses the worker of a connection.
+ * which the daemon chooses the worker of a connection, and those by which it changes all of them or none.
  */
-#include "daemon/daemon.h"
+#include "daemon/worker.h"
 #include "net_fixture.h"
 
 #include <errno.h>
@@ -174,6 +174,88 @@ START_TEST(connections_are_spread)
 }
 END_TEST
 
+static struct net two[2];
+
+static void two_neighbours(struct stack_config *c)
+{
+	c->neighbours_max = 2;
+}
+
+static void start_two(struct stack *all[2])
+{
+	for (unsigned i = 0; i < 2; i++) {
+		net_start(&two[i], two_neighbours);
+		all[i] = two[i].s;
+	}
+}
+
+static void end_two(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		forget(&two[i]);
+		net_end(&two[i]);
+	}
+}
+
+START_TEST(an_address_that_one_refuses_none_has)
+{
+	const struct stack_addr addr = addr_of(0, 99);
+	struct stack_address_info info;
+	struct stack *all[2];
+
+	start_two(all);
+	ck_assert_int_eq(stack_address_add(all[1], two[1].now, &addr, 24), 0);
+	ck_assert_int_eq(network_address_add(all, 2, &addr, 24), -EEXIST);
+	for (size_t i = 0; stack_address_get(all[0], i, &info); i++)
+		ck_assert_mem_ne(&info.addr, &addr, sizeof(addr));
+	ck_assert_int_eq(stack_address_remove(all[1], &addr), 0);
+	ck_assert_int_eq(network_address_add(all, 2, &addr, 24), 0);
+	ck_assert_int_eq(stack_address_remove(all[0], &addr), 0);
+	ck_assert_int_eq(stack_address_remove(all[1], &addr), 0);
+	end_two();
+}
+END_TEST
+
+START_TEST(a_route_that_one_refuses_is_in_all_as_it_was)
+{
+	const uint8_t net4[4] = {192, 0, 2, 0};
+	struct stack_route_info wanted = {.dest = stack_addr_v4(net4), .gateway = addr_of(0, 9), .prefix = 24}, now;
+	struct stack_addr gateway = addr_of(0, 8);
+	struct stack *all[2];
+
+	start_two(all);
+	ck_assert_int_eq(stack_route_add(all[1], &wanted.dest, 24, &gateway), 0);
+	ck_assert_int_eq(network_route_set(all, 2, &wanted, false), -EEXIST);
+	ck_assert(!network_route_present(all[0], &wanted, &now));
+	ck_assert_int_eq(stack_route_add(all[0], &wanted.dest, 24, &gateway), 0);
+	ck_assert_int_eq(stack_address_add(all[1], two[1].now, &wanted.gateway, 24), 0); /* no gateway there */
+	ck_assert_int_eq(network_route_set(all, 2, &wanted, true), -ENETUNREACH);
+	ck_assert(network_route_present(all[0], &wanted, &now));
+	ck_assert_mem_eq(&now.gateway, &gateway, sizeof(gateway));
+	end_two();
+}
+END_TEST
+
+START_TEST(a_neighbour_that_one_has_no_room_for_is_as_it_was)
+{
+	static const uint8_t old[6] = {2, 0, 0, 0, 0, 1}, new[6] = {2, 0, 0, 0, 0, 2};
+	const struct stack_addr a = addr_of(0, 20), b = addr_of(0, 21);
+	struct stack_neigh_info info;
+	struct stack *all[2];
+
+	start_two(all);
+	ck_assert_int_eq(stack_neigh_set(all[1], two[1].now, &a, old, STACK_NEIGH_PERMANENT), 0);
+	ck_assert_int_eq(network_neigh_set(all, 2, &b, new, STACK_NEIGH_PERMANENT), -ENOBUFS);
+	ck_assert(!stack_neigh_find(all[0], &b, &info));
+	ck_assert_int_eq(stack_neigh_set(all[0], two[0].now, &b, old, STACK_NEIGH_REACHABLE), 0);
+	ck_assert_int_eq(network_neigh_set(all, 2, &b, new, STACK_NEIGH_PERMANENT), -ENOBUFS);
+	ck_assert(stack_neigh_find(all[0], &b, &info));
+	ck_assert_mem_eq(info.mac, old, sizeof(old));
+	ck_assert_uint_eq(info.state, STACK_NEIGH_REACHABLE);
+	end_two();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("shard");
@@ -184,5 +266,8 @@ int main(void)
 	suite_add(s, "options are copied to another stack", options_are_copied_to_another_stack);
 	suite_add(s, "cookies of Fast Open are made with one key", cookies_of_fast_open_are_made_with_one_key);
 	suite_add(s, "connections are spread", connections_are_spread);
+	suite_add(s, "an address that one refuses none has", an_address_that_one_refuses_none_has);
+	suite_add(s, "a route that one refuses is in all as it was", a_route_that_one_refuses_is_in_all_as_it_was);
+	suite_add(s, "a neighbour that one has no room for is as it was", a_neighbour_that_one_has_no_room_for_is_as_it_was);
 	return suite_run(s);
 }
