@@ -134,6 +134,13 @@ struct daemon_counters {
 #undef FIELD
 };
 
+/* What the daemon has so much of for all users together, owner.c. */
+enum owner_share {
+	SHARE_WIDE,   /* owners' pairs with more room than at first, owner_pair.c */
+	SHARE_CORKED, /* bytes of datagrams that wait for their rest, owner_cork.c */
+};
+#define OWNER_SHARES 2
+
 /* ---- the daemon ---- */
 /* One for each worker ([Worker] Count=): the first is the whole daemon, the others are what carries data (worker.h). */
 struct daemon {
@@ -170,9 +177,8 @@ struct daemon {
 	struct account *accounts;   /* endpoints by user, owner.c */
 	struct owner_index *index;  /* endpoints by inode, owner_index.c; NULL: none yet */
 	struct owner_sources *sources; /* senders of datagrams as files, owner_source.c; NULL: none yet */
-	unsigned wide_pairs;        /* owners' pairs with more room than at first, owner_pair.c */
+	size_t shared[OWNER_SHARES]; /* what all users have of it; the first worker's, owner.c */
 	uint64_t files_given;       /* of those, what lies beside datagrams that no owner has read, at most */
-	size_t corked;                /* bytes of datagrams that wait for their rest (owner_cork.c) */
 	sd_event_source *status_timer; /* a status line that waits for its second to pass */
 	bool status_waits;          /* for that */
 	stack_time status_sent;     /* when the last status line went out */

@@ -25,6 +25,13 @@ struct account {
 	struct account *next;
 	uid_t uid;
 	unsigned count;
+	size_t shared[OWNER_SHARES]; /* what they have of it */
+};
+
+/* Half of each is one user's at most, half of the rest the next one's, and so on. */
+static const size_t share_most[OWNER_SHARES] = {
+	[SHARE_WIDE] = 128,         /* pairs of two MiB: it is the kernel's memory */
+	[SHARE_CORKED] = 4u << 20,  /* bytes: programs send the rest at once */
 };
 
 static struct account **account_find(struct daemon *d, uid_t uid)
@@ -76,6 +83,37 @@ static void release(struct daemon *d, uid_t uid)
 		free(a);
 	}
 	workers_unlock(d);
+}
+
+/* An endpoint's user has an account. */
+static bool take_locked(struct daemon *d, uid_t uid, enum owner_share what, size_t amount)
+{
+	struct account *a = *account_find(d, uid);
+
+	if (a->shared[what] + d->shared[what] + 2 * amount > share_most[what])
+		return false;
+	a->shared[what] += amount;
+	d->shared[what] += amount;
+	return true;
+}
+
+bool share_take(struct endpoint *e, enum owner_share what, size_t amount)
+{
+	workers_lock(e->daemon);
+	bool taken = take_locked(worker_first(e->daemon), e->owner.uid, what, amount);
+	workers_unlock(e->daemon);
+	return taken;
+}
+
+void share_return(struct endpoint *e, enum owner_share what, size_t amount)
+{
+	if (amount == 0)
+		return;
+	workers_lock(e->daemon);
+	struct daemon *d = worker_first(e->daemon);
+	(*account_find(d, e->owner.uid))->shared[what] -= amount;
+	d->shared[what] -= amount;
+	workers_unlock(e->daemon);
 }
 
 /* ---- pairs ---- */

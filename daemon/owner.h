@@ -24,6 +24,12 @@ void *owner_new(struct daemon *d, const struct owner *who, size_t size, int type
 		int *error, const char **why);
 /* The same without a pair. */
 void *owner_new_bare(struct daemon *d, const struct owner *who, size_t size, int *error, const char **why);
+/*
+ * Takes so much of what all users share, for the user of the endpoint, and gives it back before that is freed.
+ * False: nobody has more of it than he leaves free, so that there is always some for the next.
+ */
+bool share_take(struct endpoint *e, enum owner_share what, size_t amount);
+void share_return(struct endpoint *e, enum owner_share what, size_t amount);
 /* Closes our end of a pair. A guard does not keep the owner's end up, unless it is the daemon that ends. */
 void owner_close(const struct endpoint *e, int fd);
 /* The object only; descriptors and the stack's socket are the caller's. */
@@ -185,7 +191,7 @@ struct cork;
  */
 int cork_write(struct cork **cork, struct endpoint *e, const struct stack_endpoint *to, const struct stack_departure *how,
 	       const void *data, size_t len, bool more);
-void cork_free(struct cork **cork, struct daemon *d);
+void cork_free(struct cork **cork, struct endpoint *e);
 
 /* ---- owner_listen.c ---- */
 

@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAYLOAD_MAX 65507u    /* bytes of one datagram */
-#define CORKED_MAX (4u << 20) /* bytes of all that wait: programs send the rest at once */
+#define PAYLOAD_MAX 65507u /* bytes of one datagram */
 
 struct cork {
 	struct stack_endpoint to;
@@ -22,42 +21,48 @@ struct cork {
 	uint8_t data[];
 };
 
-void cork_free(struct cork **cork, struct daemon *d)
+void cork_free(struct cork **cork, struct endpoint *e)
 {
 	if (*cork)
-		d->corked -= sizeof(**cork) + (*cork)->len;
+		share_return(e, SHARE_CORKED, sizeof(**cork) + (*cork)->len);
 	free(*cork);
 	*cork = NULL;
 }
 
 /* What can be told before all of it is there. 0 or a negative errno. */
-static int begin(struct cork **cork, struct daemon *d, const struct stack_endpoint *to, const struct stack_departure *how)
+static int begin(struct cork **cork, struct endpoint *e, const struct stack_endpoint *to, const struct stack_departure *how)
 {
 	struct stack_way way;
 
 	if (to->port == 0)
 		return -EDESTADDRREQ;
-	if (stack_route_find(d->stack, &to->addr, &way) != 0)
+	if (stack_route_find(e->daemon->stack, &to->addr, &way) != 0)
 		return -ENETUNREACH;
-	*cork = calloc(1, sizeof(**cork));
-	if (!*cork)
+	if (!share_take(e, SHARE_CORKED, sizeof(**cork)))
 		return -ENOBUFS;
-	d->corked += sizeof(**cork);
+	*cork = calloc(1, sizeof(**cork));
+	if (!*cork) {
+		share_return(e, SHARE_CORKED, sizeof(**cork));
+		return -ENOBUFS;
+	}
 	(*cork)->to = *to;
 	(*cork)->how = *how;
 	return 0;
 }
 
-static int append(struct cork **cork, struct daemon *d, const void *data, size_t len)
+static int append(struct cork **cork, struct endpoint *e, const void *data, size_t len)
 {
 	size_t whole = (*cork)->len + len;
 
 	if (whole > PAYLOAD_MAX)
 		return -EMSGSIZE;
-	struct cork *longer = d->corked + len <= CORKED_MAX ? realloc(*cork, sizeof(**cork) + whole) : NULL;
-	if (!longer)
+	if (!share_take(e, SHARE_CORKED, len))
 		return -ENOBUFS;
-	d->corked += len;
+	struct cork *longer = realloc(*cork, sizeof(**cork) + whole);
+	if (!longer) {
+		share_return(e, SHARE_CORKED, len);
+		return -ENOBUFS;
+	}
 	if (len > 0)
 		memcpy(longer->data + longer->len, data, len);
 	longer->len = whole;
@@ -68,16 +73,16 @@ static int append(struct cork **cork, struct daemon *d, const void *data, size_t
 int cork_write(struct cork **cork, struct endpoint *e, const struct stack_endpoint *to, const struct stack_departure *how,
 	       const void *data, size_t len, bool more)
 {
-	int error = *cork ? 0 : begin(cork, e->daemon, to, how);
+	int error = *cork ? 0 : begin(cork, e, to, how);
 
 	if (!error)
-		error = append(cork, e->daemon, data, len);
+		error = append(cork, e, data, len);
 	if (!error && more)
 		return 0;
 	if (!error) {
 		ptrdiff_t n = stack_sendmsg(e->sock, daemon_now(), &(*cork)->to, &(*cork)->how, (*cork)->data, (*cork)->len);
 		error = n < 0 ? (int)n : 0;
 	}
-	cork_free(cork, e->daemon); /* an error costs all of it, as it does on the host */
+	cork_free(cork, e); /* an error costs all of it, as it does on the host */
 	return error;
 }

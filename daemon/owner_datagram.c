@@ -63,7 +63,7 @@ static void datagram_free(struct datagram *u)
 	loop_unwatch(d, &u->watch);
 	owner_close(&u->endpoint, u->fd);
 	d->files_given -= u->files;
-	cork_free(&u->cork, d);
+	cork_free(&u->cork, &u->endpoint);
 	owner_free(&u->endpoint);
 }
 

@@ -10,7 +10,7 @@
  *
  * A pair holds 200 KiB at first, which is three frames: its ends wake each other for each of
  * them. So one that was full, and whose owner has read most of that, is widened. An owner that
- * reads nothing is given no more, and of wide ones there are so many: it is the kernel's memory.
+ * reads nothing is given no more, and of wide ones there are so many, of which a user has a share.
  */
 #include "daemon/owner.h"
 
@@ -20,7 +20,6 @@
 #define MESSAGE 36000u         /* bytes, at most; a frame of 65,160 is two of 32,580 */
 #define MESSAGES 16u           /* at a time */
 #define WIDE (1 << 20)         /* SO_SNDBUF, bytes; the kernel doubles it, and net.core.wmem_max may make it less */
-#define WIDE_MOST 64u          /* pairs of these at any time */
 
 /* The next `len` bytes of *from, which moves on by them. Returns the pieces. */
 static unsigned slice(struct iovec **from, size_t len, struct iovec *to)
@@ -74,17 +73,17 @@ ssize_t pair_send(int fd, struct iovec *iov, size_t len)
 
 void pair_widen(struct stream *s)
 {
-	struct daemon *d = s->endpoint.daemon;
 	int size = WIDE;
 
-	if (s->wide || s->foreign || d->wide_pairs >= WIDE_MOST)
+	if (s->wide || s->foreign || !share_take(&s->endpoint, SHARE_WIDE, 1))
 		return;
-	s->wide = setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) == 0;
-	d->wide_pairs += s->wide;
+	s->wide = true;
+	if (setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) != 0)
+		pair_forget(s);
 }
 
 void pair_forget(struct stream *s)
 {
-	s->endpoint.daemon->wide_pairs -= s->wide;
+	share_return(&s->endpoint, SHARE_WIDE, s->wide);
 	s->wide = false;
 }

@@ -84,7 +84,6 @@ static int move(struct stream *s, struct daemon *to)
 	}
 	endpoint_unlink(from, e);
 	index_remove(e);
-	pair_forget(s); /* the worker that it goes to has its own count of wide ones */
 	stack_close(e->sock, daemon_now());
 	e->daemon = to;
 	if (index_add(e) < 0)

@@ -122,6 +122,59 @@ beside() {
 	ended "$JOB" 10
 }
 
+# As root and as nobody: WHAT ARGUMENT... of share.py, on the stack, until `exec 9>&-`; what it says is in $T/NAME.
+start_shared() {
+	need_root
+	cp "$HERE/share.py" "$BYWAY" "$T/"
+	start_daemon Access.Open=nobody
+	open_folders
+	mkfifo "$T/hold"
+	exec 9<>"$T/hold"
+}
+as_root() { "$T/byway" run -- python3 "$T/share.py" "$@" <"$T/hold"; }
+as_nobody() {
+	setpriv --reuid 65534 --regid 65534 --clear-groups env PATH=/usr/bin:/bin "$T/byway" run -- python3 "$T/share.py" "$@" \
+		<"$T/hold"
+}
+# NAME: how many it has got.
+got() { sed -n 's/^got //p' "$T/$1"; }
+has_got() { [ -n "$(got "$1")" ]; }
+
+@test "one user's datagrams that wait for their rest leave room for another's" {
+	start_shared
+	background as_nobody corks "$HOST" 100 >"$T/many"
+	wait_for 20 has_got many
+	background as_root corks "$HOST" 1 >"$T/one"
+	wait_for 20 has_got one
+	echo "$(got many), then $(got one)"
+	[ "$(got many)" -ge 20 ]
+	[ "$(got one)" -eq 1 ]
+	exec 9>&-
+}
+
+# Socket pairs in the network namespace that have more room than new ones, the listeners' too.
+wide_pairs() { ss -Hxm | grep -o 'tb[0-9]*' | awk '{n += (substr($1, 3) + 0 > 400000)} END {print n + 0}'; }
+
+@test "one user's bulk leaves room for another's pairs to be widened" {
+	local before
+	start_shared
+	before=$(wide_pairs)
+	background as_nobody readers 6000 140 >"$T/many"
+	background as_root readers 6001 4 >"$T/few"
+	wait_for 10 stack_listens 6000
+	wait_for 10 stack_listens 6001
+	background python3 "$T/share.py" writers "$STACK" 6000 140 <"$T/hold" >/dev/null
+	wait_for 60 has_got many
+	[ "$(wide_pairs)" -le $((before + 64)) ]
+	[ "$(wide_pairs)" -ge $((before + 60)) ]
+	before=$(wide_pairs)
+	background python3 "$T/share.py" writers "$STACK" 6001 4 <"$T/hold" >/dev/null
+	wait_for 20 has_got few
+	echo "$before, then $(wide_pairs)"
+	[ "$(wide_pairs)" -gt "$before" ]
+	exec 9>&-
+}
+
 @test "L7: out of descriptors, the one request fails, and it works again when there are some" {
 	start_daemon Services.Echo=yes
 	local now
