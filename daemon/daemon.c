@@ -343,8 +343,6 @@ static int start_loop(struct daemon *d)
 		error = add_signals(d);
 	if (error >= 0)
 		error = loop_start(d);
-	if (error >= 0)
-		error = sd_event_set_watchdog(d->loop, true);
 	if (error < 0)
 		daemon_log(LOG_ERR, "event loop: %s", strerror(-error));
 	return error < 0 ? error : 0;
@@ -367,7 +365,9 @@ static int start(struct daemon *d)
 
 	if (!error)
 		error = workers_new(d);
-	if (!error)
+	if (!error && (error = watchdog_start(d)) < 0)
+		daemon_log(LOG_ERR, "watchdog: %s", strerror(-error));
+	if (error >= 0)
 		error = link_open(d);
 	if (!error)
 		error = each_worker(d, start_stack);
@@ -413,6 +413,7 @@ static void finish(struct daemon *d)
 		finish_worker(worker_at(d, i));
 	host_close(d);
 	workers_free(d);
+	watchdog_end(d);
 	sd_event_source_disable_unref(d->stop_timer);
 	loop_end(d);
 }

@@ -186,6 +186,8 @@ struct daemon {
 	const struct options_wanted *wanted; /* of the socket that the request in hand opens; NULL: nothing special */
 	bool stopping;              /* SIGTERM came: ends when the last connection has */
 	sd_event_source *stop_timer; /* the end of patience with that */
+	sd_event_source *watchdog;  /* with several workers, watchdog.c; NULL: there is none */
+	uint64_t watchdog_time;     /* the service manager's, microseconds */
 };
 
 /* daemon.c: everything between the options and the exit. The process's exit status. */
@@ -259,6 +261,10 @@ int host_configure(struct daemon *d);     /* 0 or negative errno, logged */
 /* Watches for the host's side being set down, changed or removed, and reports it. */
 int host_watch(struct daemon *d);
 void host_close(struct daemon *d);
+
+/* ---- watchdog.c: the service manager's; 0 or negative errno ---- */
+int watchdog_start(struct daemon *d);
+void watchdog_end(struct daemon *d);
 
 /* ---- service.c: echo, discard, daytime, chargen inside the stack ---- */
 /* Opens those that the configuration has and that are not open, closes the others. 0 or negative errno, logged. */

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -41,6 +42,7 @@ struct worker {
 	pthread_t thread;
 	bool running;
 	sem_t started;
+	atomic_bool turned;    /* since worker_ask */
 	pthread_mutex_t next;  /* who comes next waits here, so that a busy worker lets the main thread in */
 	pthread_mutex_t turn;  /* held while it works; all below is under it, but for the inbox */
 	bool asleep;           /* or about to: it has to be woken */
@@ -334,6 +336,20 @@ void worker_give(struct daemon *d, unsigned i, bool arp, const void *head, size_
 	inbox_add(w, p);
 }
 
+/* It wakes up even if it has nothing to do. */
+void worker_ask(struct daemon *d, unsigned i)
+{
+	struct worker *w = d->workers->of[i];
+
+	atomic_store_explicit(&w->turned, false, memory_order_relaxed);
+	ring(w->wake);
+}
+
+bool worker_answered(struct daemon *d, unsigned i)
+{
+	return atomic_load_explicit(&d->workers->of[i]->turned, memory_order_relaxed);
+}
+
 static struct parcel *inbox_empty(struct worker *w)
 {
 	pthread_mutex_lock(&w->inbox_lock);
@@ -388,6 +404,7 @@ static void *run(void *worker)
 	for (bool quit = false; !quit;) {
 		enter(w);
 		w->asleep = false;
+		atomic_store_explicit(&w->turned, true, memory_order_relaxed);
 		bool busy = !w->quit && loop_poll(d);
 		w->asleep = !stays_awake(d, busy);
 		d->count.turns += busy;

@@ -11,6 +11,7 @@
  * - A worker never waits for the main thread, and never touches what is the main thread's. What it
  *   has to tell it leaves with itself, and rings a bell.
  * - The main thread hands frames over by an inbox with a lock of its own, and waits for nobody.
+ * - That a worker turns at all the watchdog asks by a flag, and waits for nobody.
  * - What users share (their budget) and a listener's descriptor have locks of their own, taken when a
  *   socket opens, closes or is accepted, and inside which no other lock of these is taken but the
  *   first one inside the second.
@@ -52,6 +53,9 @@ bool workers_idle(struct daemon *d);
 uint64_t workers_connections(const struct daemon *d);
 /* What the stack of a worker gets for its share of [Stack]. */
 void worker_share(const struct daemon *d, struct stack_config *c);
+/* Of the main thread, without a lock: the i-th is to turn at least once, idle or not; and has it? */
+void worker_ask(struct daemon *d, unsigned i);
+bool worker_answered(struct daemon *d, unsigned i);
 /* Around what users share. */
 void workers_lock(struct daemon *d);
 void workers_unlock(struct daemon *d);

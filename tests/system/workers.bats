@@ -307,3 +307,35 @@ ended_told() { timeout 5 nc -d "$STACK" 6000 >"$T/one"; [ -s "$T/ended" ]; }
 	contains "$output" "Count=2"
 	contains "$output" "one queue"
 }
+
+# Pings since the test began.
+pings() { grep -c ping "$T/pings"; }
+pings_are() { [ "$(pings)" -ge "$1" ]; }
+switches() { awk '/^voluntary/ {print $2}' "/proc/$DAEMON/task/$1/status"; }
+
+@test "a worker that hangs stops the watchdog, one that is idle does not and is hardly woken" {
+	local second before
+	[ "${BYWAY_SANITIZE:-none}" = none ] || skip "the leak check is a tracer"
+	background "$HERE/watchdog.py" hear "$T/notify" >"$T/pings"
+	wait_for 5 grep -q ready "$T/pings"
+	NOTIFY_SOCKET=$T/notify WATCHDOG_USEC=1000000 start_two Services.Echo=yes Control.Sandbox=no
+	wait_for 5 pings_are 2
+	second=$(ls "/proc/$DAEMON/task" | grep -v "^$DAEMON$")
+	before="$(pings) $(switches "$second")"
+	sleep 4
+	echo "$before, then $(pings) $(switches "$second")"
+	pings_are $((${before% *} + 4))
+	[ "$(switches "$second")" -le $((${before#* } + 16)) ]
+
+	mkfifo "$T/hold"
+	exec 9<>"$T/hold"
+	background "$HERE/watchdog.py" freeze "$second" <"$T/hold" >"$T/frozen"
+	wait_for 5 grep -q ready "$T/frozen"
+	sleep 0.7 # one may be due that was answered before
+	before=$(pings)
+	sleep 2
+	[ "$(pings)" = "$before" ]
+	kill "$JOB"
+	wait_for 5 pings_are $((before + 2))
+	exec 9>&-
+}
