@@ -159,6 +159,7 @@ struct daemon {
 	int alarm_fd;              /* timerfd: ends a wait (loop.c) */
 	struct watch alarm;
 	stack_time alarm_at;       /* when it rings; STACK_NEVER: it is not set */
+	bool timely;               /* `now` was read for the one frame of this turn: no need to read it again */
 	stack_time busy_until;     /* BusyPoll=: sleeps not before */
 	stack_time now;            /* when the turn in hand began, or its pass: as good as the clock for what takes no time */
 	bool work;                 /* the stack was given something, or has more to do: a pass is due */

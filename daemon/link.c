@@ -308,8 +308,10 @@ static void read_frames(struct link *l, int fd, uint32_t events, unsigned limit,
 			count->link_reads++;
 			input_frame(l->daemon, l->frame, (size_t)n, now);
 			bytes += (size_t)n;
-			if (is_lone(l, i, bytes))
+			if (is_lone(l, i, bytes)) {
+				l->daemon->timely = true;
 				break;
+			}
 			continue;
 		}
 		count->link_reads_empty++;
@@ -336,6 +338,7 @@ static size_t read_one(struct link *l)
 	}
 	d->count.link_reads++;
 	d->now = daemon_now();
+	d->timely = true;
 	input_frame(d, l->frame, (size_t)n, d->now);
 	daemon_kick(d);
 	return (size_t)n;

@@ -191,7 +191,9 @@ static void pass(struct daemon *d)
 
 	dispatch_events(d); /* first: what it has to say, and the room that it makes, goes with the ACK */
 	for (unsigned i = 0; work && i < PASS_ROUNDS; i++) {
-		d->now = daemon_now();
+		if (!d->timely)
+			d->now = daemon_now();
+		d->timely = false;
 		work = stack_run(d->stack, d->now);
 		work |= dispatch_events(d); /* of timers and of output, which nothing else would wake us for */
 	}
@@ -347,6 +349,7 @@ static void serve(struct daemon *d)
 		if (w)
 			w->ready(w->arg, events);
 	}
+	d->timely = d->timely && d->ready_count <= 1 && !d->touched;
 	d->ready_count = 0;
 	if (d->touched)
 		run_events(d);

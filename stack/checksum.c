@@ -77,11 +77,13 @@ static bool is_v4(const struct stack_addr *a)
 
 uint64_t checksum_pseudo(const struct stack_addr *src, const struct stack_addr *dst, uint8_t proto, size_t len)
 {
-	unsigned skip = is_v4(dst) ? 12 : 0;
 	uint8_t tail[8] = {0};
+	uint64_t sum;
 
 	store32(tail, (uint32_t)len);
 	tail[7] = proto;
-	return checksum_header(src->byte + skip, 16 - skip) + checksum_header(dst->byte + skip, 16 - skip) +
-	       checksum_header(tail, sizeof(tail));
+	sum = checksum_header(tail, sizeof(tail));
+	if (is_v4(dst))
+		return sum + checksum_header(src->byte + 12, 4) + checksum_header(dst->byte + 12, 4);
+	return sum + checksum_header(src->byte, 16) + checksum_header(dst->byte, 16);
 }

@@ -72,22 +72,32 @@ void *mem_alloc_raw(struct mem *m, enum mem_class class, size_t size)
 	return mem_charge(m, class, size, p);
 }
 
-static void *pool_take_zeroed(struct mem *m, enum mem_pool pool, size_t size)
+static void *pool_take_raw(struct mem *m, enum mem_pool pool, size_t size)
 {
 	struct pool *from = &m->pool[pool];
 	uint32_t had = max_u32(from->chunks, 1);
 	void *p = pool_take(from, size);
 
 	m->chunks += max_u32(from->chunks, 1) - had;
-	if (!p)
-		return NULL;
-	m->pooled += size;
-	return memset(p, 0, size);
+	m->pooled += p ? size : 0;
+	return p;
+}
+
+static void *pool_take_zeroed(struct mem *m, enum mem_pool pool, size_t size)
+{
+	void *p = pool_take_raw(m, pool, size);
+
+	return p ? memset(p, 0, size) : NULL;
 }
 
 void *mem_take(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size)
 {
 	return mem_charge(m, class, size, pool_fits(m, class, pool, size) ? pool_take_zeroed(m, pool, size) : NULL);
+}
+
+void *mem_take_raw(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size)
+{
+	return mem_charge(m, class, size, pool_fits(m, class, pool, size) ? pool_take_raw(m, pool, size) : NULL);
 }
 
 void *mem_take_always(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size)

@@ -59,6 +59,7 @@ void *mem_alloc_raw(struct mem *m, enum mem_class class, size_t size);
 void mem_free(struct mem *m, enum mem_class class, void *p, size_t size);
 /* As mem_alloc, out of a pool: `size` is the same for all of its blocks. */
 void *mem_take(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size);
+void *mem_take_raw(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size); /* not zeroed */
 /* Past any budget: for what our own side asks for, which is bounded by what it holds. */
 void *mem_take_always(struct mem *m, enum mem_class class, enum mem_pool pool, size_t size);
 /* As mem_free, of what mem_take gave. */

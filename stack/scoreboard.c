@@ -78,7 +78,7 @@ void scoreboard_sent(struct scoreboard *b, struct mem *m, seq32 seq, seq32 end, 
 		b->tail->at = now;
 		return;
 	}
-	r = b->count < SCOREBOARD_MAX || !b->tail ? mem_take(m, MEM_SEND, POOL_SENT, sizeof(*r)) : NULL;
+	r = b->count < SCOREBOARD_MAX || !b->tail ? mem_take_raw(m, MEM_SEND, POOL_SENT, sizeof(*r)) : NULL;
 	if (!r) {
 		/* The last record takes it in: later than it was sent, so never lost too soon. */
 		if (b->tail) {
@@ -100,7 +100,7 @@ void scoreboard_sent(struct scoreboard *b, struct mem *m, seq32 seq, seq32 end, 
 /* Splits r at `at`, which lies inside it. False: no room. */
 static bool split(struct scoreboard *b, struct mem *m, struct sent *r, seq32 at)
 {
-	struct sent *rest = b->count < SCOREBOARD_MAX ? mem_take(m, MEM_SEND, POOL_SENT, sizeof(*rest)) : NULL;
+	struct sent *rest = b->count < SCOREBOARD_MAX ? mem_take_raw(m, MEM_SEND, POOL_SENT, sizeof(*rest)) : NULL;
 
 	if (!rest)
 		return false;

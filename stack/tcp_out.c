@@ -427,7 +427,9 @@ static void plan_new(const struct tcb *t, struct plan *p)
 	uint32_t window = t->snd_wnd > flight ? t->snd_wnd - flight : 0, room = new_room(t);
 
 	p->seq = t->snd_nxt;
-	p->len = frame_len(t, min_u32(queued, room));
+	p->len = min_u32(queued, room);
+	if (p->len > t->mss)
+		p->len = frame_len(t, p->len);
 	p->fin = t->fin_queued && !t->fin_sent && !t->fastopen_pending && p->len == all &&
 		 window > p->len; /* no matter to congestion */
 	if (p->len > t->mss && !(p->len == queued && small_allowed(t, p->len, queued, p->fin))) {
@@ -508,7 +510,7 @@ static void account(struct tcb *t, const struct plan *p)
 {
 	struct stack *s = tcb_stack(t);
 	seq32 end = seq_add(p->seq, p->len + p->fin);
-	uint32_t segments = p->len ? (p->len + t->mss - 1) / t->mss : 1, pipe = tcb_pipe(t);
+	uint32_t segments = p->len > t->mss ? (p->len + t->mss - 1) / t->mss : 1, pipe = tcb_pipe(t);
 
 	if (t->paced)
 		tcp_pace_sent(t, p->len);
@@ -528,7 +530,7 @@ static void account(struct tcb *t, const struct plan *p)
 	COUNT_ADD(s, tcp_out_bytes, p->len);
 	if (p->fin)
 		t->fin_sent = true;
-	if (p->len % t->mss && !p->probe)
+	if (p->len > 0 && (p->len < t->mss || p->len % t->mss) && !p->probe)
 		t->snd_small = end;
 	if (seq_eq(t->snd_rtx, t->snd_nxt))
 		t->snd_rtx = end;

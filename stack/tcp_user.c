@@ -81,6 +81,20 @@ static bool may_send(const struct tcb *t)
 				  state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT);
 }
 
+/* What fits into the send queue of `want` bytes or more, which may become larger for it; an empty one has room for a segment. */
+static size_t room_for(struct tcb *t, size_t want)
+{
+	size_t room;
+
+	if (t->sndq.len == 0 && want <= t->mss)
+		return want;
+	room = tcp_send_room(t);
+	if (want <= room)
+		return room;
+	tcp_send_tune(t);
+	return tcp_send_room(t);
+}
+
 size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsigned *iov_count)
 {
 	struct tcb *t = tcb_of(sock);
@@ -90,11 +104,7 @@ size_t stack_send_space(struct sock *sock, size_t want, struct iovec *iov, unsig
 		*iov_count = 0;
 		return 0;
 	}
-	room = tcp_send_room(t);
-	if (want > room) {
-		tcp_send_tune(t);
-		room = tcp_send_room(t);
-	}
+	room = room_for(t, want);
 	share = mem_share(&sock->stack->mem, t->sndq.len);
 	lent = byteq_lend(&t->sndq, &sock->stack->mem, MEM_SEND, min_size(want, min_size(room, share)), iov, iov_count);
 	if (lent < want)

@@ -132,9 +132,10 @@ static uint64_t passed_slots(unsigned level, uint64_t from, uint64_t to)
 static void advance(struct wheel *w, uint64_t to)
 {
 	uint64_t from = w->tick;
+	unsigned digits = (63 - (unsigned)__builtin_clzll(from ^ to)) / DIGIT + 1; /* above them no hand moves */
 
 	w->tick = to;
-	for (unsigned level = WHEEL_LEVELS; level-- > 0;) {
+	for (unsigned level = digits < WHEEL_LEVELS ? digits : WHEEL_LEVELS; level-- > 0;) {
 		uint64_t passed = w->used[level] & passed_slots(level, from, to);
 		unsigned hand = (unsigned)(from >> level_shift(level)) & SLOT_MASK;
 

@@ -42,6 +42,12 @@ static const char *header_read(const uint8_t *p, size_t len, struct ip4_header *
 	return NULL;
 }
 
+/* Most have no options, and then there is nothing to count. */
+static uint64_t header_sum(const uint8_t *p, size_t header_len)
+{
+	return header_len == IP4_HEADER ? checksum_header(p, IP4_HEADER) : checksum_header(p, header_len);
+}
+
 const char *ip4_parse(const uint8_t *p, size_t len, struct ip4_header *out)
 {
 	const char *wrong = header_read(p, len, out);
@@ -52,7 +58,7 @@ const char *ip4_parse(const uint8_t *p, size_t len, struct ip4_header *out)
 		return "IPv4 total length above the packet's";
 	if (out->ttl == 0)
 		return "IPv4 TTL";
-	if (checksum_finish(checksum_header(p, out->header_len)) != 0)
+	if (checksum_finish(header_sum(p, out->header_len)) != 0)
 		return wire_bad_checksum;
 	return NULL;
 }

@@ -1349,6 +1349,30 @@ START_TEST(longest_prefix_wins)
 }
 END_TEST
 
+/* What was found last is remembered, but not beyond the route and the address that it came from. */
+START_TEST(a_way_ends_with_its_route_and_its_address)
+{
+	struct stack_addr gateway = addr_of(0, 254), net24 = addr_of(7, 0), host = addr_of(7, 7);
+	struct route_result r;
+
+	net_start(&net, NULL);
+	ck_assert_int_eq(stack_route_add(net.s, &net24, 24, &gateway), 0);
+	ck_assert_int_eq(lookup(&net, &host, &r), 0);
+	ck_assert_int_eq(stack_route_remove(net.s, &net24, 24), 0);
+	ck_assert_int_eq(lookup(&net, &host, &r), -ENETUNREACH);
+	ck_assert_int_eq(lookup(&net, &net.us, &r), 0);
+	ck_assert(r.loopback);
+	r.source = host; /* the caller's, which is kept */
+	ck_assert_int_eq(route_lookup(net.s, &net.us, &r), 0);
+	ck_assert(addr_eq(&r.source, &host));
+	ck_assert_int_eq(lookup(&net, &net.us, &r), 0);
+	ck_assert(addr_eq(&r.source, &net.us));
+	ck_assert_int_eq(stack_address_remove(net.s, &net.us), 0);
+	ck_assert_int_eq(lookup(&net, &net.us, &r), -ENETUNREACH);
+	net_end(&net);
+}
+END_TEST
+
 START_TEST(routes_that_cannot_be)
 {
 	struct stack_addr gateway = addr_of(0, 254), far = addr_of(9, 9), broadcast = addr_of(0, 255);
@@ -1589,6 +1613,7 @@ END_TEST
 static void add_routes(Suite *s)
 {
 	suite_add(s, "longest prefix wins", longest_prefix_wins);
+	suite_add(s, "a way ends with its route and its address", a_way_ends_with_its_route_and_its_address);
 	suite_add(s, "routes that cannot be", routes_that_cannot_be);
 	suite_add(s, "an address takes its routes with it", an_address_takes_its_routes_with_it);
 	suite_add(s, "packets in a row are checked when addresses change", packets_in_a_row_are_checked_when_addresses_change);

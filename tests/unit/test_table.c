@@ -307,6 +307,31 @@ START_TEST(walk_stops_when_told_and_misses_nothing)
 }
 END_TEST
 
+/* Of two with one key only the one that is not past is found, in either order; walks see both. */
+START_TEST(what_is_past_is_passed_over)
+{
+	struct pcb later;
+
+	start(SIZE_MAX);
+	insert(0, 3);
+	ck_assert(all_found(0, 3, true)); /* remembered as the last that was found */
+	table_pass(&table, &pcb[2]);
+	ck_assert_ptr_null(find(&pcb[2]));
+	ck_assert_uint_eq(table.count, 3);
+	later = pcb[2];
+	later.past = later.hashed = false;
+	table_insert(&table, &later);
+	ck_assert_ptr_eq(find(&pcb[2]), &later);
+	ck_assert_ptr_null(table_find_next(&later));
+	table_remove(&table, &pcb[2]);
+	ck_assert_ptr_eq(find(&later), &later);
+	table_remove(&table, &later);
+	ck_assert_ptr_null(find(&later));
+	ck_assert(all_found(0, 2, true));
+	end();
+}
+END_TEST
+
 START_TEST(no_memory_at_all_fails_to_start)
 {
 	mem = (struct mem){.total_limit = 4};
@@ -330,6 +355,7 @@ int main(void)
 	suite_add(s, "walk_is_complete_while_the_table_grows", walk_is_complete_while_the_table_grows);
 	suite_add(s, "walk_is_complete_while_the_table_shrinks", walk_is_complete_while_the_table_shrinks);
 	suite_add(s, "walk_stops_when_told_and_misses_nothing", walk_stops_when_told_and_misses_nothing);
+	suite_add(s, "what_is_past_is_passed_over", what_is_past_is_passed_over);
 	suite_add(s, "no_memory_at_all_fails_to_start", no_memory_at_all_fails_to_start);
 	return suite_run(s);
 }

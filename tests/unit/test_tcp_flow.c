@@ -959,6 +959,53 @@ START_TEST(connection_that_ends_before_it_is_accepted_leaves_the_queue)
 }
 END_TEST
 
+/* Other events wait; the listener's is fetched first, and then nothing that the next segment brings is stored. */
+START_TEST(who_accepts_after_each_segment_gets_the_data_without_a_copy)
+{
+	struct stack_event event;
+	uint64_t copied = f.s->counter[COUNT_tcp_in_copied_bytes];
+
+	bring_to(&f, TCP_LISTEN);
+	f.reader_takes = true;
+	feed(&f, TCP_SYN, 0, 0, 0);
+	ck_assert(!stack_next_accept(f.s, &event));
+	feed(&f, TCP_ACK, 1, 1, 0);
+	ck_assert(stack_next_accept(f.s, &event));
+	ck_assert_ptr_eq(event.sock, f.listener);
+	ck_assert_uint_eq(event.events, STACK_EVENT_ACCEPT);
+	f.sock = stack_accept(f.listener);
+	stack_set_user(f.sock, &f);
+	feed(&f, TCP_ACK, 1, 1, 100);
+	ck_assert_uint_eq(f.reader_took, 100);
+	ck_assert_uint_eq(f.s->counter[COUNT_tcp_in_copied_bytes], copied);
+	ck_assert(!stack_next_accept(f.s, &event));
+	feed(&f, TCP_ACK | TCP_FIN, 101, 1, 0);
+	ck_assert(!stack_next_accept(f.s, &event)); /* it is another's */
+	ck_assert(stack_next_event(f.s, &event) && event.sock == f.sock);
+}
+END_TEST
+
+/* Its holder has the handle of the connection that was reset; its addresses and ports are free for the next. */
+START_TEST(an_ended_connection_that_is_held_is_in_nobodys_way)
+{
+	struct sock *old;
+
+	bring_to(&f, TCP_ESTABLISHED);
+	old = f.sock;
+	feed(&f, TCP_RST, rcv_nxt_rel(&f), 0, 0);
+	ck_assert_int_eq(stack_state(old), TCP_CLOSED);
+	f.sent_read = f.sent_count = 0;
+	feed(&f, TCP_SYN, 0, 0, 0);
+	expect(&f, TCP_SYN | TCP_ACK, 0, 1, 0);
+	feed(&f, TCP_ACK, 1, 1, 0);
+	f.sock = stack_accept(f.listener);
+	ck_assert_ptr_nonnull(f.sock);
+	ck_assert_ptr_ne(f.sock, old);
+	stack_close(old, f.now);
+	ck_assert_int_eq(state_now(&f), TCP_ESTABLISHED);
+}
+END_TEST
+
 START_TEST(abort_in_last_ack_with_data_unsent_resets)
 {
 	struct tcp_segment fin = {.flags = TCP_FIN | TCP_ACK, .window = 0};
@@ -1254,6 +1301,8 @@ static void add_life(Suite *s)
 	ADD(zero_window_that_opens_a_crack_is_used_at_the_override);
 	ADD(fin_at_a_zero_window_is_probed_for_a_writer_that_had_waited);
 	ADD(connection_that_ends_before_it_is_accepted_leaves_the_queue);
+	ADD(who_accepts_after_each_segment_gets_the_data_without_a_copy);
+	ADD(an_ended_connection_that_is_held_is_in_nobodys_way);
 	ADD(abort_in_last_ack_with_data_unsent_resets);
 	ADD(close_in_last_ack_with_data_unread_resets);
 	ADD(window_scale_stays_as_announced_through_a_reload);
