@@ -169,6 +169,7 @@ void icmp4_deliver_error(struct stack *s, const struct stack_addr *offender, con
 		return;
 	}
 	e.offender = offender ? *offender : h.src;
+	e.whole = h.dont_fragment ? h.total_len : 0;
 	e.quoted = quoted + h.header_len;
 	e.quoted_len = len - h.header_len;
 	if (to_transport(s, &h, &ports, &e))

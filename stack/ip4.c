@@ -196,9 +196,10 @@ static void fragment_output(struct stack *s, const struct iovec *payload, unsign
 }
 
 /* RFC 791 3.2. `tx` has no IP header yet. */
-static int fragment_all(struct stack *s, struct tx *tx, const struct ip4_header *h, const struct route_result *route)
+static int fragment_all(struct stack *s, struct tx *tx, const struct ip4_header *h, const struct route_result *route,
+			uint16_t mtu)
 {
-	uint16_t step = (uint16_t)((s->cfg.mtu - IP4_HEADER) & ~7u);
+	uint16_t step = (uint16_t)((mtu - IP4_HEADER) & ~7u);
 	uint16_t total = (uint16_t)(h->total_len - IP4_HEADER);
 	struct iovec payload[TX_PIECES];
 
@@ -219,9 +220,10 @@ static uint32_t largest_frame(const struct tx *tx, uint32_t total)
 	return tx->gso_size && tx->data_len > tx->gso_size ? total - tx->data_len + tx->gso_size : total;
 }
 
-static int routed_output(struct stack *s, struct tx *tx, struct ip4_header *h, const struct route_result *route)
+static int routed_output(struct stack *s, struct tx *tx, struct ip4_header *h, const struct route_result *route,
+			 uint16_t mtu)
 {
-	bool too_big = !route->loopback && largest_frame(tx, h->total_len) > s->cfg.mtu;
+	bool too_big = !route->loopback && largest_frame(tx, h->total_len) > mtu;
 
 	if (too_big && h->dont_fragment) {
 		COUNT(s, ip_out_too_big);
@@ -231,7 +233,7 @@ static int routed_output(struct stack *s, struct tx *tx, struct ip4_header *h, c
 		h->id = ip4_next_id(s);
 	COUNT(s, ip_out);
 	if (too_big)
-		return fragment_all(s, tx, h, route);
+		return fragment_all(s, tx, h, route, mtu);
 	ip4_write(tx_push(tx, IP4_HEADER), h);
 	if (route->loopback)
 		loopback_output(s, tx);
@@ -260,7 +262,7 @@ int ip_output(struct stack *s, struct tx *tx, const struct ip_params *params)
 	if (total > UINT16_MAX)
 		return -EMSGSIZE;
 	h.src = route.source;
-	return routed_output(s, tx, &h, &route);
+	return routed_output(s, tx, &h, &route, params->mtu ? params->mtu : s->cfg.mtu);
 }
 
 void ip_confirm(struct stack *s, const struct stack_addr *src, const struct stack_addr *dst)

@@ -145,10 +145,12 @@ static uint16_t pseudo_relength(uint16_t sum, uint32_t old_len, uint32_t new_len
 	return (uint16_t)((v & 0xffff) + (v >> 16));
 }
 
-/* A datagram may be fragmented on its way, so each has an identification of its own; a segment (DF) is counted. */
+/* What may be fragmented on its way has an identification of its own, each; with DF they are counted. */
 static uint16_t id_step(struct stack *s, const struct tx *whole, const uint8_t *ip, uint32_t offset)
 {
-	if (is_udp(whole) && offset > 0)
+	bool dont_fragment = ip[6] & 0x40;
+
+	if (is_udp(whole) && !dont_fragment && offset > 0)
 		return (uint16_t)(ip4_next_id(s) - load16(ip + 4));
 	return (uint16_t)(offset / whole->gso_size);
 }

@@ -88,6 +88,11 @@ struct address *address_find(struct stack *s, const struct stack_addr *addr);
 /* The MTU of the path to dst as far as it is known, at most the link's. */
 uint16_t path_mtu_get(struct stack *s, const struct stack_addr *dst);
 void path_mtu_set(struct stack *s, const struct stack_addr *dst, uint16_t mtu);
+/* The same for datagrams; nothing may pass whole at the least, so that there they go without DF. */
+#define PATH_MTU_MIN 552u /* as the host's net.ipv4.route.min_pmtu */
+uint16_t path_mtu_of_datagrams(struct stack *s, const struct stack_addr *dst);
+/* An ICMP message says so of a datagram to dst; mtu 0: not how much would pass. */
+void path_mtu_too_big(struct stack *s, const struct stack_addr *dst, uint16_t mtu);
 
 /* ---- arp.c ---- */
 void arp_input(struct stack *s, const uint8_t *p, size_t len);
@@ -117,6 +122,7 @@ struct ip_params {
 	uint8_t proto, ttl, tos;
 	bool dont_fragment;
 	bool may_broadcast;
+	uint16_t mtu;          /* fragments are no larger, bytes; 0: as the link takes them */
 };
 /*
  * Sends a transport packet: routes, pushes the IP header, fragments when allowed.
@@ -168,6 +174,7 @@ struct net_error {
 	int error;      /* errno, positive: ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EMSGSIZE, EPROTO, ... */
 	bool hard;      /* port or protocol unreachable */
 	uint16_t mtu;   /* EMSGSIZE: the next hop's MTU, 0 unknown */
+	uint16_t whole; /* bytes of the packet that it is about, if that had DF; else 0 */
 	uint8_t type, code;         /* of the ICMP message */
 	struct stack_addr offender; /* its sender; our own for a neighbour that does not answer */
 	const uint8_t *quoted;      /* what it quotes behind the IP header */
@@ -188,6 +195,8 @@ void udp_input(struct stack *s, const struct ip_info *ip, const uint8_t *p, size
 /* Local and remote are as in our packet's header: local is our side. */
 void udp_error(struct stack *s, const struct stack_endpoint *local, const struct stack_endpoint *remote,
 	       const struct net_error *e);
+/* That one to there was too big, which is learned. True: its socket is told. */
+bool udp_too_big(const struct udp_sock *u, const struct stack_endpoint *to, const struct net_error *e);
 struct sock *udp_new(struct stack *s, enum stack_proto proto, uint32_t owner, void *user);
 int udp_connect(struct sock *sock, const struct stack_endpoint *remote);
 void udp_close(struct sock *sock);

@@ -3,6 +3,9 @@
  * one connection has learned, the next one knows. An entry is forgotten after ten minutes
  * (6.3), so that a path that has become wider is found again.
  *
+ * What a message says about a datagram counts for datagrams alone: nothing tells it from one that somebody
+ * made up who has guessed two ports.
+ *
  * The table has a fixed size, a destination has one place in it, and which one nobody outside
  * knows: whoever fills it costs others only what they had learned.
  */
@@ -25,6 +28,31 @@ uint16_t path_mtu_get(struct stack *s, const struct stack_addr *dst)
 	if (s->now >= p->expires || memcmp(&p->dst, dst, sizeof(*dst)) != 0)
 		return s->cfg.mtu;
 	return (uint16_t)min_u32(p->mtu, s->cfg.mtu);
+}
+
+/* Under this key stands what datagrams have learned: no packet has such an address. */
+static struct stack_addr for_datagrams(const struct stack_addr *dst)
+{
+	struct stack_addr key = *dst;
+
+	key.byte[0] = 1;
+	return key;
+}
+
+uint16_t path_mtu_of_datagrams(struct stack *s, const struct stack_addr *dst)
+{
+	const struct stack_addr key = for_datagrams(dst);
+
+	return (uint16_t)min_u32(path_mtu_get(s, dst), path_mtu_get(s, &key));
+}
+
+void path_mtu_too_big(struct stack *s, const struct stack_addr *dst, uint16_t mtu)
+{
+	const struct stack_addr key = for_datagrams(dst);
+
+	mtu = (uint16_t)max_u32(mtu, PATH_MTU_MIN); /* old routers do not say it (RFC 1191 5): the least, then */
+	if (mtu < path_mtu_of_datagrams(s, dst))
+		path_mtu_set(s, &key, mtu);
 }
 
 void path_mtu_set(struct stack *s, const struct stack_addr *dst, uint16_t mtu)

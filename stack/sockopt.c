@@ -740,7 +740,10 @@ static int get_mtu(struct sock *sock, void *value, size_t *len)
 {
 	if (sock->pcb.rport == 0 || before_connection(sock))
 		return -ENOTCONN;
-	return give_small(value, len, sock->pcb.kind == PCB_TCB ? tcb_of(sock)->mtu : sock->stack->cfg.mtu);
+	if (sock->pcb.kind == PCB_TCB)
+		return give_small(value, len, tcb_of(sock)->mtu);
+	const struct stack_addr peer = pcb_remote_addr(&sock->pcb);
+	return give_small(value, len, path_mtu_of_datagrams(sock->stack, &peer));
 }
 
 /* ---- the table ---- */

@@ -16,6 +16,7 @@
 #include "net.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 
 #define PAYLOAD_MAX (UINT16_MAX - IP4_HEADER - UDP_HEADER)
 #define CSUM_OFFSET 6
@@ -172,9 +173,16 @@ void udp_error(struct stack *s, const struct stack_endpoint *local, const struct
 {
 	struct udp_sock *u = demux(s, local, remote);
 
-	/* We send without DF, so that "too big" is forged or somebody's mistake. */
-	if (u && e->error != EMSGSIZE)
+	if (u && (e->error != EMSGSIZE || udp_too_big(u, remote, e)))
 		udp_failed(u, remote, e);
+}
+
+bool udp_too_big(const struct udp_sock *u, const struct stack_endpoint *to, const struct net_error *e)
+{
+	if (e->whole <= max_u32(e->mtu, PATH_MTU_MIN)) /* forged, or somebody's mistake */
+		return false;
+	path_mtu_too_big(u->sock.stack, &to->addr, e->mtu);
+	return sock_options(&u->sock)->mtu_discover != IP_PMTUDISC_DONT; /* it was before that was said */
 }
 
 /* Who has no peer is told only when it asks for it: the error may be about any of those that it has sent to. */
@@ -265,14 +273,46 @@ static uint16_t segment_of(const struct sock *sock, const struct stack_departure
 	return how->has_segment ? how->segment : sock_options(sock)->segment;
 }
 
-/* The host's limits of UDP_SEGMENT: none of the datagrams is fragmented, and there are not too many. */
-static int segment_check(const struct sock *sock, const struct route_result *route, uint32_t segment, size_t len)
+/* IP_MTU_DISCOVER (ip(7)): the largest packet to there that is not to be cut up by us. */
+static uint16_t path_limit(const struct sock *sock, const struct stack_addr *to)
 {
-	if (segment == 0)
-		return 0;
-	if (!route->loopback && IP4_HEADER + UDP_HEADER + min_size(segment, len) > sock->stack->cfg.mtu)
+	bool by_path = sock_options(sock)->mtu_discover < IP_PMTUDISC_PROBE;
+
+	return by_path ? path_mtu_of_datagrams(sock->stack, to) : sock->stack->cfg.mtu;
+}
+
+/* The same: what is larger is the sender's mistake. */
+static bool stays_whole(const struct sock *sock)
+{
+	uint8_t discover = sock_options(sock)->mtu_discover;
+
+	return discover >= IP_PMTUDISC_DO && discover != IP_PMTUDISC_OMIT;
+}
+
+/* The same: DF. Of a row of datagrams it is as if it were one of that size, as with the host. */
+static bool unfragmented(const struct sock *sock, size_t packet, uint16_t limit)
+{
+	uint8_t discover = sock_options(sock)->mtu_discover;
+
+	return discover == IP_PMTUDISC_DO || discover == IP_PMTUDISC_PROBE ||
+	       (discover == IP_PMTUDISC_WANT && packet <= limit && limit > PATH_MTU_MIN);
+}
+
+/* Of a packet with so many bytes of a datagram. */
+static size_t packet_size(const struct sock *sock, size_t len)
+{
+	return len + IP4_HEADER + (sock->pcb.kind == PCB_PING ? 0 : UDP_HEADER);
+}
+
+/* The host's limits of UDP_SEGMENT: none of the datagrams is fragmented, and there are not too many. And those of IP_MTU_DISCOVER. */
+static int size_check(const struct sock *sock, const struct stack_addr *to, const struct route_result *route,
+		      uint32_t segment, size_t len)
+{
+	size_t largest = packet_size(sock, segment ? min_size(segment, len) : len);
+
+	if ((segment || stays_whole(sock)) && !route->loopback && largest > path_limit(sock, to))
 		return -EMSGSIZE;
-	return len > (size_t)segment * STACK_UDP_SEGMENTS ? -EINVAL : 0;
+	return segment && len > (size_t)segment * STACK_UDP_SEGMENTS ? -EINVAL : 0;
 }
 
 static int output(struct sock *sock, const struct stack_endpoint *to, const struct stack_addr *src,
@@ -283,10 +323,11 @@ static int output(struct sock *sock, const struct stack_endpoint *to, const stru
 		.src = *src, .dst = to->addr, .proto = ping ? IP_PROTO_ICMP : IP_PROTO_UDP,
 		.ttl = how->ttl ? how->ttl : sock_ttl(sock),
 		.tos = how->tos >= 0 ? (uint8_t)(how->tos & 0xfc) : sock_options(sock)->tos,
-		.may_broadcast = udp_of(sock)->broadcast,
+		.may_broadcast = udp_of(sock)->broadcast, .mtu = path_limit(sock, &to->addr),
 	};
 	struct tx tx;
 
+	params.dont_fragment = unfragmented(sock, packet_size(sock, len), params.mtu);
 	tx_init(&tx);
 	if (ping)
 		ping_header(tx_push(&tx, ICMP_HEADER), data, len, sock->pcb.lport);
@@ -335,7 +376,7 @@ ptrdiff_t stack_sendmsg(struct sock *sock, stack_time now, const struct stack_en
 	if (!error)
 		error = bind_if_needed(sock, &route.source, to);
 	if (!error)
-		error = segment_check(sock, &route, segment_of(sock, how), len);
+		error = size_check(sock, &to->addr, &route, segment_of(sock, how), len);
 	if (!error)
 		error = output(sock, to, &route.source, how, data, len);
 	if (error)

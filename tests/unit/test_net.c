@@ -5,6 +5,7 @@
 #include "net_fixture.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 
 static struct net net;
 
@@ -1037,6 +1038,7 @@ START_TEST(identifications_differ)
 
 	net_start(&net, bare_ip);
 	sock = udp_to_peer(&net);
+	set_int(&net, sock, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 	memset(seen, 0, sizeof(seen));
 	for (uint32_t i = 0; i < 65536; i++) {
 		uint16_t id;

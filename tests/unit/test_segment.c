@@ -68,7 +68,7 @@ static void link_sums(struct capture *c)
 
 
 
-/* The next frame must be one datagram: these bytes, a good checksum, an identification that none had. */
+/* The next frame must be one datagram: these bytes, a good checksum, an identification that none had unless it has DF. */
 static void take_datagram(const uint8_t *bytes, size_t size)
 {
 	struct capture *c = &net.sent[net.read % CAPTURE_MAX];
@@ -80,8 +80,8 @@ static void take_datagram(const uint8_t *bytes, size_t size)
 	link_sums(c);
 	ck_assert_uint_eq(c->out.gso_size, 0);
 	p = take_ip(&net, &ip, &len);
-	ck_assert(!had[ip.id]);
-	had[ip.id] = true;
+	ck_assert(ip.dont_fragment || !had[ip.id]);
+	had[ip.id] = !ip.dont_fragment;
 	ck_assert_ptr_null(udp_parse(p, len, &net.us, &net.peer, false, &h));
 	ck_assert_uint_ne(load16(p + 6), 0);
 	ck_assert_uint_eq(h.len, UDP_HEADER + size);
@@ -125,9 +125,36 @@ START_TEST(no_two_datagrams_of_rows_have_one_identification)
 	start(0);
 	struct sock *sock = to_peer();
 
+	set_int(&net, sock, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 	for (int i = 0; i < 1000; i++) {
 		ck_assert_int_eq(send_cut(sock, 10, 75), 75);
 		take_row(75, 10);
+	}
+	end(sock);
+}
+END_TEST
+
+/* As the host does: a row of more than the path's MTU has DF only where the socket insists. */
+START_TEST(df_of_rows)
+{
+	static const struct { int discover; bool small, large; } row[] = {
+		{IP_PMTUDISC_DONT, false, false}, {IP_PMTUDISC_WANT, true, false}, {IP_PMTUDISC_DO, true, true},
+		{IP_PMTUDISC_PROBE, true, true}, {IP_PMTUDISC_INTERFACE, false, false}, {IP_PMTUDISC_OMIT, false, false},
+	};
+
+	start(0);
+	struct sock *sock = to_peer();
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		set_int(&net, sock, IPPROTO_IP, IP_MTU_DISCOVER, row[i].discover);
+		ck_assert_int_eq(send_cut(sock, 100, 300), 300);
+		ck_assert_int_eq(send_cut(sock, SIZE, LONG), LONG);
+		for (unsigned k = 0; k < 3 + 8; k++) {
+			struct ip4_header ip;
+			size_t len;
+
+			take_ip(&net, &ip, &len);
+			ck_assert_msg(ip.dont_fragment == (k < 3 ? row[i].small : row[i].large), "%d, datagram %u", row[i].discover, k);
+		}
 	}
 	end(sock);
 }
@@ -382,6 +409,7 @@ int main(void)
 
 	suite_add(s, "a row is cut in software", a_row_is_cut_in_software);
 	suite_add(s, "no two datagrams of rows have one identification", no_two_datagrams_of_rows_have_one_identification);
+	suite_add(s, "DF of rows", df_of_rows);
 	suite_add(s, "a row is left to the link", a_row_is_left_to_the_link);
 	suite_add(s, "a call or the socket says the size", a_call_or_the_socket_says_the_size);
 	suite_add(s, "rows that are refused", rows_that_are_refused);

@@ -411,6 +411,128 @@ START_TEST(one_peer_for_one_pair)
 }
 END_TEST
 
+/* ---- sizes ---- */
+
+static void discover(struct sock *sock, int how)
+{
+	set_int(&net, sock, IPPROTO_IP, IP_MTU_DISCOVER, how);
+}
+
+/* Sends so many bytes: the packets that go out, `*df` of the first, and the largest; or a negative errno. */
+static int packets(struct sock *sock, size_t len, bool *df, uint16_t *largest)
+{
+	ptrdiff_t sent = stack_sendto(sock, net.now, NULL, data, len);
+	int count = 0;
+
+	if (sent < 0)
+		return (int)sent;
+	*largest = 0;
+	for (; net.read < net.count; count++) {
+		struct ip4_header ip;
+		size_t size;
+
+		take_ip(&net, &ip, &size);
+		*df = count == 0 ? ip.dont_fragment : *df;
+		*largest = (uint16_t)max_u32(*largest, ip.total_len);
+	}
+	return count;
+}
+
+static struct sock *connected_to_peer(void)
+{
+	struct stack_endpoint to = at(&net.peer, 9);
+	struct sock *sock = udp_bound(&net, 7000);
+
+	ck_assert_int_eq(stack_connect(&sock, net.now, &to), 0);
+	return sock;
+}
+
+/* ip(7): what goes whole and what in fragments, as on the host. */
+START_TEST(df_is_as_the_option_says)
+{
+	static const struct { int discover; bool df; int large; } row[] = {
+		{IP_PMTUDISC_DONT, false, 2}, {IP_PMTUDISC_WANT, true, 2}, {IP_PMTUDISC_DO, true, -EMSGSIZE},
+		{IP_PMTUDISC_PROBE, true, -EMSGSIZE}, {IP_PMTUDISC_INTERFACE, false, -EMSGSIZE}, {IP_PMTUDISC_OMIT, false, 2},
+	};
+	struct sock *sock;
+	uint16_t largest;
+	bool df;
+
+	net_start(&net, NULL);
+	know_peer(&net);
+	sock = connected_to_peer();
+	ck_assert_int_eq(packets(sock, 1472, &df, &largest), 1);
+	ck_assert(df); /* WANT is how a socket begins */
+	for (size_t i = 0; i < ARRAY_SIZE(row); i++) {
+		discover(sock, row[i].discover);
+		ck_assert_int_eq(packets(sock, 1472, &df, &largest), 1);
+		ck_assert_msg(df == row[i].df, "%d", row[i].discover);
+		ck_assert_int_eq(packets(sock, 1473, &df, &largest), row[i].large);
+		ck_assert(row[i].large < 0 || !df);
+	}
+	stack_close(sock, net.now);
+	net_end(&net);
+}
+END_TEST
+
+static int path_mtu(struct sock *sock)
+{
+	int mtu = 0;
+	size_t len = sizeof(mtu);
+
+	ck_assert_int_eq(stack_getsockopt(sock, net.now, IPPROTO_IP, IP_MTU, &mtu, &len), 0);
+	return mtu;
+}
+
+/* Sends 1,000 bytes, about which a router says that so much passes; the error that the socket has of it. */
+static int too_big(struct sock *sock, uint16_t mtu)
+{
+	ck_assert_int_eq(stack_sendto(sock, net.now, NULL, data, 1000), 1000);
+	const struct capture *c = take_frame(&net);
+	feed_icmp(&net, &net.peer, &net.us, ICMP_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED, mtu, c->data + ETH_HEADER,
+		  c->len - ETH_HEADER);
+	return (int)stack_sendto(sock, net.now, NULL, data, 10);
+}
+
+START_TEST(a_narrow_path_is_learned)
+{
+	struct sock *sock;
+	uint16_t largest;
+	bool df;
+
+	net_start(&net, NULL);
+	know_peer(&net);
+	sock = connected_to_peer();
+	ck_assert_int_eq(too_big(sock, 1200), 10); /* it was smaller */
+	forget(&net);
+	ck_assert_int_eq(path_mtu(sock), 1500);
+	ck_assert_int_eq(too_big(sock, 800), -EMSGSIZE);
+	ck_assert_int_eq(path_mtu(sock), 800);
+	ck_assert_uint_eq(path_mtu_get(net.s, &net.peer), 1500); /* not for TCP, which sees what is in flight */
+	ck_assert_int_eq(packets(sock, 1000, &df, &largest), 2);
+	ck_assert(!df && largest <= 800);
+	ck_assert_int_eq(packets(sock, 772, &df, &largest), 1);
+	ck_assert(df);
+	discover(sock, IP_PMTUDISC_DO);
+	ck_assert_int_eq(packets(sock, 773, &df, &largest), -EMSGSIZE);
+	discover(sock, IP_PMTUDISC_PROBE);
+	ck_assert_int_eq(packets(sock, 1472, &df, &largest), 1);
+	ck_assert(df);
+	ck_assert_int_eq(too_big(sock, 0), -EMSGSIZE); /* an old router; the floor, where nothing has DF */
+	ck_assert_int_eq(path_mtu(sock), 552);
+	discover(sock, IP_PMTUDISC_WANT);
+	ck_assert_int_eq(packets(sock, 100, &df, &largest), 1);
+	ck_assert(!df);
+	net_pass(&net, SECONDS(601));
+	forget(&net);
+	know_peer(&net);
+	ck_assert_int_eq(packets(sock, 1472, &df, &largest), 1);
+	ck_assert(df);
+	stack_close(sock, net.now);
+	net_end(&net);
+}
+END_TEST
+
 /* ---- errors ---- */
 
 /* An ICMP error about the datagram that `c` captured, from the peer. */
@@ -474,7 +596,7 @@ START_TEST(errors_that_do_not_fit_are_ignored)
 	feed_error(&net, take_frame(&net), ICMP_UNREACHABLE, ICMP_PORT_UNREACHABLE);
 	stack_sendto(sock, net.now, NULL, "x", 1);
 	c = take_frame(&net);
-	feed_error(&net, c, ICMP_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED); /* we sent without DF */
+	feed_error(&net, c, ICMP_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED); /* that was small */
 	feed_error(&net, c, ICMP_UNREACHABLE, 99);
 	memcpy(forged, c->data + ETH_HEADER, c->len - ETH_HEADER);
 	memcpy(forged + 12, other.byte + 12, 4); /* not from us */
@@ -582,6 +704,8 @@ int main(void)
 	suite_add(s, "what cannot be sent", what_cannot_be_sent);
 	suite_add(s, "a socket bound to broadcast has an own source", a_socket_bound_to_broadcast_has_an_own_source);
 	suite_add(s, "one peer for one pair", one_peer_for_one_pair);
+	suite_add(s, "DF is as the option says", df_is_as_the_option_says);
+	suite_add(s, "a narrow path is learned", a_narrow_path_is_learned);
 	suite_add(s, "errors reach a connected socket", errors_reach_a_connected_socket);
 	suite_add(s, "errors that do not fit are ignored", errors_that_do_not_fit_are_ignored);
 	suite_add(s, "errors between ourselves", errors_between_ourselves);
