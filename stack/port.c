@@ -81,11 +81,14 @@ static bool search_visit(void *arg, struct pcb *p)
 	return !search->found;
 }
 
-/* A connection uses the port, be it in TIME-WAIT. Only one without SO_REUSEADDR asks. */
+/* A connection uses the port, be it in TIME-WAIT. Only one without SO_REUSEADDR asks. Looks through all only if one has the port. */
 static bool connected_from(struct stack *s, const struct stack_endpoint *local)
 {
 	struct port_search search = {.local = local};
 	uint64_t cursor = 0;
+
+	if (!table_port_used(&s->table, local->port))
+		return false;
 
 	while (!search.found && table_walk(&s->table, &cursor, SIZE_MAX, search_visit, &search))
 		continue;

@@ -5,6 +5,7 @@
  * makes significant for i; `count` is the number of entries with `hashed` set. A bucket is
  * split when there are more entries than buckets, and joined when there are fewer than a
  * quarter. When a segment cannot be allocated, the table stays as it is and chains get longer.
+ * A port's uses are the connections with it, unless pages_lost; a page has a port that is used.
  */
 #include "table.h"
 
@@ -102,7 +103,48 @@ void table_done(struct table *t)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(t->segment); i++)
 		mem_free(t->mem, MEM_TABLE, t->segment[i], segment_bytes(i));
+	for (unsigned i = 0; i < ARRAY_SIZE(t->page); i++)
+		mem_free(t->mem, MEM_TABLE, t->page[i], sizeof(*t->page[i]));
 	*t = (struct table){0};
+}
+
+/* ---- local ports of connections ---- */
+
+static bool is_connection(const struct pcb *p)
+{
+	return p->rport != 0 && !pcb_is_datagram(p);
+}
+
+static void port_use(struct table *t, uint16_t port)
+{
+	struct port_page **page = &t->page[port >> 8];
+
+	if (!*page)
+		*page = mem_alloc(t->mem, MEM_TABLE, sizeof(**page));
+	if (*page)
+		(*page)->ports += (*page)->uses[port & 255]++ == 0;
+	else
+		t->pages_lost = true;
+}
+
+static void port_leave(struct table *t, uint16_t port)
+{
+	struct port_page **page = &t->page[port >> 8];
+
+	if (!*page || (*page)->uses[port & 255] == 0) /* it came while there was no memory */
+		return;
+	(*page)->ports -= --(*page)->uses[port & 255] == 0;
+	if ((*page)->ports > 0)
+		return;
+	mem_free(t->mem, MEM_TABLE, *page, sizeof(**page));
+	*page = NULL;
+}
+
+bool table_port_used(const struct table *t, uint16_t lport)
+{
+	const struct port_page *page = t->page[lport >> 8];
+
+	return t->pages_lost || (page && page->uses[lport & 255] > 0);
 }
 
 /* Splits one bucket; entries keep their order. False: no memory, or as large as can be. */
@@ -164,6 +206,8 @@ void table_insert(struct table *t, struct pcb *p)
 	for (unsigned i = 0; i < 2 && t->count > t->buckets; i++)
 		if (!table_grow(t))
 			break;
+	if (is_connection(p))
+		port_use(t, p->lport);
 	head = bucket_of(t, p);
 	p->hash_next = *head;
 	p->hashed = true;
@@ -202,6 +246,8 @@ void table_remove(struct table *t, struct pcb *p)
 	if (!p->hashed)
 		return;
 	forget(t, p);
+	if (is_connection(p))
+		port_leave(t, p->lport);
 	link = table_link(t, p);
 	*link = p->hash_next;
 	p->hash_next = NULL;

@@ -30,6 +30,12 @@ struct table_hash {
 	bool kept; /* else: none */
 };
 
+/* How many TCP connections have a local port, for 256 ports that begin alike. */
+struct port_page {
+	uint32_t ports; /* that are not 0 */
+	uint32_t uses[256];
+};
+
 struct table {
 	uint8_t key[16];
 	struct mem *mem;
@@ -38,6 +44,8 @@ struct table {
 	uint32_t count;           /* entries */
 	struct pcb *recent;       /* the TCP connection found last; or NULL */
 	struct pcb *named;        /* whose id was last said to be looked for; or NULL */
+	struct port_page *page[256]; /* NULL: none of its ports is used */
+	bool pages_lost;          /* one could not be had: nothing is known of ports any more */
 	struct table_hash hash[1 << TABLE_HASH_BITS]; /* each in its place */
 };
 
@@ -72,6 +80,8 @@ struct pcb *table_find(struct table *t, enum stack_proto proto, const struct sta
 struct pcb *table_find_next(const struct pcb *p);
 /* Takes the place of `old`, which has the same key (change of form). */
 void table_replace(struct table *t, struct pcb *old, struct pcb *new_pcb);
+/* False: no TCP connection, in whatever form, has this local port. Bound and listening sockets are none. */
+bool table_port_used(const struct table *t, uint16_t lport);
 /* Visits whole buckets from *cursor, until `batch` entries were seen or visit returned false; false at the end. */
 bool table_walk(const struct table *t, uint64_t *cursor, size_t batch,
 		bool (*visit)(void *arg, struct pcb *p), void *arg);

@@ -29,7 +29,7 @@
 
 #define TCP_MSS_DEFAULT 536U /* RFC 9293 3.7.1 */
 #define TCP_MSS_MIN 88u      /* less than this would make a peer's option an attack (row T6) */
-#define TCP_MTU_MIN 552u     /* path MTU's floor (row C5), as the host's */
+#define TCP_MTU_MIN PATH_MTU_MIN /* row C5 */
 #define TCP_WINDOW_UNSCALED 65535u
 #define PACING_UNLIMITED UINT32_MAX
 

@@ -340,6 +340,52 @@ START_TEST(no_memory_at_all_fails_to_start)
 }
 END_TEST
 
+/* Connections count, whatever else has the port; entries that are no connection do not. */
+START_TEST(ports_of_connections)
+{
+	struct pcb bound = {.lport = 300, .kind = PCB_BOUND};
+	bool good = true;
+
+	start(SIZE_MAX);
+	table_insert(&table, &bound);
+	ck_assert(!table_port_used(&table, 300));
+	for (uint32_t i = 0; i < ENTRIES; i++)
+		pcb[i].lport = (uint16_t)(i / 2 * 5);
+	insert(0, ENTRIES);
+	for (uint32_t port = 0; port < 65536; port++) {
+		uint32_t i = port / 5 * 2;
+		bool used = port % 5 == 0 && i < ENTRIES && i / 2 != 0 && (i % 7 != 0 || (i + 1) % 7 != 0);
+
+		good &= table_port_used(&table, (uint16_t)port) == used;
+	}
+	ck_assert(good);
+	for (uint32_t i = 0; i < ENTRIES; i += 2)
+		table_remove(&table, &pcb[i]);
+	ck_assert(table_port_used(&table, 5) && table_port_used(&table, 40));
+	for (uint32_t i = 1; i < ENTRIES; i += 2)
+		table_remove(&table, &pcb[i]);
+	for (uint32_t port = 0; port < 65536; port++)
+		good &= !table_port_used(&table, (uint16_t)port);
+	ck_assert(good);
+	table_remove(&table, &bound);
+	for (unsigned i = 0; i < ARRAY_SIZE(table.page); i++)
+		ck_assert_ptr_null(table.page[i]);
+	end();
+}
+END_TEST
+
+/* Then every port may be one, and a search has to tell. */
+START_TEST(ports_without_memory)
+{
+	start(SIZE_MAX);
+	mem.total_limit = mem.total + 1;
+	insert(2, 3);
+	ck_assert(table_port_used(&table, 12345));
+	table_remove(&table, &pcb[2]);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("table");
@@ -357,5 +403,7 @@ int main(void)
 	suite_add(s, "walk_stops_when_told_and_misses_nothing", walk_stops_when_told_and_misses_nothing);
 	suite_add(s, "what_is_past_is_passed_over", what_is_past_is_passed_over);
 	suite_add(s, "no_memory_at_all_fails_to_start", no_memory_at_all_fails_to_start);
+	suite_add(s, "ports of connections", ports_of_connections);
+	suite_add(s, "ports without memory", ports_without_memory);
 	return suite_run(s);
 }
