@@ -964,9 +964,11 @@ START_TEST(who_accepts_after_each_segment_gets_the_data_without_a_copy)
 {
 	struct stack_event event;
 	uint64_t copied = f.s->counter[COUNT_tcp_in_copied_bytes];
+	struct sock *other = stack_socket(f.s, STACK_TCP, 0, NULL);
 
 	bring_to(&f, TCP_LISTEN);
 	f.reader_takes = true;
+	sock_event(other, STACK_EVENT_WRITABLE);
 	feed(&f, TCP_SYN, 0, 0, 0);
 	ck_assert(!stack_next_accept(f.s, &event));
 	feed(&f, TCP_ACK, 1, 1, 0);
@@ -980,8 +982,10 @@ START_TEST(who_accepts_after_each_segment_gets_the_data_without_a_copy)
 	ck_assert_uint_eq(f.s->counter[COUNT_tcp_in_copied_bytes], copied);
 	ck_assert(!stack_next_accept(f.s, &event));
 	feed(&f, TCP_ACK | TCP_FIN, 101, 1, 0);
-	ck_assert(!stack_next_accept(f.s, &event)); /* it is another's */
+	ck_assert(!stack_next_accept(f.s, &event)); /* they are others' */
+	ck_assert(stack_next_event(f.s, &event) && event.sock == other);
 	ck_assert(stack_next_event(f.s, &event) && event.sock == f.sock);
+	stack_close(other, f.now);
 }
 END_TEST
 
