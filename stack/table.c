@@ -5,7 +5,8 @@
  * makes significant for i; `count` is the number of entries with `hashed` set. A bucket is
  * split when there are more entries than buckets, and joined when there are fewer than a
  * quarter. When a segment cannot be allocated, the table stays as it is and chains get longer.
- * A port's uses are the connections with it, unless pages_lost; a page has a port that is used.
+ * A port's uses are the connections with it, unless pages_lost; a page has a port that is used, but
+ * for one at most.
  */
 #include "table.h"
 
@@ -121,6 +122,8 @@ static void port_use(struct table *t, uint16_t port)
 
 	if (!*page)
 		*page = mem_alloc(t->mem, MEM_TABLE, sizeof(**page));
+	if (t->unused == page)
+		t->unused = NULL;
 	if (*page)
 		(*page)->ports += (*page)->uses[port & 255]++ == 0;
 	else
@@ -136,8 +139,11 @@ static void port_leave(struct table *t, uint16_t port)
 	(*page)->ports -= --(*page)->uses[port & 255] == 0;
 	if ((*page)->ports > 0)
 		return;
-	mem_free(t->mem, MEM_TABLE, *page, sizeof(**page));
-	*page = NULL;
+	if (t->unused) {
+		mem_free(t->mem, MEM_TABLE, *t->unused, sizeof(**t->unused));
+		*t->unused = NULL;
+	}
+	t->unused = page; /* the next connection may have this port again */
 }
 
 bool table_port_used(const struct table *t, uint16_t lport)

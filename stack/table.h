@@ -45,6 +45,7 @@ struct table {
 	struct pcb *recent;       /* the TCP connection found last; or NULL */
 	struct pcb *named;        /* whose id was last said to be looked for; or NULL */
 	struct port_page *page[256]; /* NULL: none of its ports is used */
+	struct port_page **unused; /* a place among these whose page is kept though no port is used; or NULL */
 	bool pages_lost;          /* one could not be had: nothing is known of ports any more */
 	struct table_hash hash[1 << TABLE_HASH_BITS]; /* each in its place */
 };
