@@ -71,7 +71,8 @@ enum byway_type {
 	BYWAY_NETLINK,           /* PROTOCOL: NETLINK_ROUTE or NETLINK_SOCK_DIAG, VALUE: port id -> NLMSG_ERROR 0 */
 	BYWAY_NETLINK_GROUPS,    /* VALUE: multicast groups to listen to, group n is bit n - 1 -> no answer */
 	BYWAY_SOCK_RECVERR,      /* INODE -> FAILURE, DATA (what is quoted): takes the oldest error that IP_RECVERR keeps */
-	BYWAY_SOCK_GUARD         /* INODE -> and a copy of the daemon's end, see below */
+	BYWAY_SOCK_GUARD,        /* INODE -> and a copy of the daemon's end, see below */
+	BYWAY_SOCK_RING          /* INODE, [VALUE]: bytes of each ring -> VALUE and BYWAY_RING_DESCRIPTORS, see below */
 };
 
 /*
@@ -80,6 +81,15 @@ enum byway_type {
  * would try again and again to accept from what has hung up, and says by hanging up itself that it is of no more use:
  * the owner has closed, or somebody has ended the socket.
  */
+
+/*
+ * Rings: from this answer on the bytes of a connection go through memory that daemon and owner share (client/ring.h),
+ * and no more through its descriptor, whose end is still the end. What lies in the owner's end of it by then is read
+ * before what is in the ring; what the owner wrote there goes before what it writes into the ring. The descriptors that
+ * come along are the memory, an epoll descriptor that is readable when the daemon has rung, to which the owner adds its
+ * own, and an eventfd to ring the daemon by.
+ */
+#define BYWAY_RING_DESCRIPTORS 3
 
 /*
  * A conversation that began with BYWAY_NETLINK speaks that one netlink protocol and, but for

@@ -37,7 +37,8 @@ struct reply;
 /* An answer that the kernel had no room for yet. */
 struct packet {
 	struct packet *next;
-	int fd;         /* descriptor that goes along, -1: none */
+	int fd[BYWAY_RING_DESCRIPTORS]; /* that go along */
+	unsigned fds;
 	size_t len;
 	uint8_t data[]; /* netlink messages */
 };
@@ -142,6 +143,8 @@ void reply_address(struct reply *r, uint16_t type, const struct stack_endpoint *
 bool reply_full(const struct reply *r);
 /* Sends or queues what was built. fd (or -1) goes along and is closed here in any case. */
 void reply_send(struct reply *r, int fd);
+/* The same with several. */
+void reply_send_all(struct reply *r, const int *fd, unsigned fds);
 /* NLMSG_ERROR with an extended-ack text; bad_attr: offset in the request of what is wrong, or 0. */
 void reply_error(struct client *c, const struct nlmsghdr *request, int error, const char *text, uint32_t bad_attr);
 
@@ -200,6 +203,7 @@ int control_sock_error(struct request *q);
 int control_sock_recverr(struct request *q);
 int control_sock_shutdown(struct request *q);
 int control_sock_guard(struct request *q);
+int control_sock_ring(struct request *q);
 int control_netlink(struct request *q);
 int control_get_tcb(struct request *q);   /* control_info.c */
 int control_get_stats(struct request *q);

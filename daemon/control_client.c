@@ -23,31 +23,36 @@ void client_hang_up(struct client *c)
 	shutdown(c->fd, SHUT_RDWR);
 }
 
-static ssize_t packet_write(int sock, const void *data, size_t len, int fd)
+static ssize_t packet_write(int sock, const void *data, size_t len, const int *fd, unsigned fds)
 {
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(BYWAY_RING_DESCRIPTORS * sizeof(int))];
 	} control = {0};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (fd >= 0) {
+	if (fds > 0) {
 		msg.msg_control = control.space;
-		msg.msg_controllen = sizeof(control.space);
+		msg.msg_controllen = CMSG_SPACE(fds * sizeof(int));
 		struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
 		head->cmsg_level = SOL_SOCKET;
 		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(head), &fd, sizeof(fd));
+		head->cmsg_len = CMSG_LEN(fds * sizeof(int));
+		memcpy(CMSG_DATA(head), fd, fds * sizeof(int));
 	}
 	return sendmsg(sock, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+static void close_all(const int *fd, unsigned fds)
+{
+	for (unsigned i = 0; i < fds; i++)
+		close(fd[i]);
+}
+
 static void packet_free(struct packet *p)
 {
-	if (p->fd >= 0)
-		close(p->fd);
+	close_all(p->fd, p->fds);
 	free(p);
 }
 
@@ -62,13 +67,15 @@ static void client_drop_queue(struct client *c)
 	c->out_bytes = 0;
 }
 
-static bool client_enqueue(struct client *c, const void *data, size_t len, int fd)
+static bool client_enqueue(struct client *c, const void *data, size_t len, const int *fd, unsigned fds)
 {
 	struct packet *p = malloc(sizeof(*p) + len);
 
 	if (!p)
 		return false;
-	*p = (struct packet){.fd = fd, .len = len};
+	*p = (struct packet){.fds = fds, .len = len};
+	for (unsigned i = 0; i < fds; i++)
+		p->fd[i] = fd[i];
 	memcpy(p->data, data, len);
 	if (!c->out)
 		c->moved = daemon_now();
@@ -93,19 +100,17 @@ static void client_wait(struct client *c)
 		control_watch(c->control);
 }
 
-static void client_send(struct client *c, const void *data, size_t len, int fd)
+static void client_send(struct client *c, const void *data, size_t len, const int *fd, unsigned fds)
 {
-	if (!c->out && packet_write(c->fd, data, len, fd) >= 0) {
-		if (fd >= 0)
-			close(fd);
+	if (!c->out && packet_write(c->fd, data, len, fd, fds) >= 0) {
+		close_all(fd, fds);
 		return;
 	}
-	if ((c->out || errno == EAGAIN) && client_enqueue(c, data, len, fd)) {
+	if ((c->out || errno == EAGAIN) && client_enqueue(c, data, len, fd, fds)) {
 		client_wait(c);
 		return;
 	}
-	if (fd >= 0)
-		close(fd);
+	close_all(fd, fds);
 	client_hang_up(c);
 }
 
@@ -115,7 +120,7 @@ static bool client_flush(struct client *c)
 	while (c->out) {
 		struct packet *p = c->out;
 
-		if (packet_write(c->fd, p->data, p->len, p->fd) < 0)
+		if (packet_write(c->fd, p->data, p->len, p->fd, p->fds) < 0)
 			return errno == EAGAIN;
 		c->out = p->next;
 		if (!c->out)
@@ -140,13 +145,13 @@ static void reply_end_message(struct reply *r)
 	r->head = NULL;
 }
 
-static void reply_flush(struct reply *r, int fd)
+static void reply_flush(struct reply *r, const int *fd, unsigned fds)
 {
 	reply_end_message(r);
 	if (r->len)
-		client_send(r->client, r->buffer, r->len, fd);
-	else if (fd >= 0)
-		close(fd);
+		client_send(r->client, r->buffer, r->len, fd, fds);
+	else
+		close_all(fd, fds);
 	r->len = 0;
 }
 
@@ -154,7 +159,7 @@ void *reply_message(struct reply *r, uint16_t type, size_t header)
 {
 	reply_end_message(r);
 	if (r->len + CONTROL_MESSAGE > BYWAY_MESSAGE_MAX)
-		reply_flush(r, -1);
+		reply_flush(r, NULL, 0);
 	r->head = mnl_nlmsg_put_header(r->buffer + r->len);
 	r->head->nlmsg_type = type;
 	r->head->nlmsg_flags = r->flags;
@@ -198,9 +203,14 @@ bool reply_full(const struct reply *r)
 	return r->len + (r->head ? r->head->nlmsg_len : 0) >= CONTROL_PACKET;
 }
 
+void reply_send_all(struct reply *r, const int *fd, unsigned fds)
+{
+	reply_flush(r, fd, fds);
+}
+
 void reply_send(struct reply *r, int fd)
 {
-	reply_flush(r, fd);
+	reply_flush(r, &fd, fd >= 0);
 }
 
 void reply_error(struct client *c, const struct nlmsghdr *request, int error, const char *text, uint32_t bad_attr)

@@ -58,6 +58,7 @@ static const struct form forms[] = {
 	{BYWAY_GET_STATUS, "BYWAY_GET_STATUS", 0, 0, 0, 1, control_get_status},
 	{BYWAY_NETLINK_GROUPS, "BYWAY_NETLINK_GROUPS", 0, BIT(BYWAY_A_VALUE), 0, 1, control_netlink_groups},
 	{BYWAY_SOCK_GUARD, "BYWAY_SOCK_GUARD", 0, BIT(BYWAY_A_INODE), 0, 1, control_sock_guard},
+	{BYWAY_SOCK_RING, "BYWAY_SOCK_RING", 0, BIT(BYWAY_A_INODE), BIT(BYWAY_A_VALUE), CONTROL_TURN, control_sock_ring},
 	{SOCK_DIAG_BY_FAMILY, "SOCK_DIAG_BY_FAMILY", sizeof(struct sock_diag_req), 0, 0, CONTROL_TURN, diag_get},
 	{SOCK_DESTROY, "SOCK_DESTROY", sizeof(struct inet_diag_req_v2), 0, 0, CONTROL_TURN, diag_destroy},
 	{RTM_GETADDR, "RTM_GETADDR", sizeof(struct rtgenmsg), 0, 0, 1, rtnl_get},

@@ -250,3 +250,23 @@ int control_netlink(struct request *q)
 	c->netlink_port = (uint32_t)request_u64(q, BYWAY_A_VALUE);
 	return 0;
 }
+
+int control_sock_ring(struct request *q)
+{
+	int fd[BYWAY_RING_DESCRIPTORS], error = 0;
+	struct endpoint *e = request_endpoint(q, &error);
+	uint64_t size = request_u64(q, BYWAY_A_VALUE);
+	const char *why = "";
+	struct reply r;
+
+	if (!e)
+		return error;
+	error = owner_sock_ring(e, &size, fd, &why);
+	if (error)
+		return request_fail(q, error, "%s", why);
+	reply_open(&r, q->client, q->head->nlmsg_seq, 0);
+	reply_message(&r, BYWAY_SOCKET, 0);
+	reply_u64(&r, BYWAY_A_VALUE, size);
+	reply_send_all(&r, fd, BYWAY_RING_DESCRIPTORS);
+	return 0;
+}

@@ -73,6 +73,7 @@ struct config {
 	char socket_path[108];      /* Socket=/run/byway/control.sock */
 	char group[64];             /* Group=byway */
 	unsigned sockets_per_user;  /* SocketsPerUser=10000, endpoints of one user id */
+	size_t ring_memory;         /* RingMemory=256M, bytes of all owners' rings */
 	bool sandbox;               /* Sandbox=yes */
 	/* [Worker] */
 	unsigned workers;           /* Count=1 */
@@ -127,6 +128,14 @@ struct watch {
 	X(owner_writes, "daemon.owner_writes", "system calls that wrote to owners of connections") \
 	X(owner_write_bytes, "daemon.owner_write_bytes", "bytes that they took") \
 	X(owner_writes_full, "daemon.owner_writes_full", "of these calls those that found too little room") \
+	X(ring_reads, "daemon.ring_reads", "times that bytes were taken out of rings of owners") \
+	X(ring_read_bytes, "daemon.ring_read_bytes", "bytes that these were") \
+	X(ring_writes, "daemon.ring_writes", "times that bytes were put into rings of owners") \
+	X(ring_write_bytes, "daemon.ring_write_bytes", "bytes that these were") \
+	X(ring_bells, "daemon.ring_bells", "system calls that woke owners of rings, which slept") \
+	X(ring_knocks, "daemon.ring_knocks", "times that owners of rings woke us") \
+	X(ring_lies, "daemon.ring_lies", "connections that ended because their owner wrote nonsense into its ring") \
+	X(ring_memory, "daemon.ring_memory", "bytes of rings in use now") \
 	X(inbox_drops, "daemon.inbox_drops", "frames that the first worker had no room for at the one they are for")
 struct daemon_counters {
 #define FIELD(identifier, name, help) uint64_t identifier; /* see there */
@@ -138,8 +147,9 @@ struct daemon_counters {
 enum owner_share {
 	SHARE_WIDE,   /* owners' pairs with more room than at first, owner_pair.c */
 	SHARE_CORKED, /* bytes of datagrams that wait for their rest, owner_cork.c */
+	SHARE_RINGS,  /* bytes of memory shared with owners, owner_ring.c */
 };
-#define OWNER_SHARES 2
+#define OWNER_SHARES 3
 
 /* ---- the daemon ---- */
 /* One for each worker ([Worker] Count=): the first is the whole daemon, the others are what carries data (worker.h). */
@@ -179,6 +189,7 @@ struct daemon {
 	struct owner_index *index;  /* endpoints by inode, owner_index.c; NULL: none yet */
 	struct owner_sources *sources; /* senders of datagrams as files, owner_source.c; NULL: none yet */
 	size_t shared[OWNER_SHARES]; /* what all users have of it; the first worker's, owner.c */
+	struct ring *rings;         /* of owners, at which something happens; owner_ring.c */
 	uint64_t files_given;       /* of those, what lies beside datagrams that no owner has read, at most */
 	sd_event_source *status_timer; /* a status line that waits for its second to pass */
 	bool status_waits;          /* for that */
@@ -360,6 +371,18 @@ void owner_sock_option_set(struct endpoint *e);
 enum byway_sock_state owner_sock_state(const struct endpoint *e);
 /* A copy of our end, for the caller to give away (BYWAY_SOCK_GUARD), or -errno. */
 int owner_sock_guard(struct endpoint *e);
+/*
+ * ---- owner_ring.c ----
+ * From now on its bytes go through rings of *size bytes (0: the default, which it becomes), shared by the
+ * descriptors fd, which are the caller's (BYWAY_SOCK_RING). 0 or -errno and why.
+ */
+int owner_sock_ring(struct endpoint *e, uint64_t *size, int fd[BYWAY_RING_DESCRIPTORS], const char **why);
+/* A look at the rings at which something happens; true: there was something to do. */
+bool rings_serve(struct daemon *d);
+/* There is something to do at them. */
+bool rings_busy(struct daemon *d);
+/* The loop is about to sleep: their owners are to wake it. False: there is something to do first. */
+bool rings_quiet(struct daemon *d);
 /* ---- owner_index.c ---- */
 /* The endpoint whose owner's descriptor has this inode, or NULL. */
 struct endpoint *owner_find(struct daemon *d, ino_t inode);

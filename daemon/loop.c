@@ -190,6 +190,7 @@ static void pass(struct daemon *d)
 	bool work = true;
 
 	dispatch_events(d); /* first: what it has to say, and the room that it makes, goes with the ACK */
+	rings_serve(d);
 	for (unsigned i = 0; work && i < PASS_ROUNDS; i++) {
 		if (!d->timely)
 			d->now = daemon_now();
@@ -277,6 +278,11 @@ static int spin(struct daemon *d, stack_time deadline)
 
 	d->now = daemon_now();
 	for (unsigned i = 0; n == 0 && d->now < d->busy_until && d->now < deadline; i++) {
+		if (rings_busy(d)) {
+			d->work = true;
+			d->busy_until = d->now + d->config.busy_poll;
+			break;
+		}
 		if (i % LOOKS_AT_ALL == 0) {
 			n = wait_for(d, &none);
 		} else if (link_poll(d)) {
@@ -330,6 +336,10 @@ static int wait_ready(struct daemon *d)
 		return wait_for(d, &(struct timespec){0});
 	if (d->config.busy_poll && ((n = spin(d, deadline)) > 0 || d->work))
 		return n;
+	if (!rings_quiet(d)) {
+		d->work = true;
+		return wait_for(d, &(struct timespec){0});
+	}
 	d->count.naps++;
 	if (deadline == STACK_NEVER || alarm_is_set(d, deadline))
 		return wait_for(d, NULL);
@@ -361,7 +371,7 @@ static void serve(struct daemon *d)
 
 bool loop_poll(struct daemon *d)
 {
-	d->work |= stack_deadline(d->stack) <= daemon_now();
+	d->work |= stack_deadline(d->stack) <= daemon_now() || rings_busy(d);
 	d->ready_count = wait_for(d, &(struct timespec){0});
 	if (d->ready_count == 0 && !d->work && !d->touched)
 		return false;

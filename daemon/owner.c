@@ -28,7 +28,7 @@ struct account {
 	size_t shared[OWNER_SHARES]; /* what they have of it */
 };
 
-/* Half of each is one user's at most, half of the rest the next one's, and so on. */
+/* Half of each is one user's at most, half of the rest the next one's, and so on. Of rings the configuration says it. */
 static const size_t share_most[OWNER_SHARES] = {
 	[SHARE_WIDE] = 128,         /* pairs of two MiB: it is the kernel's memory */
 	[SHARE_CORKED] = 4u << 20,  /* bytes: programs send the rest at once */
@@ -89,8 +89,9 @@ static void release(struct daemon *d, uid_t uid)
 static bool take_locked(struct daemon *d, uid_t uid, enum owner_share what, size_t amount)
 {
 	struct account *a = *account_find(d, uid);
+	size_t most = what == SHARE_RINGS ? d->config.ring_memory : share_most[what];
 
-	if (a->shared[what] + d->shared[what] + 2 * amount > share_most[what])
+	if (a->shared[what] + d->shared[what] + 2 * amount > most)
 		return false;
 	a->shared[what] += amount;
 	d->shared[what] += amount;

@@ -1,9 +1,10 @@
 /*
  * Endpoints of local processes, what their files share: owner.c (socket pairs, budgets),
  * owner_stream.c (a TCP connection's data), owner_pair.c (how it goes into a pair),
- * owner_connect.c (opening one), owner_listen.c (listening sockets), owner_datagram.c (UDP),
- * owner_cork.c (what of it waits for more), owner_socket.c (sockets that are opened step by step),
- * owner_index.c (endpoints by inode), owner_source.c (senders of datagrams).
+ * owner_ring.c (through memory shared with the owner in its place), owner_connect.c (opening one),
+ * owner_listen.c (listening sockets), owner_datagram.c (UDP), owner_cork.c (what of it waits for
+ * more), owner_socket.c (sockets that are opened step by step), owner_index.c (endpoints by inode),
+ * owner_source.c (senders of datagrams).
  *
  * An owner holds one end of an AF_UNIX pair, the daemon the other. The daemon never keeps a
  * copy of the owner's end once it is handed over: the end of the last copy is how it learns
@@ -96,9 +97,11 @@ struct stream {
 	bool eof_told;            /* and the owner sees it */
 	bool urgent;              /* the owner has written an urgent byte that was not found yet */
 	bool closed;              /* the stack is through with both directions */
+	int error;                /* errno that it has ended with; 0: none that we know */
 	uint64_t given;           /* bytes that the owner's end was given */
 	connect_done *done;       /* who waits for the handshake, or NULL */
 	void *arg;                /* theirs; or the forward */
+	struct ring *ring;        /* through which bytes go, in place of the pair; NULL: they go through the pair */
 	struct listener *listener; /* whose message carries the owner's end, not taken yet; or NULL */
 };
 
@@ -132,6 +135,10 @@ void stream_abort(struct stream *s);
 
 /* An idle stream of owner_sock_open begins its handshake. 0 or -errno and why. */
 int stream_connect(struct stream *s, const struct stack_endpoint *remote, struct iovec *first, const char **why);
+/* Something has come in its ring; `room`: and there is room for what waits. False: the stream is gone. */
+bool stream_serve(struct stream *s, bool room);
+/* It has a ring from now on: what waits and what has been told goes there. */
+void stream_to_ring(struct stream *s);
 /* What lies in the pair goes, but for one byte: it polls writable. */
 void stream_unpark(struct stream *s);
 /* Bytes that the owner has written and nobody has handled. */
@@ -150,6 +157,26 @@ ssize_t pair_send(int fd, struct iovec *iov, size_t len);
 void pair_widen(struct stream *s);
 /* It is about to be closed. */
 void pair_forget(struct stream *s);
+
+/* ---- owner_ring.c: of streams that have a ring ---- */
+
+/* As much of `iov` (`len` bytes) as there is room. */
+size_t ring_put(struct stream *s, const struct iovec *iov, size_t len);
+/* There was no room: stream_serve is called when there is. */
+void ring_wants_room(struct stream *s);
+/* The peer has said all. */
+void ring_end(struct stream *s);
+/* Into the send queue, as much as has its turn or `all`; and whether that was all for ever (stream.half_closed). */
+void ring_take(struct stream *s, bool all);
+/* Nothing is left there to be taken. */
+bool ring_drained(struct stream *s);
+/* The owner has not read all that it was given. */
+bool ring_left_unread(struct stream *s);
+/* Nothing is left in the pair that goes before it. */
+bool ring_in_use(const struct stream *s);
+void ring_queued(struct stream *s, uint64_t *recv_q, uint64_t *send_q);
+/* The stream goes; `error` (positive, or 0) is what its owner finds. One without a ring is fine. */
+void ring_free(struct stream *s, int error);
 
 /* ---- worker_place.c ---- */
 

@@ -18,6 +18,9 @@
  * does not poll writable (unix_writable: more than a quarter of the send buffer in use), and
  * the last of them, by itself, stays as the byte above when the others are removed.
  *
+ * When the owner has asked for a ring (owner_ring.c), bytes go through that, and what lies in the pair
+ * by then goes first. All else is as it was: the pair's end is the owner's, and its unread byte stays.
+ *
  * A forwarded connection (forward.c) has a socket of the host in place of a pair. There SO_LINGER
  * makes the RST, and no byte is left unread: it would hold the whole buffer that it came in, and
  * the host's TCP would keep its window closed.
@@ -39,6 +42,7 @@
 #define PARKED_IDLE 1024 /* the same of the least buffer that there is */
 #define LOAN_PIECES PAIR_PIECES
 #define WATCHED (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET) /* and EPOLLOUT while the pair is full */
+#define WATCHED_RING (EPOLLRDHUP | EPOLLET)
 #define DIRECT_MIN 8192u /* bytes of a segment worth a call of its own */
 #define LOOK 4096u       /* a longer message is worth a question for its length, and is read */
 #define SEEN_KEEP 16u    /* most bytes that stay unread */
@@ -182,6 +186,7 @@ void stream_free(struct stream *s, bool reset)
 		loop_forget(d, &s->watch);
 	free(s->deferred);
 	pair_forget(s);
+	ring_free(s, !reset ? 0 : s->error ? s->error : ECONNRESET);
 	owner_close(&s->endpoint, s->fd);
 	if (s->owner_fd >= 0)
 		close(s->owner_fd);
@@ -232,8 +237,22 @@ static bool unwanted(struct stream *s)
 static void wait_for_room(struct stream *s)
 {
 	s->full = true;
-	if (s->watch.ready && !(s->watch.events & EPOLLOUT))
+	if (s->ring)
+		ring_wants_room(s);
+	else if (s->watch.ready && !(s->watch.events & EPOLLOUT))
 		loop_rewatch(s->endpoint.daemon, &s->watch, WATCHED | EPOLLOUT);
+}
+
+static ssize_t give_ring(struct stream *s, const struct iovec *iov, size_t len)
+{
+	struct daemon_counters *count = &s->endpoint.daemon->count;
+	size_t n = ring_put(s, iov, len);
+
+	count->ring_writes++;
+	count->ring_write_bytes += n;
+	if (n < len)
+		wait_for_room(s);
+	return (ssize_t)n;
 }
 
 /*
@@ -244,6 +263,8 @@ static ssize_t give(struct stream *s, struct iovec *iov, size_t len)
 {
 	struct daemon_counters *count = &s->endpoint.daemon->count;
 
+	if (s->ring)
+		return give_ring(s, iov, len);
 	len = len < PAIR_MOST ? len : PAIR_MOST;
 	ssize_t n = pair_send(s->fd, iov, len);
 
@@ -261,35 +282,45 @@ static ssize_t give(struct stream *s, struct iovec *iov, size_t len)
 	return n;
 }
 
-/* Small segments are stored, and follow with others of the same turn in one call. */
+/* Small segments are stored, and follow with others of the same turn in one call; into a ring there is none. */
 static size_t on_receive(struct endpoint *e, struct sock *sock, const void *data, size_t len)
 {
 	struct stream *s = stream_of(e);
 	struct iovec iov = {(void *)(uintptr_t)data, len};
 
 	(void)sock;
-	if (s->gone || !s->connected || s->full || len < DIRECT_MIN)
+	if (s->gone || !s->connected || s->full || (len < DIRECT_MIN && !s->ring))
 		return 0;
 	ssize_t n = give(s, &iov, len);
 	return n < 0 ? len : (size_t)n;
 }
 
-/* An urgent byte whose turn it is: a socket pair has a mark of its own for it. False: not now. */
+/* A socket pair has a mark of its own for it; a ring has none, there it is in line. False: not now. */
+static bool give_urgent(struct stream *s, uint8_t byte)
+{
+	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+
+	if (s->ring)
+		return give(s, &(struct iovec){&byte, 1}, 1) == 1;
+	ssize_t n = send(s->fd, &byte, 1, flags | MSG_OOB);
+	if (n != 1 && errno == EOPNOTSUPP) /* a kernel without it (CONFIG_AF_UNIX_OOB): in line, rather than never */
+		n = send(s->fd, &byte, 1, flags);
+	if (n == 1 || unwanted(s))
+		return true;
+	wait_for_room(s);
+	return false;
+}
+
+/* An urgent byte whose turn it is. False: not now. */
 static bool push_urgent(struct stream *s)
 {
 	struct sock *sock = s->endpoint.sock;
-	const int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
 	uint8_t byte;
 
 	if (!stack_at_mark(sock) || stack_recv_urgent(sock, &byte, true) != 1)
 		return true;
-	ssize_t n = send(s->fd, &byte, 1, flags | MSG_OOB);
-	if (n != 1 && errno == EOPNOTSUPP) /* a kernel without it (CONFIG_AF_UNIX_OOB): in line, rather than never */
-		n = send(s->fd, &byte, 1, flags);
-	if (n != 1 && !unwanted(s)) {
-		wait_for_room(s);
+	if (!give_urgent(s, byte))
 		return false;
-	}
 	stack_recv_urgent(sock, &byte, false);
 	s->given++;
 	return true;
@@ -316,7 +347,10 @@ static void push(struct stream *s)
 	}
 	if (s->eof && !s->eof_told && !s->full) {
 		s->eof_told = true;
-		shutdown(s->fd, SHUT_WR);
+		if (s->ring)
+			ring_end(s);
+		else
+			shutdown(s->fd, SHUT_WR);
 	}
 }
 
@@ -427,17 +461,29 @@ static bool take(struct stream *s)
 	return n > 0 || taken > 0;
 }
 
-/*
- * What the owner has written, as far as the send queue has room. A look ends before an urgent byte,
- * which is only found by reading.
- */
-static void pull_all(struct stream *s)
+/* A look ends before an urgent byte, which is only found by reading. */
+static void pull_pair(struct stream *s)
 {
 	if (!s->foreign && !s->bulk && !s->urgent && !look(s))
 		return;
 	while (take(s))
 		;
 	s->urgent = s->urgent && stream_fresh(s) > 0;
+}
+
+/* What the owner has written, as far as the send queue has room. */
+static void pull_all(struct stream *s)
+{
+	if (!s->ring || !ring_in_use(s))
+		pull_pair(s);
+	if (s->ring)
+		ring_take(s, false);
+}
+
+/* Nothing that it has written is left to be taken. */
+static bool drained(struct stream *s)
+{
+	return s->ring ? ring_drained(s) : stream_fresh(s) == 0;
 }
 
 /* Takes what the owner wrote as far as the send queue has room, then its end. False: the stream is gone. */
@@ -448,7 +494,7 @@ static bool pull(struct stream *s)
 	if (!s->connected || s->finished)
 		return true;
 	pull_all(s);
-	if (!s->half_closed || stream_fresh(s) > 0)
+	if (!s->half_closed || !drained(s))
 		return true;
 	if (s->gone) {
 		stream_close(s, false);
@@ -477,7 +523,8 @@ static bool owner_gone(struct stream *s, uint32_t events)
 		return false;
 	s->gone = s->half_closed = true;
 	/* EPOLLERR: it closed with data unread in its end. RFC 9293 3.6.1 (RFC 1122 4.2.2.13): RST. */
-	if ((events & EPOLLERR) || nothing_promised(s) || stack_has_data(s)) {
+	if ((events & EPOLLERR) || nothing_promised(s) || stack_has_data(s) ||
+	    (s->ring && ring_left_unread(s))) {
 		stream_abort(s);
 		return true;
 	}
@@ -501,6 +548,16 @@ static bool room_came(struct stream *s)
 	return awaited;
 }
 
+/* There is room for what waits. */
+static bool push_more(struct stream *s)
+{
+	push(s);
+	if (!s->closed || stack_has_data(s))
+		return true;
+	stream_close(s, false);
+	return false;
+}
+
 static void on_io(void *stream, uint32_t events)
 {
 	struct stream *s = stream;
@@ -515,11 +572,26 @@ static void on_io(void *stream, uint32_t events)
 		s->urgent = true;
 	if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP)) && !pull(s))
 		return;
-	if ((events & EPOLLOUT) && room_came(s) && s->connected) {
-		push(s);
-		if (s->closed && !stack_has_data(s))
-			stream_close(s, false);
-	}
+	if ((events & EPOLLOUT) && !s->ring && room_came(s) && s->connected)
+		push_more(s);
+}
+
+bool stream_serve(struct stream *s, bool room)
+{
+	if (room)
+		s->full = false;
+	return pull(s) && (!room || push_more(s));
+}
+
+void stream_to_ring(struct stream *s)
+{
+	s->full = false;
+	pair_forget(s);
+	loop_rewatch(s->endpoint.daemon, &s->watch, WATCHED_RING);
+	if (s->eof_told)
+		ring_end(s);
+	push(s);
+	pull_all(s);
 }
 
 int stream_watch(struct stream *s)
@@ -607,6 +679,7 @@ static void on_error(struct stream *s, int error)
 void stream_failed(struct stream *s, int error)
 {
 	index_bury(&s->endpoint, error);
+	s->error = error;
 	stream_close(s, true);
 }
 
@@ -680,6 +753,8 @@ static void on_close(struct endpoint *e, bool abort)
 	s->full = false;
 	push(s);
 	pull_all(s);
+	if (s->ring)
+		ring_take(s, true);
 	stream_close(s, false);
 }
 
@@ -687,6 +762,8 @@ static void on_queued(struct endpoint *e, uint64_t *recv_q, uint64_t *send_q)
 {
 	struct stream *s = stream_of(e);
 
+	if (s->ring)
+		ring_queued(s, recv_q, send_q);
 	*recv_q += owner_unread(e->daemon, s->fd, e->inode, s->given);
 	*send_q += stream_fresh(s);
 }

@@ -406,7 +406,7 @@ static void *run(void *worker)
 		w->asleep = false;
 		atomic_store_explicit(&w->turned, true, memory_order_relaxed);
 		bool busy = !w->quit && loop_poll(d);
-		w->asleep = !stays_awake(d, busy);
+		w->asleep = !stays_awake(d, busy) && rings_quiet(d);
 		d->count.turns += busy;
 		d->count.naps += w->asleep;
 		bool sleeps = w->asleep;

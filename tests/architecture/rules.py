@@ -18,7 +18,7 @@ SCRIPTS = {".py", ".sh", ".bats", ".bash"}
 # What each folder may include of ours, as prefixes of the path from the project's root.
 FOLDERS = {
     "stack": ("stack/",),
-    "daemon": ("daemon/", "stack/stack.h", "client/protocol.h"),
+    "daemon": ("daemon/", "stack/stack.h", "client/protocol.h", "client/ring.h"),
     "client": ("client/",),
     "cli": ("cli/", "client/"),
 }

@@ -171,6 +171,8 @@ static void finish(struct fake *f)
 	FUZZ_CHECK(!d->accounts, "an account is left");
 	FUZZ_CHECK(d->shared[SHARE_CORKED] == 0 && d->shared[SHARE_WIDE] == 0, "%zu bytes wait for their rest, %zu pairs are wide",
 		   d->shared[SHARE_CORKED], d->shared[SHARE_WIDE]);
+	FUZZ_CHECK(!d->rings && d->shared[SHARE_RINGS] == 0 && d->count.ring_memory == 0, "%zu bytes of rings are left",
+		   d->shared[SHARE_RINGS]);
 	FUZZ_CHECK(d->files_given == 0, "%u files are left", (unsigned)d->files_given);
 	index_free(d);
 	source_free(d);
@@ -208,12 +210,14 @@ static void check_answer(const struct nlmsghdr *head)
 static void keep_descriptors(struct fake *f, struct msghdr *msg)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
-		int fd;
+		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
+			int fd;
 
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-		if (f->held_count == HELD)
-			close_last(f);
-		f->held[f->held_count++] = fd;
+			memcpy(&fd, (const char *)c + at, sizeof(fd));
+			if (f->held_count == HELD)
+				close_last(f);
+			f->held[f->held_count++] = fd;
+		}
 	}
 }
 
@@ -223,7 +227,7 @@ static bool read_answer(struct fake *f, int client)
 	static uint8_t buffer[BYWAY_MESSAGE_MAX] __attribute__((aligned(8)));
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(BYWAY_RING_DESCRIPTORS * sizeof(int))];
 	} control;
 	struct iovec iov = {buffer, sizeof(buffer)};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
@@ -247,8 +251,19 @@ static void read_answers(struct fake *f, int client)
 		run_loop(f);
 }
 
+/* The packet in hand is written over the positions of a ring whose bell came last, which is then rung. */
+static void use_ring(const struct fake *f, int bell, struct input packet)
+{
+	static const uint64_t one = 1;
+
+	if (f->held_count >= BYWAY_RING_DESCRIPTORS &&
+	    pwrite(f->held[f->held_count - BYWAY_RING_DESCRIPTORS], packet.p, packet.left, 0) >= 0 &&
+	    write(bell, &one, sizeof(one)) < 0)
+		return; /* it is full */
+}
+
 /* Into the descriptor that came last, and out of it: data, or a connection that a listening one accepted. */
-static void use_last(struct fake *f)
+static void use_last(struct fake *f, struct input packet)
 {
 	uint8_t buffer[4096];
 	union {
@@ -262,7 +277,8 @@ static void use_last(struct fake *f)
 		return;
 	int fd = f->held[f->held_count - 1];
 	memset(buffer, 'o', sizeof(buffer));
-	send(fd, buffer, sizeof(struct byway_datagram) + 20, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (send(fd, buffer, sizeof(struct byway_datagram) + 20, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == ENOTSOCK)
+		use_ring(f, fd, packet);
 	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) > 0)
 		keep_descriptors(f, &msg);
 }
@@ -302,9 +318,10 @@ static void step(struct fake *f, struct input *in)
 
 	if (head & 0x4000)
 		close_last(f);
+	struct input packet = input_take(in, (head & 0xfff) == TOO_LONG ? 0 : head & 0xfff);
 	if (head & 0x2000)
-		use_last(f);
-	send_packet(f, client, input_take(in, (head & 0xfff) == TOO_LONG ? 0 : head & 0xfff), (head & 0xfff) == TOO_LONG);
+		use_last(f, packet);
+	send_packet(f, client, packet, (head & 0xfff) == TOO_LONG);
 	run_loop(f);
 	if (head & 0x8000)
 		read_answers(f, client);

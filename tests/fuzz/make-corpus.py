@@ -486,6 +486,25 @@ def control_socket_seeds(protocol, local, remote):
     guard = 0x14b
     yield "step-guard", control(*server, message(guard, inode(0)), message(get, inode(0)), udp, message(bind, inode(2) + local), message(guard, inode(2)),
                                 tcp, message(connect, inode(4) + back), message(guard, inode(4)), message(shutdown, inode(0)), message(guard, inode(0)))
+    ring = 0x14c
+    # With itself, by the address that the configuration has if it says nothing.
+    own = byway_address("198.18.0.2", 7777)
+    kept = (tcp, message(bind, inode(0) + attribute(2, own)), message(listen, inode(0)), tcp,
+            message(connect, inode(1) + attribute(3, own)), b"", b"")
+
+    def positions(read, written, ended=0, waits=0, unread=0):
+        return (bytes(64) + struct.pack("=Q", read) + bytes(56) + struct.pack("=QI", written, ended) + bytes(52) + bytes(64) +
+                struct.pack("=I", waits) + bytes(60) + bytes(64) + struct.pack("=III", 0, 0, unread))
+
+    yield "step-ring", control(*kept, message(ring, inode(1) + attribute(11, struct.pack("=Q", 0x10000))), message(ring, inode(1)),
+                               message(ring, inode(0)), message(0x10b, inode(1))) + control(
+                                   positions(0, 100), positions(0, 0x10000, 0, 3), positions(0, 0x10064, 1), b"", flags=0xa000)[1:]
+    yield "step-ring-lies", control(*kept, message(ring, inode(1) + attribute(11, struct.pack("=Q", 0x10000)))) + control(
+        positions(0, 0x10001), b"", flags=0xa000)[1:]
+    yield "step-ring-dies", control(*kept, message(ring, inode(1))) + control(positions(0, 5, 0, 0, 1), flags=0xa000)[1:] + control(
+        b"", b"", b"", b"", flags=0xc000)[1:]
+    yield "L7-ring", control(tcp, message(ring, inode(0)), udp, message(ring, inode(1)), *[
+        message(ring, inode(0) + attribute(11, struct.pack("=Q", size))) for size in (1, 1 << 16, 1 << 62)])
     yield "step-lent", control(tcp, udp) + control(message(bind, inode(0) + local), message(send, inode(1) + back + attribute(27, b"x")),
                                                    message(get, inode(0)), option(setopt, inode(0), 1, 9), flags=0x9000)[1:]
     yield "L6-others-inode", control(tcp, udp, who=3) + control(
