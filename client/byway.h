@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -82,6 +83,53 @@ int byway_ioctl(struct byway *b, int fd, unsigned long request, int *value);
  * fails if the option does. ENOBUFS: too many. byway_listen always has SO_REUSEADDR.
  */
 int byway_presetsockopt(struct byway *b, int level, int name, const void *value, socklen_t len);
+
+/*
+ * Rings: the second way for the bytes of a TCP connection, through memory that is shared with the daemon.
+ * They cost no system call while both sides are awake, and it is faster; the descriptor does not carry them
+ * any more then, so it is for programs that call what follows in place of read, write and poll.
+ *
+ * byway_ring takes over a connected stream descriptor; what waits in it in either direction is not lost.
+ * size: bytes each way, a power of two from 64 KiB to 4 MiB; 0: 1 MiB. The memory is the daemon's to give.
+ * NULL, and the descriptor is as it was: ENOTCONN, EOPNOTSUPP (not TCP), EBUSY (it has a ring), EINVAL (size),
+ * ENOBUFS (a budget is spent), ENOENT (not a descriptor of the stack, or another user's). EMFILE and ENOMEM are
+ * of this process, and the connection is lost then.
+ *
+ * Used by one thread at a time, and by one process: after fork(2) one of the two.
+ */
+struct byway_ring;
+
+struct byway_ring *byway_ring(struct byway *b, int fd, size_t size);
+/* Closes its descriptor too: FIN, or RST when something was not read. NULL is fine. */
+void byway_ring_close(struct byway_ring *r);
+
+/*
+ * As recv(2) and send(2) on the host's sockets, the descriptor's O_NONBLOCK as it was when the ring was made:
+ * 0 at the end, ECONNRESET, ETIMEDOUT, EPIPE, EAGAIN; no signal. flags: MSG_DONTWAIT, and MSG_PEEK to read.
+ */
+ssize_t byway_ring_read(struct byway_ring *r, void *data, size_t len, int flags);
+ssize_t byway_ring_write(struct byway_ring *r, const void *data, size_t len, int flags);
+
+/*
+ * The same without a copy and without waiting. peek: what there is to read, in up to two pieces (the other is
+ * empty), until byway_ring_consume takes `len` bytes of it; returns as read does. lend: room to write into,
+ * until byway_ring_commit sends the first `len` bytes of it; returns the bytes, or -1 as write does. consume and
+ * commit: -1 and EINVAL for more than there is.
+ */
+ssize_t byway_ring_peek(struct byway_ring *r, struct iovec iov[2]);
+int byway_ring_consume(struct byway_ring *r, size_t len);
+ssize_t byway_ring_lend(struct byway_ring *r, struct iovec iov[2]);
+int byway_ring_commit(struct byway_ring *r, size_t len);
+
+/*
+ * For event loops. poll: which of `events` (POLLIN, POLLOUT) are so now, and POLLHUP and POLLERR. When it
+ * returns 0, byway_ring_fd polls readable (POLLIN) as soon as there may be one of them; then ask again.
+ */
+short byway_ring_poll(struct byway_ring *r, short events);
+int byway_ring_fd(const struct byway_ring *r);
+
+/* how: SHUT_WR. What was written goes, then FIN. */
+int byway_ring_shutdown(struct byway_ring *r, int how);
 
 /* After the last call that made a descriptor: its socket's id, and our own address. */
 uint64_t byway_last_id(const struct byway *b);

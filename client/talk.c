@@ -16,7 +16,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define DESCRIPTORS_MAX 4 /* looked for in a packet; the protocol sends one */
+#define DESCRIPTORS_MAX 4 /* looked for in a packet; the protocol sends BYWAY_RING_DESCRIPTORS at most */
 
 int talk_fail(struct byway *b, int error, const char *text)
 {
@@ -52,10 +52,20 @@ static int send_request(struct byway *b, const struct nlmsghdr *m)
 	return n < 0 ? fail_errno(b) : 0;
 }
 
-/* The first descriptor of a packet, or -1; others are closed. */
-static int take_descriptor(struct msghdr *msg)
+static void close_all(const int *fd, unsigned count)
 {
-	int first = -1;
+	for (unsigned i = 0; i < count; i++)
+		if (fd[i] >= 0)
+			close(fd[i]);
+}
+
+/* The first descriptors of a packet, or -1; others are closed. */
+static void take_descriptors(struct msghdr *msg, int fds[DESCRIPTORS_MAX])
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < DESCRIPTORS_MAX; i++)
+		fds[i] = -1;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
@@ -63,13 +73,12 @@ static int take_descriptor(struct msghdr *msg)
 		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
 			int fd;
 			memcpy(&fd, (char *)c + at, sizeof(fd));
-			if (first < 0)
-				first = fd;
+			if (count < DESCRIPTORS_MAX)
+				fds[count++] = fd;
 			else
 				close(fd);
 		}
 	}
-	return first;
 }
 
 static const char unanswered[] = "the daemon does not answer";
@@ -98,7 +107,7 @@ static int await_packet(struct byway *b, int patience)
 }
 
 /* One packet; its length, or -1. */
-static ssize_t receive_packet(struct byway *b, int *fd)
+static ssize_t receive_packet(struct byway *b, int fds[DESCRIPTORS_MAX])
 {
 	struct iovec iov = {.iov_base = b->answer, .iov_len = sizeof(b->answer)};
 	union {
@@ -109,12 +118,11 @@ static ssize_t receive_packet(struct byway *b, int *fd)
 			     .msg_controllen = sizeof(control.space)};
 	ssize_t n = recvmsg(b->fd, &msg, MSG_CMSG_CLOEXEC);
 
-	*fd = -1;
 	if (n < 0 && errno == EAGAIN)
 		return talk_fail(b, ETIMEDOUT, unanswered);
 	if (n < 0)
 		return fail_errno(b);
-	*fd = take_descriptor(&msg);
+	take_descriptors(&msg, fds);
 	if (n == 0)
 		return talk_fail(b, ECONNRESET, "the daemon ended the conversation");
 	if (msg.msg_flags & MSG_TRUNC)
@@ -184,27 +192,40 @@ static int take_packet(struct byway *b, ssize_t len, mnl_cb_t each, void *arg, b
 	return more;
 }
 
+/* Those wanted go into `fd`, others are closed. Leaves errno alone. */
+static void keep_descriptors(const int came[DESCRIPTORS_MAX], bool wanted, int *fd, unsigned count)
+{
+	int error = errno;
+	unsigned kept = wanted && count > 0 && fd[0] < 0 ? count : 0;
+
+	for (unsigned i = 0; i < kept; i++)
+		fd[i] = came[i];
+	close_all(came + kept, DESCRIPTORS_MAX - kept);
+	errno = error;
+}
+
 int talk_exchange(struct byway *b, struct nlmsghdr *request, mnl_cb_t each, void *arg, int *fd)
 {
+	return talk_exchange_all(b, request, each, arg, fd, fd ? 1 : 0);
+}
+
+int talk_exchange_all(struct byway *b, struct nlmsghdr *request, mnl_cb_t each, void *arg, int *fd, unsigned count)
+{
 	/* A connect is answered when the handshake has ended, which its own timeouts see to. */
-	int more = 1, came = -1, patience = request->nlmsg_type == BYWAY_CONNECT ? -1 : TALK_PATIENCE;
+	int more = 1, patience = request->nlmsg_type == BYWAY_CONNECT ? -1 : TALK_PATIENCE;
 	bool ours = false;
 
 	b->error[0] = 0;
-	if (fd)
-		*fd = -1;
+	for (unsigned i = 0; i < count; i++)
+		fd[i] = -1;
 	/* What the daemon said before it hung up is worth more than our failure to send. */
 	if (send_request(b, request) < 0 && errno != EPIPE)
 		return -1;
 	while (more > 0) {
-		ssize_t n = await_packet(b, patience) < 0 ? -1 : receive_packet(b, &came);
+		int came[DESCRIPTORS_MAX] = {-1, -1, -1, -1};
+		ssize_t n = await_packet(b, patience) < 0 ? -1 : receive_packet(b, came);
 		more = n < 0 ? -1 : take_packet(b, n, each, arg, &ours);
-		int error = errno;
-		if (came >= 0 && fd && ours && more == 0 && *fd < 0)
-			*fd = came;
-		else if (came >= 0)
-			close(came);
-		errno = error;
+		keep_descriptors(came, ours && more == 0, fd, count);
 	}
 	return more;
 }

@@ -34,6 +34,8 @@ struct nlmsghdr *talk_begin(struct byway *b, uint16_t type, uint16_t flags);
  * descriptor that came along, or -1. 0, or -1 with errno and byway_error set.
  */
 int talk_exchange(struct byway *b, struct nlmsghdr *request, mnl_cb_t each, void *arg, int *fd);
+/* The same with several: `count` places, of which those that got none are -1. */
+int talk_exchange_all(struct byway *b, struct nlmsghdr *request, mnl_cb_t each, void *arg, int *fd, unsigned count);
 /* For who asks often and gives the conversation to nobody: one system call less for each answer. */
 void talk_often(struct byway *b);
 /* Keeps the words; sets errno and returns -1. */
