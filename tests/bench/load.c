@@ -11,7 +11,8 @@
  *   load hold ADDRESS SECONDS N    N connections to discard that stay idle; prints when all are there
  *
  * ADDRESS is IPv4, or IPv4+BASE. The calls are the kernel's, and those of the Byway stack when
- * BYWAY_SOCKET names its control socket (serve, out, in and rr): then this is an owner.
+ * BYWAY_SOCKET names its control socket (serve, out, in and rr): then this is an owner. With BYWAY_RING
+ * in the environment (bytes, 0: the default) the server's connections have rings.
  * Prints one line: NAME VALUE UNIT [NAME VALUE UNIT]. Every run ends by itself.
  */
 #include "client/byway.h"
@@ -21,6 +22,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -310,7 +312,37 @@ static int accept_on(int listener)
 }
 
 /* A listener, or a connection to be served: port tells the service. */
-struct peer { int fd; uint16_t port; bool listening; };
+struct peer { int fd; uint16_t port; bool listening; struct byway_ring *ring; };
+
+static void give_ring(struct peer *p)
+{
+	static struct byway *b;
+
+	if (!b)
+		b = byway_open(NULL);
+	p->ring = b ? byway_ring(b, p->fd, (size_t)atoi(getenv("BYWAY_RING"))) : NULL;
+	if (!p->ring)
+		die("byway_ring");
+	p->fd = byway_ring_fd(p->ring);
+}
+
+/* As long as there is something to do: with one connection at a time nobody else waits. */
+static void serve_ring(struct peer *p)
+{
+	short events = p->port == 19 ? POLLOUT : POLLIN;
+	ssize_t n;
+
+	do {
+		n = p->port == 19 ? byway_ring_write(p->ring, block, sizeof(block), 0)
+				  : byway_ring_read(p->ring, block, sizeof(block), 0);
+		if (n > 0 && p->port == 7)
+			n = byway_ring_write(p->ring, block, (size_t)n, 0);
+	} while (n > 0 || (n < 0 && errno == EAGAIN && byway_ring_poll(p->ring, events)));
+	if (n < 0 && errno == EAGAIN)
+		return;
+	byway_ring_close(p->ring);
+	free(p);
+}
 
 static void accept_peer(int poller, const struct peer *listener)
 {
@@ -324,12 +356,22 @@ static void accept_peer(int poller, const struct peer *listener)
 	if (!p)
 		die("calloc");
 	*p = (struct peer){.fd = fd, .port = listener->port};
+	if (getenv("BYWAY_RING")) {
+		give_ring(p);
+		e.events = EPOLLIN;
+	}
 	e.data.ptr = p;
-	epoll_ctl(poller, EPOLL_CTL_ADD, fd, &e);
+	epoll_ctl(poller, EPOLL_CTL_ADD, p->fd, &e);
+	if (p->ring)
+		serve_ring(p);
 }
 
 static void serve_peer(struct peer *p)
 {
+	if (p->ring) {
+		serve_ring(p);
+		return;
+	}
 	ssize_t n = p->port == 19 ? write(p->fd, block, sizeof(block)) : read(p->fd, block, sizeof(block));
 
 	if (n > 0 && p->port == 7)

@@ -42,6 +42,11 @@ Byway, owner            a program of its own behind the daemon, through libbyway
   client ─ kernel TCP ─ TAP ════ bywayd: TCP ═ socket pair ═ server
 
 
+Byway, ring             the same, through memory that the two share; a bell when one of them sleeps
+
+  client ─ kernel TCP ─ TAP ════ bywayd: TCP ═ rings ═ server
+
+
 slirp4netns, pasta      the client is in a namespace behind them; they end its connection
                         and open another one, through the kernel's sockets
 

@@ -4,6 +4,7 @@
   inside       client ── TAP ── bywayd, services of its own
   workers      the same with two workers
   owner        client ── TAP ── bywayd ══ socket pair ══ the load tool as server, through libbyway
+  ring         the same with memory shared between the two (byway_ring) in place of the socket pair
   lwip         client ── TAP ── lwIP, services in its own process
   slirp4netns, client (in a namespace behind it) ── TAP ── libslirp, or pasta ── the kernel's sockets
   pasta          ── loopback ── the load tool as server
@@ -276,6 +277,15 @@ class Owner(Inside):
         self.program = self.server(self.base, BYWAY_SOCKET=self.control)
 
 
+class Ring(Owner):
+    title = "Byway, ring"
+    network = 3
+    base = 4000
+
+    def server(self, base=0, **env):
+        return super().server(base, BYWAY_RING="0", **env)
+
+
 class Workers(Inside):
     title = "Byway, two workers"
     network = 2
@@ -356,6 +366,6 @@ class Pasta(Forwarder):
         delete_interface("d0")
 
 
-CLASSES = {"kernel": Kernel, "inside": Inside, "owner": Owner, "lwip": Lwip, "slirp4netns": Slirp4netns, "pasta": Pasta,
+CLASSES = {"kernel": Kernel, "inside": Inside, "owner": Owner, "ring": Ring, "lwip": Lwip, "slirp4netns": Slirp4netns, "pasta": Pasta,
            "workers": Workers}
 TITLES = {key: cls.title for key, cls in CLASSES.items()}

@@ -10,7 +10,8 @@ KERNEL = "kernel"
 BEST_PEER = "best peer"
 PEERS = ("lwip", "slirp4netns", "pasta")
 ALL = (KERNEL, "inside", "owner") + PEERS
-EVERY = ALL + ("workers",)
+RINGS = (KERNEL, "inside", "owner", "ring") + PEERS  # where data moves
+EVERY = RINGS + ("workers",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +53,14 @@ class Work:
 def bulk(inside, owner=None, peers=3.0):
     targets = [Target("inside", *inside)]
     if owner:
-        targets.append(Target("owner", *owner))
+        targets += [Target("owner", *owner), Target("ring", *owner)]
     targets.append(Target("inside", 1.0, peers, BEST_PEER))
     return (Metric("bulk", "", "Gbit/s", True, tuple(targets)),)
 
 
 def round_trip(inside, owner):
-    targets = (Target("inside", *inside), Target("owner", *owner), Target("inside", 1.0, 1.0, BEST_PEER))
+    targets = (Target("inside", *inside), Target("owner", *owner), Target("ring", *owner),
+               Target("inside", 1.0, 1.0, BEST_PEER))
     return Metric("p50", "p50", "µs", False, targets), Metric("p99", "p99", "µs", False)
 
 
@@ -66,10 +68,10 @@ WORKS = (
     Work("bulk-in", "bulk into the stack",
          "One connection; the client writes as fast as it may to the discard service (port 9) for a second. With "
          "offloads, so a frame carries up to 64 KiB.",
-         bulk((0.8, 1.1), (0.5, 0.8)), ("out",), per="GB"),
+         bulk((0.8, 1.1), (0.5, 0.8)), ("out",), per="GB", systems=RINGS),
     Work("bulk-out", "bulk out of the stack",
          "The same, the other way: the client reads from chargen (port 19).",
-         bulk((0.8, 1.1), (0.5, 0.8)), ("in",), per="GB"),
+         bulk((0.8, 1.1), (0.5, 0.8)), ("in",), per="GB", systems=RINGS),
     Work("bulk-in-off", "bulk in, offloads off",
          "No segmentation or checksum offload anywhere: each packet of 1,500 bytes is a frame of its own and every "
          "byte is summed by the two ends. For slirp4netns and pasta the MTU goes down from 65,520 to 1,500.",
@@ -92,15 +94,15 @@ WORKS = (
          "One byte to echo (port 7) and back, without Nagle's delay, again and again; the client is pinned to one core, "
          "stack and server to another, so each trip wakes another core twice; between stack and owner it is a switch "
          "of processes.",
-         round_trip((1.0, 0.8), (1.9, 1.4)), ("rr",), pin="two", per="transaction"),
+         round_trip((1.0, 0.8), (1.9, 1.4)), ("rr",), pin="two", per="transaction", systems=RINGS),
     Work("rr-one", "round trip, one core",
          "The same with everything pinned to one core: a wake-up is a switch of processes, and what is left is the work.",
-         round_trip((1.0, 0.8), (1.9, 1.4)), ("rr",), pin="one", per="transaction"),
+         round_trip((1.0, 0.8), (1.9, 1.4)), ("rr",), pin="one", per="transaction", systems=RINGS),
     Work("rr-busy", "round trip, busy polling",
          "With busy polling on request the stack looks at its descriptors for a while before it sleeps; lwIP spins all "
          "the time. The stack has a core for itself, the client and an owner share the other; kernel to kernel is as "
          "on two cores.",
-         round_trip((0.3, 0.3), (0.7, 0.7)), ("rr",), systems=(KERNEL, "inside", "owner", "lwip"), busy=True, pin="apart",
+         round_trip((0.3, 0.3), (0.7, 0.7)), ("rr",), systems=(KERNEL, "inside", "owner", "ring", "lwip"), busy=True, pin="apart",
          per="transaction"),
     Work("crr-1", "connections, one at once",
          "Connect to echo, one byte each way, close from both sides, again: handshake, teardown and the look-ups.",
