@@ -45,6 +45,19 @@ all_calls() { sum daemon.turns daemon.link_reads daemon.link_reads_empty daemon.
 	[ "$(sum daemon.owner_read_bytes)" -gt $((30 * 1024 * $(sum daemon.owner_reads))) ]
 }
 
+@test "bulk over rings: no payload in a call to the owner or from it, no byte copied twice, a wake-up for 16 KiB at most" {
+	start_daemon
+	background env BYWAY_SOCKET="$BYWAY_SOCKET" BYWAY_RING=0 "$LOAD" serve 60 1000
+	wait_for 10 stack_listens 1009
+	env -u BYWAY_SOCKET "$LOAD" out "$STACK+1000" 1
+	[ "$(sum tcp.in_copied_bytes)" -le "$(sum tcp.in_bytes)" ]
+	env -u BYWAY_SOCKET "$LOAD" in "$STACK+1000" 1
+	byway stats --json | jq -c '[.counters[] | select(.name | startswith("daemon.ring") or startswith("daemon.owner")) | {(.name): .value}] | add'
+	# A client may have sent a little before there was a ring.
+	[ "$(sum daemon.owner_write_bytes daemon.owner_read_bytes)" -lt 1000000 ]
+	[ "$(sum daemon.ring_write_bytes daemon.ring_read_bytes)" -gt $((16384 * $(sum daemon.ring_bells daemon.ring_knocks))) ]
+}
+
 # Segments that come one by one are stored until the turn ends, and then go to the owner together.
 @test "bulk to an owner without offloads: a call for each four segments at most" {
 	start_daemon Link.Offload=no
