@@ -497,8 +497,8 @@ static int too_big(struct sock *sock, uint16_t mtu)
 START_TEST(a_narrow_path_is_learned)
 {
 	struct sock *sock;
-	uint16_t largest;
-	bool df;
+	uint16_t largest = 0;
+	bool df = false;
 
 	net_start(&net, NULL);
 	know_peer(&net);
