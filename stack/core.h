@@ -127,6 +127,10 @@ struct path_mtu {
 	uint16_t mtu;       /* bytes of IP packet */
 };
 #define PATH_MTU_MAX 64
+struct path_mtus {
+	struct path_mtu place[PATH_MTU_MAX];
+	stack_time until; /* all of them have expired then */
+};
 
 struct neighbour;
 struct reassembly;
@@ -180,8 +184,7 @@ struct stack {
 	uint32_t reassembly_count;
 	uint8_t reasm_key[16];
 	struct limit icmp_limit;
-	struct path_mtu path_mtu[PATH_MTU_MAX]; /* pmtu.c */
-	stack_time path_mtu_until; /* all of them have expired then */
+	struct path_mtus path_mtus, datagram_path_mtus; /* pmtu.c: what TCP has learned, and what is said of datagrams */
 	uint16_t ip_id_counter; /* enciphered, it is the identification of packets that may be fragmented */
 
 	/* TCP */

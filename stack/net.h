@@ -73,9 +73,9 @@ void loopback_free(struct stack *s);
 
 /* ---- route.c ---- */
 /* 0, or -ENETUNREACH. out->source is set by the caller: any: chosen; else kept. */
+int route_lookup(struct stack *s, const struct stack_addr *dst, struct route_result *out);
 /* Anything that it depends on has changed. */
 static inline void routes_changed(struct stack *s) { s->way.known = false; }
-int route_lookup(struct stack *s, const struct stack_addr *dst, struct route_result *out);
 /* One of ours that packets may be sent to and from (not tentative); 127.0.0.0/8 too when `loopback`. */
 bool address_is_ours(const struct stack *s, const struct stack_addr *addr, bool loopback);
 /* 255.255.255.255, or the directed broadcast of a prefix of ours. */

@@ -41,6 +41,6 @@ void ping_error(struct stack *s, const struct stack_addr *local, const struct st
 	if (u && e->error == EMSGSIZE && !udp_too_big(u, &(struct stack_endpoint){.addr = *remote}, e))
 		return;
 	/* As the host has it: without IP_RECVERR only what will not go away by itself. */
-	if (u && (e->hard || sock_options(&u->sock)->recv_err))
+	if (u && (e->hard || e->error == EMSGSIZE || sock_options(&u->sock)->recv_err))
 		udp_failed(u, &(struct stack_endpoint){.addr = *remote}, e);
 }

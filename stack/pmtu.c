@@ -3,8 +3,8 @@
  * one connection has learned, the next one knows. An entry is forgotten after ten minutes
  * (6.3), so that a path that has become wider is found again.
  *
- * What a message says about a datagram counts for datagrams alone: nothing tells it from one that somebody
- * made up who has guessed two ports.
+ * What a message says about a datagram counts for datagrams alone, and has a table of its own: nothing tells it
+ * from one that somebody made up who knows or guesses a port.
  *
  * The table has a fixed size, a destination has one place in it, and which one nobody outside
  * knows: whoever fills it costs others only what they had learned.
@@ -13,52 +13,49 @@
 
 #define PATH_MTU_LIFE SECONDS(600) /* RFC 1191 6.3 */
 
-static struct path_mtu *place(struct stack *s, const struct stack_addr *dst)
+static struct path_mtu *place(struct stack *s, struct path_mtus *all, const struct stack_addr *dst)
 {
-	return &s->path_mtu[keyed_hash(s->key_port, dst, sizeof(*dst)) % ARRAY_SIZE(s->path_mtu)];
+	return &all->place[keyed_hash(s->key_port, dst, sizeof(*dst)) % ARRAY_SIZE(all->place)];
 }
 
-uint16_t path_mtu_get(struct stack *s, const struct stack_addr *dst)
+static uint16_t known(struct stack *s, struct path_mtus *all, const struct stack_addr *dst)
 {
 	const struct path_mtu *p;
 
-	if (s->now >= s->path_mtu_until) /* nothing is known of anybody: the usual case */
+	if (s->now >= all->until) /* nothing is known of anybody: the usual case */
 		return s->cfg.mtu;
-	p = place(s, dst);
+	p = place(s, all, dst);
 	if (s->now >= p->expires || memcmp(&p->dst, dst, sizeof(*dst)) != 0)
 		return s->cfg.mtu;
 	return (uint16_t)min_u32(p->mtu, s->cfg.mtu);
 }
 
-/* Under this key stands what datagrams have learned: no packet has such an address. */
-static struct stack_addr for_datagrams(const struct stack_addr *dst)
+static void learn(struct stack *s, struct path_mtus *all, const struct stack_addr *dst, uint16_t mtu)
 {
-	struct stack_addr key = *dst;
+	struct path_mtu *p = place(s, all, dst);
 
-	key.byte[0] = 1;
-	return key;
+	*p = (struct path_mtu){*dst, s->now + PATH_MTU_LIFE, mtu};
+	all->until = p->expires;
 }
 
-uint16_t path_mtu_of_datagrams(struct stack *s, const struct stack_addr *dst)
+uint16_t path_mtu_get(struct stack *s, const struct stack_addr *dst)
 {
-	const struct stack_addr key = for_datagrams(dst);
-
-	return (uint16_t)min_u32(path_mtu_get(s, dst), path_mtu_get(s, &key));
-}
-
-void path_mtu_too_big(struct stack *s, const struct stack_addr *dst, uint16_t mtu)
-{
-	const struct stack_addr key = for_datagrams(dst);
-
-	mtu = (uint16_t)max_u32(mtu, PATH_MTU_MIN); /* old routers do not say it (RFC 1191 5): the least, then */
-	if (mtu < path_mtu_of_datagrams(s, dst))
-		path_mtu_set(s, &key, mtu);
+	return known(s, &s->path_mtus, dst);
 }
 
 void path_mtu_set(struct stack *s, const struct stack_addr *dst, uint16_t mtu)
 {
-	struct path_mtu *p = place(s, dst);
+	learn(s, &s->path_mtus, dst, mtu);
+}
 
-	*p = (struct path_mtu){*dst, s->now + PATH_MTU_LIFE, mtu};
-	s->path_mtu_until = p->expires;
+uint16_t path_mtu_of_datagrams(struct stack *s, const struct stack_addr *dst)
+{
+	return (uint16_t)min_u32(path_mtu_get(s, dst), known(s, &s->datagram_path_mtus, dst));
+}
+
+void path_mtu_too_big(struct stack *s, const struct stack_addr *dst, uint16_t mtu)
+{
+	mtu = (uint16_t)max_u32(mtu, PATH_MTU_MIN); /* old routers do not say it (RFC 1191 5): the least, then */
+	if (mtu < path_mtu_of_datagrams(s, dst))
+		learn(s, &s->datagram_path_mtus, dst, mtu);
 }

@@ -10,7 +10,8 @@
  *
  * Invariants: a chunk with room stands in the list of its level, one that is full in none, one that is
  * empty in none but as `empty`; `spare` is a block that counts as used, alone in the only chunk. Blocks
- * come out of the fullest level, so that chunks in which few are left run empty and go back. Pages of a slab that no block has been taken of yet are not touched.
+ * come out of the fullest level, so that chunks in which few are left run empty and go back. Pages of a
+ * slab that no block has been taken of yet are not touched.
  */
 #include "pool.h"
 

@@ -89,7 +89,6 @@ static bool connected_from(struct stack *s, const struct stack_endpoint *local)
 
 	if (!table_port_used(&s->table, local->port))
 		return false;
-
 	while (!search.found && table_walk(&s->table, &cursor, SIZE_MAX, search_visit, &search))
 		continue;
 	return search.found;

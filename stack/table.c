@@ -239,10 +239,29 @@ static void forget(struct table *t, const struct pcb *p)
 		t->named = NULL;
 }
 
-void table_pass(struct table *t, struct pcb *p)
+static inline bool same_key(const struct pcb *p, const struct flow_key *key)
 {
+	static_assert(offsetof(struct pcb, owner) - offsetof(struct pcb, local) == offsetof(struct flow_key, proto),
+		      "they begin alike");
+	return memcmp(&p->local, key, offsetof(struct flow_key, proto)) == 0 && flow_v4(p) == key->v4 &&
+	       pcb_proto(p) == key->proto;
+}
+
+static inline bool has_key(const struct pcb *p, const struct flow_key *key)
+{
+	return same_key(p, key) && !p->past;
+}
+
+bool table_pass(struct table *t, struct pcb *p)
+{
+	const struct flow_key key = flow_key_of(p);
+
+	for (const struct pcb *q = *bucket_of(t, p); q; q = q->hash_next)
+		if (q->past && same_key(q, &key))
+			return false;
 	forget(t, p);
 	p->past = true;
+	return true;
 }
 
 void table_remove(struct table *t, struct pcb *p)
@@ -273,14 +292,6 @@ void table_replace(struct table *t, struct pcb *old, struct pcb *new_pcb)
 	*link = new_pcb;
 	old->hash_next = NULL;
 	old->hashed = false;
-}
-
-static inline bool has_key(const struct pcb *p, const struct flow_key *key)
-{
-	static_assert(offsetof(struct pcb, owner) - offsetof(struct pcb, local) == offsetof(struct flow_key, proto),
-		      "they begin alike");
-	return memcmp(&p->local, key, offsetof(struct flow_key, proto)) == 0 && flow_v4(p) == key->v4 &&
-	       pcb_proto(p) == key->proto && !p->past;
 }
 
 /* What to look for, as a control block keeps it. False: nobody has such an address. */

@@ -73,8 +73,11 @@ bool table_init(struct table *t, struct mem *m, const uint8_t key[16]);
 void table_done(struct table *t); /* entries are the caller's */
 void table_insert(struct table *t, struct pcb *p); /* never fails: a full table only gets slower */
 void table_remove(struct table *t, struct pcb *p);
-/* It stays, for walks, until table_remove; but nobody finds it by its key any more. */
-void table_pass(struct table *t, struct pcb *p);
+/*
+ * It stays, for walks, until table_remove; but nobody finds it by its key any more. False: one with the same
+ * key is past already, and more of them would be in the way of whoever looks for that key.
+ */
+bool table_pass(struct table *t, struct pcb *p);
 struct pcb *table_find(struct table *t, enum stack_proto proto, const struct stack_addr *local, uint16_t lport,
 		       const struct stack_addr *remote, uint16_t rport);
 /* The next entry with the same key, or NULL. */

@@ -166,6 +166,20 @@ void tcb_event(struct tcb *t, unsigned events)
 		sock_event(&t->conn->sock, events);
 }
 
+/* Under another key. Whoever is to accept it still wants to know the peer: then only our port goes, and no packet has port 0. */
+static void tcb_park(struct tcb *t)
+{
+	struct stack *s = tcb_stack(t);
+
+	table_remove(&s->table, &t->conn->sock.pcb);
+	if (!t->listener) {
+		sock_park(&t->conn->sock);
+		return;
+	}
+	t->conn->sock.pcb.lport = 0;
+	table_insert(&s->table, &t->conn->sock.pcb);
+}
+
 /* Its key is for others from now on; the handle stays good, data not yet read too, and both ends' addresses are known. */
 static void tcb_pass(struct tcb *t)
 {
@@ -181,7 +195,8 @@ static void tcb_pass(struct tcb *t)
 	if (t->detached)
 		return;
 	t->detached = true;
-	table_pass(&s->table, &t->conn->sock.pcb);
+	if (!table_pass(&s->table, &t->conn->sock.pcb))
+		tcb_park(t);
 }
 
 /*

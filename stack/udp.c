@@ -179,10 +179,15 @@ void udp_error(struct stack *s, const struct stack_endpoint *local, const struct
 
 bool udp_too_big(const struct udp_sock *u, const struct stack_endpoint *to, const struct net_error *e)
 {
-	if (e->whole <= max_u32(e->mtu, PATH_MTU_MIN)) /* forged, or somebody's mistake */
+	uint8_t discover = sock_options(&u->sock)->mtu_discover;
+	struct stack *s = u->sock.stack;
+
+	/* Forged, or somebody's mistake. */
+	if (e->whole <= max_u32(e->mtu, PATH_MTU_MIN) || e->whole > s->cfg.mtu)
 		return false;
-	path_mtu_too_big(u->sock.stack, &to->addr, e->mtu);
-	return sock_options(&u->sock)->mtu_discover != IP_PMTUDISC_DONT; /* it was before that was said */
+	if (discover < IP_PMTUDISC_INTERFACE) /* the others are for who wants to hear nothing of this */
+		path_mtu_too_big(s, &to->addr, e->mtu);
+	return discover != IP_PMTUDISC_DONT; /* it was before that was said */
 }
 
 /* Who has no peer is told only when it asks for it: the error may be about any of those that it has sent to. */

@@ -81,7 +81,7 @@ static void take_datagram(const uint8_t *bytes, size_t size)
 	ck_assert_uint_eq(c->out.gso_size, 0);
 	p = take_ip(&net, &ip, &len);
 	ck_assert(ip.dont_fragment || !had[ip.id]);
-	had[ip.id] = !ip.dont_fragment;
+	had[ip.id] |= !ip.dont_fragment;
 	ck_assert_ptr_null(udp_parse(p, len, &net.us, &net.peer, false, &h));
 	ck_assert_uint_ne(load16(p + 6), 0);
 	ck_assert_uint_eq(h.len, UDP_HEADER + size);

@@ -315,7 +315,7 @@ START_TEST(what_is_past_is_passed_over)
 	start(SIZE_MAX);
 	insert(0, 3);
 	ck_assert(all_found(0, 3, true)); /* remembered as the last that was found */
-	table_pass(&table, &pcb[2]);
+	ck_assert(table_pass(&table, &pcb[2]));
 	ck_assert_ptr_null(find(&pcb[2]));
 	ck_assert_uint_eq(table.count, 3);
 	later = pcb[2];
@@ -323,6 +323,8 @@ START_TEST(what_is_past_is_passed_over)
 	table_insert(&table, &later);
 	ck_assert_ptr_eq(find(&pcb[2]), &later);
 	ck_assert_ptr_null(table_find_next(&later));
+	ck_assert(!table_pass(&table, &later)); /* one is enough */
+	ck_assert_ptr_eq(find(&pcb[2]), &later);
 	table_remove(&table, &pcb[2]);
 	ck_assert_ptr_eq(find(&later), &later);
 	table_remove(&table, &later);

@@ -1010,6 +1010,32 @@ START_TEST(an_ended_connection_that_is_held_is_in_nobodys_way)
 }
 END_TEST
 
+/* All with the same addresses and ports, and unread: each is accepted with its data, and none is in the way of the next. */
+START_TEST(many_ended_connections_of_one_peer_wait_to_be_accepted)
+{
+	struct iovec iov;
+	unsigned pieces;
+
+	bring_to(&f, TCP_LISTEN);
+	for (unsigned i = 0; i < 3; i++) {
+		f.sent_read = f.sent_count = 0;
+		feed(&f, TCP_SYN, 0, 0, 0);
+		expect(&f, TCP_SYN | TCP_ACK, 0, 1, 0);
+		feed(&f, TCP_ACK, 1, 1, 10 + i);
+		feed(&f, TCP_RST, 11 + i, 0, 0);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		f.sock = stack_accept(f.listener);
+		ck_assert_ptr_nonnull(f.sock);
+		pieces = 1;
+		ck_assert_uint_eq(stack_recv_peek(f.sock, &iov, &pieces), 10 + i);
+		stack_close(f.sock, f.now);
+	}
+	f.sock = NULL;
+	ck_assert_ptr_null(stack_accept(f.listener));
+}
+END_TEST
+
 START_TEST(abort_in_last_ack_with_data_unsent_resets)
 {
 	struct tcp_segment fin = {.flags = TCP_FIN | TCP_ACK, .window = 0};
@@ -1307,6 +1333,7 @@ static void add_life(Suite *s)
 	ADD(connection_that_ends_before_it_is_accepted_leaves_the_queue);
 	ADD(who_accepts_after_each_segment_gets_the_data_without_a_copy);
 	ADD(an_ended_connection_that_is_held_is_in_nobodys_way);
+	ADD(many_ended_connections_of_one_peer_wait_to_be_accepted);
 	ADD(abort_in_last_ack_with_data_unsent_resets);
 	ADD(close_in_last_ack_with_data_unread_resets);
 	ADD(window_scale_stays_as_announced_through_a_reload);

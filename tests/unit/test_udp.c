@@ -494,6 +494,31 @@ static int too_big(struct sock *sock, uint16_t mtu)
 	return (int)stack_sendto(sock, net.now, NULL, data, 10);
 }
 
+/* Who asked for no discovery is told, but what may be forged changes nothing for anybody; nor does what cannot be. */
+START_TEST(a_narrow_path_is_not_learned_from_who_sends_without_df)
+{
+	struct sock *sock;
+
+	net_start(&net, NULL);
+	know_peer(&net);
+	sock = connected_to_peer();
+	for (int how = IP_PMTUDISC_INTERFACE; how <= IP_PMTUDISC_OMIT; how++) {
+		discover(sock, IP_PMTUDISC_WANT);
+		ck_assert_int_eq(stack_sendto(sock, net.now, NULL, data, 1000), 1000);
+		const struct capture *c = take_frame(&net);
+		discover(sock, how); /* it went with DF, or somebody says so */
+		feed_icmp(&net, &net.peer, &net.us, ICMP_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED, 800, c->data + ETH_HEADER,
+			  c->len - ETH_HEADER);
+		ck_assert_int_eq(stack_sendto(sock, net.now, NULL, data, 10), -EMSGSIZE);
+		ck_assert_uint_eq(path_mtu_of_datagrams(net.s, &net.peer), 1500);
+	}
+	ck_assert(!udp_too_big((struct udp_sock *)(void *)sock, &(struct stack_endpoint){.addr = net.peer},
+			       &(struct net_error){.error = EMSGSIZE, .mtu = 800, .whole = 1501}));
+	stack_close(sock, net.now);
+	net_end(&net);
+}
+END_TEST
+
 START_TEST(a_narrow_path_is_learned)
 {
 	struct sock *sock;
@@ -706,6 +731,7 @@ int main(void)
 	suite_add(s, "one peer for one pair", one_peer_for_one_pair);
 	suite_add(s, "DF is as the option says", df_is_as_the_option_says);
 	suite_add(s, "a narrow path is learned", a_narrow_path_is_learned);
+	suite_add(s, "a narrow path is not learned from who sends without df", a_narrow_path_is_not_learned_from_who_sends_without_df);
 	suite_add(s, "errors reach a connected socket", errors_reach_a_connected_socket);
 	suite_add(s, "errors that do not fit are ignored", errors_that_do_not_fit_are_ignored);
 	suite_add(s, "errors between ourselves", errors_between_ourselves);
