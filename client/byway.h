@@ -93,7 +93,7 @@ int byway_presetsockopt(struct byway *b, int level, int name, const void *value,
  * size: bytes each way, a power of two from 64 KiB to 4 MiB; 0: 1 MiB. The memory is the daemon's to give.
  * NULL, and the descriptor is as it was: ENOTCONN, EOPNOTSUPP (not TCP), EBUSY (it has a ring), EINVAL (size),
  * ENOBUFS (a budget is spent), ENOENT (not a descriptor of the stack, or another user's). EMFILE and ENOMEM are
- * of this process, and the connection is lost then.
+ * of this process, ETIMEDOUT, EPIPE and ECONNRESET of the conversation: the connection may be lost then, and has ended.
  *
  * Used by one thread at a time, and by one process: after fork(2) one of the two.
  */
@@ -123,7 +123,8 @@ int byway_ring_commit(struct byway_ring *r, size_t len);
 
 /*
  * For event loops. poll: which of `events` (POLLIN, POLLOUT) are so now, and POLLHUP and POLLERR. When it
- * returns 0, byway_ring_fd polls readable (POLLIN) as soon as there may be one of them; then ask again.
+ * returns 0, byway_ring_fd polls readable (POLLIN) as soon as there may be one of them; then ask again, and
+ * also after any other call of these that has waited.
  */
 short byway_ring_poll(struct byway_ring *r, short events);
 int byway_ring_fd(const struct byway_ring *r);

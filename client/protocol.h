@@ -86,8 +86,8 @@ enum byway_type {
  * Rings: from this answer on the bytes of a connection go through memory that daemon and owner share (client/ring.h),
  * and no more through its descriptor, whose end is still the end. What lies in the owner's end of it by then is read
  * before what is in the ring; what the owner wrote there goes before what it writes into the ring. The descriptors that
- * come along are the memory, an epoll descriptor that is readable when the daemon has rung, to which the owner adds its
- * own, and an eventfd to ring the daemon by.
+ * come along are the memory, one end of a stream pair that gets a byte when the daemon rings, and an eventfd to ring
+ * the daemon by.
  */
 #define BYWAY_RING_DESCRIPTORS 3
 

@@ -3,8 +3,8 @@
  * request makes it; then bytes move without a system call, but for a bell when the other side sleeps
  * and a wait when there is nothing to do.
  *
- * The daemon gave us an epoll descriptor that its bell is in, with EPOLLET: one epoll_wait waits and
- * takes the ring away. We add the connection's own descriptor, which hangs up when the daemon is gone.
+ * What we wait with is an epoll descriptor. The daemon's bell is in it, a byte for each time that it
+ * rang, and the connection's own descriptor, which hangs up when the daemon is gone.
  */
 #include "client/ring.h"
 #include "client/talk.h"
@@ -29,6 +29,7 @@ struct byway_ring {
 	uint64_t in_tail, out_head;   /* ours; the page's are copies */
 	int fd;                       /* the connection's descriptor */
 	int ear;                      /* epoll: the daemon's bell and `fd` */
+	int bell;                     /* a byte comes when the daemon rings */
 	int knock;                    /* eventfd: wakes the daemon */
 	uint8_t *rest;                /* what came before there was a ring, allocated; NULL: nothing is left of it */
 	size_t rest_at, rest_len;
@@ -90,11 +91,15 @@ static void wake(struct byway_ring *r, uint32_t what)
 static int listen_for(struct byway_ring *r, int timeout)
 {
 	struct epoll_event e[2];
+	char rung[64];
 	int n = epoll_wait(r->ear, e, 2, timeout);
 
 	for (int i = 0; i < n; i++)
-		if (e[i].data.ptr == r && (e[i].events & (EPOLLHUP | EPOLLERR)))
+		if (e[i].events & (EPOLLHUP | EPOLLERR))
 			r->gone = true;
+	if (n > 0)
+		while (recv(r->bell, rung, sizeof(rung), MSG_DONTWAIT) == (ssize_t)sizeof(rung))
+			continue;
 	ring_wait_over(&r->page->owner_waits);
 	r->armed = false;
 	return n < 0 ? -1 : 0;
@@ -133,7 +138,7 @@ static bool arm(struct byway_ring *r, short events)
 static int wait_for(struct byway_ring *r, short events, int flags)
 {
 	if (r->nonblock || (flags & MSG_DONTWAIT)) {
-		if (++r->empty % EMPTY_LOOKS == 0)
+		if (!r->armed && ++r->empty % EMPTY_LOOKS == 0)
 			listen_for(r, 0);
 		errno = EAGAIN;
 		return -1;
@@ -327,16 +332,26 @@ int byway_ring_shutdown(struct byway_ring *r, int how)
 	return 0;
 }
 
+/* All but the connection's descriptor. */
+static void ring_drop(struct byway_ring *r)
+{
+	const int fd[] = {r->ear, r->bell, r->knock};
+
+	for (unsigned i = 0; i < sizeof(fd) / sizeof(fd[0]); i++)
+		if (fd[i] >= 0)
+			close(fd[i]);
+	if (r->page)
+		munmap(r->page, byway_ring_memory(r->size));
+	free(r->rest);
+	free(r);
+}
+
 void byway_ring_close(struct byway_ring *r)
 {
 	if (!r)
 		return;
 	close(r->fd);
-	close(r->ear);
-	close(r->knock);
-	munmap(r->page, byway_ring_memory(r->size));
-	free(r->rest);
-	free(r);
+	ring_drop(r);
 }
 
 /* What lies in our end of the pair came before what is in the ring. 0, or -1 and errno. */
@@ -369,7 +384,7 @@ static int read_rest(struct byway_ring *r)
 /* Takes the descriptors over, and what is left in `fd`. 0, or -1 and errno. */
 static int ring_open(struct byway_ring *r, int fd, uint64_t size, int memory)
 {
-	struct epoll_event e = {.events = 0, .data.ptr = r}; /* EPOLLHUP and EPOLLERR always come */
+	struct epoll_event end = {.events = 0}, rung = {.events = EPOLLIN}; /* EPOLLHUP and EPOLLERR always come */
 	int status = fcntl(fd, F_GETFL);
 
 	r->size = (uint32_t)size;
@@ -382,7 +397,7 @@ static int ring_open(struct byway_ring *r, int fd, uint64_t size, int memory)
 	r->out = r->in + r->size;
 	r->fd = fd;
 	r->nonblock = status >= 0 && (status & O_NONBLOCK) != 0;
-	if (epoll_ctl(r->ear, EPOLL_CTL_ADD, fd, &e) < 0)
+	if (epoll_ctl(r->ear, EPOLL_CTL_ADD, fd, &end) < 0 || epoll_ctl(r->ear, EPOLL_CTL_ADD, r->bell, &rung) < 0)
 		return -1;
 	return read_rest(r);
 }
@@ -399,8 +414,8 @@ static int take_size(const struct nlmsghdr *m, void *arg)
 	return m->nlmsg_type == BYWAY_SOCKET ? mnl_attr_parse(m, 0, take_size_attr, arg) : MNL_CB_ERROR;
 }
 
-/* The daemon's answer to the request; 0, or -1 and errno. */
-static int ask(struct byway *b, int fd, uint64_t *size, int came[BYWAY_RING_DESCRIPTORS])
+/* The daemon's answer to the request; 0, or -1 and errno. *lost: it may have carried it out all the same. */
+static int ask(struct byway *b, int fd, uint64_t *size, int came[BYWAY_RING_DESCRIPTORS], bool *lost)
 {
 	struct nlmsghdr *m = talk_begin(b, BYWAY_SOCK_RING, 0);
 	struct stat st;
@@ -411,44 +426,60 @@ static int ask(struct byway *b, int fd, uint64_t *size, int came[BYWAY_RING_DESC
 		return talk_fail(b, ENOTSOCK, "the descriptor is not a socket");
 	mnl_attr_put_u64(m, BYWAY_A_INODE, st.st_ino);
 	mnl_attr_put_u64(m, BYWAY_A_VALUE, *size);
-	if (talk_exchange_all(b, m, take_size, size, came, BYWAY_RING_DESCRIPTORS) < 0)
+	if (talk_exchange_all(b, m, take_size, size, came, BYWAY_RING_DESCRIPTORS) < 0) {
+		*lost = !b->refused;
 		return -1;
+	}
 	if (came[BYWAY_RING_DESCRIPTORS - 1] >= 0)
 		return 0;
 	for (unsigned i = 0; i < BYWAY_RING_DESCRIPTORS; i++)
 		if (came[i] >= 0)
 			close(came[i]);
+	*lost = true;
 	return talk_fail(b, EMFILE, "not all descriptors came with the answer: too many are open");
+}
+
+/* Before the daemon changes over, whatever else may fail here. NULL and errno. */
+static struct byway_ring *ring_new(void)
+{
+	struct byway_ring *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->bell = r->knock = -1;
+	r->ear = epoll_create1(EPOLL_CLOEXEC);
+	if (r->ear >= 0)
+		return r;
+	free(r);
+	return NULL;
 }
 
 struct byway_ring *byway_ring(struct byway *b, int fd, size_t size)
 {
-	struct byway_ring *r = calloc(1, sizeof(*r));
+	struct byway_ring *r = ring_new();
 	uint64_t granted = size;
-	int came[BYWAY_RING_DESCRIPTORS];
+	int came[BYWAY_RING_DESCRIPTORS], error;
+	bool lost = false;
 
 	if (!r) {
-		talk_fail(b, ENOMEM, strerror(ENOMEM));
+		talk_fail(b, errno, strerror(errno));
 		return NULL;
 	}
-	if (ask(b, fd, &granted, came) < 0) {
-		free(r);
-		return NULL;
+	if (ask(b, fd, &granted, came, &lost) == 0) {
+		r->bell = came[1];
+		r->knock = came[2];
+		int opened = ring_open(r, fd, granted, came[0]);
+		error = errno;
+		close(came[0]);
+		if (opened == 0)
+			return r;
+		talk_fail(b, error, strerror(error));
+		lost = true;
 	}
-	r->ear = came[1];
-	r->knock = came[2];
-	int opened = ring_open(r, fd, granted, came[0]), error = errno;
-	close(came[0]);
-	if (opened == 0)
-		return r;
-	/* The daemon has changed over already: nothing more can be had of the connection. */
-	shutdown(fd, SHUT_RDWR);
-	close(r->ear);
-	close(r->knock);
-	if (r->page)
-		munmap(r->page, byway_ring_memory(r->size));
-	free(r->rest);
-	free(r);
-	talk_fail(b, error, strerror(error));
+	error = errno;
+	if (lost) /* the daemon has changed over, or may have: nothing more can be had of the connection */
+		shutdown(fd, SHUT_RDWR);
+	ring_drop(r);
+	errno = error;
 	return NULL;
 }

@@ -152,6 +152,7 @@ static int take_error(struct byway *b, const struct nlmsghdr *m)
 		return talk_fail(b, EBADMSG, "the daemon's error message is too short");
 	if (e->error == 0)
 		return 0;
+	b->refused = m->nlmsg_seq != 0;
 	if (!(m->nlmsg_flags & NLM_F_CAPPED) && e->msg.nlmsg_len >= sizeof(e->msg))
 		at += NLMSG_ALIGN(e->msg.nlmsg_len - (unsigned)sizeof(e->msg));
 	if ((m->nlmsg_flags & NLM_F_ACK_TLVS) && at <= mnl_nlmsg_get_payload_len(m))
@@ -216,6 +217,7 @@ int talk_exchange_all(struct byway *b, struct nlmsghdr *request, mnl_cb_t each, 
 	bool ours = false;
 
 	b->error[0] = 0;
+	b->refused = false;
 	for (unsigned i = 0; i < count; i++)
 		fd[i] = -1;
 	/* What the daemon said before it hung up is worth more than our failure to send. */

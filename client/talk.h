@@ -20,6 +20,7 @@ struct byway {
 	uint64_t last_id;           /* of the last descriptor made */
 	struct byway_address local; /* its own address */
 	char error[256];            /* what was said about the last failure */
+	bool refused;               /* the last failure is the daemon's answer: nothing was done */
 	bool timed;                 /* talk_often: reading ends by itself after TALK_PATIENCE */
 	uint32_t preset_len;        /* bytes of `preset` */
 	_Alignas(8) uint8_t preset[BYWAY_OPTIONS_MAX]; /* BYWAY_A_OPTIONS of the next socket */

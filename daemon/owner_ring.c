@@ -10,9 +10,13 @@
  * The memory cannot be made shorter (seals), so touching it is safe. An owner whose positions cannot be
  * true loses that connection.
  *
- * The bells: `bell` is an eventfd that the owner never has, for it could make it block: it gets an epoll
- * descriptor in which the bell is, and adds its end of the pair to it. `knock` is the owner's for us;
- * it is only watched, and never read.
+ * The bells: `bell` is our end of a pair of its own, rung by one byte with MSG_DONTWAIT, which is ours
+ * alone: an eventfd has its O_NONBLOCK in common with the owner, who could make us wait. `knock`, an
+ * eventfd, is the owner's for us; it is only watched, and never read.
+ *
+ * What the owner can do with the memory itself: punch holes. The pages come back empty when they are
+ * touched, but a touch waits as long as a punch takes. So after a turn that took long it is asked whether
+ * all is there that has been written (is_punched).
  *
  * A ring is active from when something happens with it until the loop is about to sleep: then it says
  * what it waits for (rings_quiet). While it is active every pass looks at it, and nobody knocks.
@@ -28,9 +32,13 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define TURN (256u << 10) /* bytes out of a ring in a turn */
+#define IDLE_PASSES 64u   /* in which there was nothing for a ring: it is looked at no more, and has to be knocked for */
+#define SLOW_TURN 5000u   /* microseconds */
 
 struct ring {
 	struct stream *stream;
@@ -38,11 +46,13 @@ struct ring {
 	uint8_t *in, *out;            /* so are these: the rings, to the owner and from it */
 	uint32_t size;                /* bytes of either */
 	uint64_t in_head, out_tail;   /* ours; the page's are copies */
-	int bell;                     /* eventfd: wakes the owner */
+	int memory;                   /* what `page` maps */
+	int bell;                     /* wakes the owner, who has the other end */
 	int knock;                    /* eventfd: the owner's for us */
 	struct watch watch;           /* of knock */
 	struct ring *next, **link;    /* of daemon.rings */
 	bool active;                  /* in that list */
+	uint8_t idle;                 /* passes without work while it is */
 	uint32_t news;                /* enum byway_ring_wait: what has come for the owner, which was not told yet */
 	bool pair_first;              /* what the owner wrote before there was a ring lies in the pair */
 	bool blocked;                 /* the send queue has no room; STACK_EVENT_WRITABLE will say when */
@@ -59,6 +69,7 @@ static void activate(struct ring *r)
 		return;
 	ring_wait_over(&r->page->daemon_waits);
 	r->active = true;
+	r->idle = 0;
 	r->next = d->rings;
 	r->link = &d->rings;
 	if (r->next)
@@ -113,10 +124,8 @@ static uint32_t written(struct ring *r)
 
 static void ring_bell(struct ring *r)
 {
-	static const uint64_t one = 1;
-
-	/* It takes 2^64 - 2 of them to fill it. */
-	if (write(r->bell, &one, sizeof(one)) == (ssize_t)sizeof(one))
+	/* When it is full it polls readable anyway. */
+	if (send(r->bell, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
 		r->stream->endpoint.daemon->count.ring_bells++;
 }
 
@@ -255,20 +264,55 @@ static void on_knock(void *stream, uint32_t events)
 	daemon_kick(s->endpoint.daemon);
 }
 
+/* There is room in it for what waits, or for nothing but the news that all is over. */
+static bool room_is_used(struct ring *r)
+{
+	return (r->stream->full || r->stream->closed) && ring_roomy(unread(r), r->size);
+}
+
 /* It wants to be looked at: bytes that it could take, or room for what waits. */
 static bool has_work(struct ring *r)
 {
 	struct stream *s = r->stream;
 
-	if (r->lied || r->news)
+	if (r->lied || r->news || room_is_used(r))
 		return true;
-	if (s->full && ring_roomy(unread(r), r->size))
-		return true;
-	if (r->pair_first || s->finished)
+	if (!r->pair_first && !s->finished) {
+		if (written(r) > 0 ? !r->blocked : s->half_closed || atomic_load(&r->page->out.end) != 0)
+			return true;
+	}
+	return r->lied; /* which these looks may have found */
+}
+
+/* Says what it waits for, and is not active any more; false: there is something. */
+static bool rest(struct ring *r)
+{
+	uint32_t data = r->blocked ? 0 : BYWAY_RING_DATA, room = r->stream->full ? BYWAY_RING_ROOM : 0;
+
+	ring_wait(&r->page->daemon_waits, data | room);
+	if (has_work(r)) {
+		ring_wait_over(&r->page->daemon_waits);
 		return false;
-	if (written(r) > 0)
-		return !r->blocked;
-	return s->half_closed || atomic_load(&r->page->out.end) != 0;
+	}
+	deactivate(r);
+	return true;
+}
+
+/* Less lies there than has gone through it. */
+static bool is_punched(const struct ring *r)
+{
+	uint64_t in = r->in_head < r->size ? r->in_head : r->size, out = r->out_tail < r->size ? r->out_tail : r->size;
+	struct stat st;
+
+	return fstat(r->memory, &st) == 0 && (uint64_t)st.st_blocks * 512 < in + out;
+}
+
+/* Touching their memory may have made the turn long. */
+static void suspect(struct daemon *d)
+{
+	for (struct ring *r = d->rings; r; r = r->next)
+		if (is_punched(r))
+			lie(r);
 }
 
 /* False: the stream is gone. */
@@ -280,17 +324,24 @@ static bool serve(struct ring *r)
 		stream_abort(s);
 		return false;
 	}
-	bool room = s->full && ring_roomy(unread(r), r->size);
-	return stream_serve(s, room);
+	return stream_serve(s, room_is_used(r));
 }
 
 bool rings_serve(struct daemon *d)
 {
 	bool work = false;
 
+	if (d->rings && daemon_now() > d->now + SLOW_TURN)
+		suspect(d);
 	for (struct ring *r = d->rings, *next; r; r = next) {
 		next = r->next;
-		if (has_work(r) && serve(r)) {
+		if (!has_work(r)) {
+			if (++r->idle >= IDLE_PASSES)
+				rest(r);
+			continue;
+		}
+		r->idle = 0;
+		if (serve(r)) {
 			tell(r);
 			work = true;
 		}
@@ -312,13 +363,7 @@ bool rings_quiet(struct daemon *d)
 
 	for (struct ring *r = d->rings, *next; r; r = next) {
 		next = r->next;
-		ring_wait(&r->page->daemon_waits, BYWAY_RING_DATA | (r->stream->full ? BYWAY_RING_ROOM : 0));
-		if (has_work(r)) {
-			ring_wait_over(&r->page->daemon_waits);
-			quiet = false;
-		} else {
-			deactivate(r);
-		}
+		quiet &= rest(r);
 	}
 	return quiet;
 }
@@ -340,7 +385,9 @@ static int make_memory(struct ring *r, const char **why)
 			r->page = at;
 			r->in = (uint8_t *)at + BYWAY_RING_PAGE;
 			r->out = r->in + r->size;
-			return fd;
+			r->memory = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+			if (r->memory >= 0)
+				return fd;
 		}
 	}
 	int error = -errno;
@@ -348,29 +395,18 @@ static int make_memory(struct ring *r, const char **why)
 	return error;
 }
 
-/* An epoll descriptor with the bell in it, for the owner; or -errno. */
-static int make_ear(struct ring *r)
-{
-	struct epoll_event e = {.events = EPOLLIN | EPOLLET};
-	int fd = epoll_create1(EPOLL_CLOEXEC);
-
-	if (fd < 0 || epoll_ctl(fd, EPOLL_CTL_ADD, r->bell, &e) == 0)
-		return fd < 0 ? -errno : fd;
-	int error = -errno;
-	close(fd);
-	return error;
-}
-
 static int make_bells(struct ring *r, int fd[BYWAY_RING_DESCRIPTORS], const char **why)
 {
+	int pair[2];
+
 	*why = "the daemon is out of file descriptors (LimitNOFILE=)";
-	r->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	r->bell = pair[0];
+	fd[1] = pair[1];
 	r->knock = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (r->bell < 0 || r->knock < 0)
-		return -EMFILE;
-	fd[1] = make_ear(r);
-	if (fd[1] < 0)
-		return fd[1];
+	if (r->knock < 0)
+		return -errno;
 	fd[2] = fcntl(r->knock, F_DUPFD_CLOEXEC, 0);
 	if (fd[2] < 0)
 		return -errno;
@@ -391,7 +427,9 @@ static void ring_destroy(struct ring *r)
 	deactivate(r);
 	/* The owner has copies of this one. */
 	loop_unwatch(e->daemon, &r->watch);
-	close_all((int[]){r->bell, r->knock}, 2);
+	close_all((int[]){r->bell, r->knock, r->memory}, 3);
+	if (r->page && r->stream->gone) /* it may have kept the memory, which counts no more from now on */
+		madvise(r->page, byway_ring_memory(r->size), MADV_REMOVE);
 	if (r->page)
 		munmap(r->page, byway_ring_memory(r->size));
 	share_return(e, SHARE_RINGS, byway_ring_memory(r->size));
@@ -406,7 +444,7 @@ static int ring_new(struct stream *s, uint32_t size, int fd[BYWAY_RING_DESCRIPTO
 	*why = "the daemon is out of memory";
 	if (!r)
 		return -ENOMEM;
-	*r = (struct ring){.stream = s, .size = size, .bell = -1, .knock = -1};
+	*r = (struct ring){.stream = s, .size = size, .memory = -1, .bell = -1, .knock = -1};
 	if (!share_take(&s->endpoint, SHARE_RINGS, byway_ring_memory(size))) {
 		*why = "rings have as much memory as [Control] RingMemory= allows, or this user's have half of what is left";
 		free(r);
@@ -452,9 +490,8 @@ int owner_sock_ring(struct endpoint *e, uint64_t *size, int fd[BYWAY_RING_DESCRI
 		return error;
 	for (unsigned i = 0; i < BYWAY_RING_DESCRIPTORS; i++)
 		fd[i] = -1;
-	error = ring_new(s, (uint32_t)*size, fd, why);
-	if (error)
-		return error;
+	if (ring_new(s, (uint32_t)*size, fd, why) != 0)
+		return -ENOBUFS; /* whatever it is: of ours, and the owner may go on without */
 	/* What it has written goes first; what lies in its end it reads first. */
 	s->ring->pair_first = true;
 	activate(s->ring);

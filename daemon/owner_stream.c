@@ -591,6 +591,7 @@ void stream_to_ring(struct stream *s)
 	if (s->eof_told)
 		ring_end(s);
 	push(s);
+	s->urgent = true; /* perhaps: nobody looks for such a byte in the pair any more */
 	pull_all(s);
 }
 
@@ -755,6 +756,10 @@ static void on_close(struct endpoint *e, bool abort)
 	pull_all(s);
 	if (s->ring)
 		ring_take(s, true);
+	if (!drained(s)) { /* what it wrote is cut off, which must not look like its end */
+		stream_abort(s);
+		return;
+	}
 	stream_close(s, false);
 }
 

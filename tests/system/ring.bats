@@ -65,6 +65,7 @@ calls_are_over() { no_connections && all_given_back; }
 	scene before 65536
 	scene before
 	scene ended
+	scene over
 	scene urgent
 }
 
@@ -136,6 +137,14 @@ calls_are_over() { no_connections && all_given_back; }
 	scene memory
 	play bells
 	[ "$(printf 'still here' | timeout 5 nc -N "$STACK" 7)" = "still here" ]
+	kill -KILL "$JOB"
+	wait_for 5 calls_are_over
+}
+
+@test "holes in the memory all the time: others go on" {
+	start_daemon Services.Echo=yes
+	play holes
+	env -u BYWAY_SOCKET timeout 10 "$BUILD/tests/bench/load" rr "$STACK" 2
 	kill -KILL "$JOB"
 	wait_for 5 calls_are_over
 }

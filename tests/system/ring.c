@@ -435,6 +435,29 @@ static void scene_ended(void)
 	byway_ring_close(e.ring);
 }
 
+/* Both ends were there, and what had come was more than the pair holds: it is read, and then all is over. */
+static void scene_over(void)
+{
+	struct ends e = connected();
+	uint64_t in = 0;
+	char c;
+
+	for (int quiet = 0; in < 400000 && quiet < 20; usleep(10000)) {
+		uint64_t more = write_some(e.host, in, 400000 - in);
+		in += more;
+		quiet = more > 0 ? 0 : quiet + 1;
+	}
+	check(shutdown(e.host, SHUT_WR) == 0 && shutdown(e.stack, SHUT_WR) == 0 && recv(e.host, &c, 1, 0) == 0);
+	usleep(100000);
+	e.ring = byway_ring(byway, e.stack, ring_size);
+	check(e.ring);
+	ring_reads(e.ring, 0, in);
+	check(byway_ring_read(e.ring, &c, 1, 0) == 0);
+	while (!(byway_ring_poll(e.ring, 0) & POLLHUP))
+		check(poll(&(struct pollfd){.fd = byway_ring_fd(e.ring), .events = POLLIN}, 1, PATIENCE) == 1);
+	byway_ring_close(e.ring);
+}
+
 /* There is no mark: an urgent byte comes where it belongs. */
 static void scene_urgent(void)
 {
@@ -449,6 +472,25 @@ static void scene_urgent(void)
 	}
 	check(strcmp(data, "ab!cd") == 0);
 	byway_ring_close(e.ring);
+
+	/* One that waits in the pair goes first. */
+	int one = 1;
+	for (unsigned i = 0; i < 50; i++) {
+		e = connected();
+		check(setsockopt(e.host, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one)) == 0);
+		check(send(e.stack, "!", 1, MSG_OOB) == 1);
+		e.ring = byway_ring(byway, e.stack, ring_size);
+		check(e.ring && byway_ring_write(e.ring, "ef", 2, 0) == 2);
+		memset(data, 0, sizeof(data));
+		for (ssize_t n = 0; n < 3;) {
+			ssize_t got = recv(e.host, data + n, (size_t)(3 - n), 0);
+			check(got > 0);
+			n += got;
+		}
+		check(strcmp(data, "!ef") == 0);
+		byway_ring_close(e.ring);
+		close(e.host);
+	}
 }
 
 static void refuses(int fd, size_t size, int error)
@@ -637,6 +679,8 @@ static struct raw raw_ring(void)
 	mnl_attr_put_u64(m, BYWAY_A_INODE, st.st_ino);
 	mnl_attr_put_u64(m, BYWAY_A_VALUE, BYWAY_RING_LEAST);
 	check(talk_exchange_all(byway, m, take_nothing, NULL, r.fd, BYWAY_RING_DESCRIPTORS) == 0);
+	/* What is the daemon's own in it, the owner could make it pay for: an epoll descriptor's places, for one. */
+	check(fstat(r.fd[1], &st) == 0 && S_ISSOCK(st.st_mode));
 	r.page = mmap(NULL, r.size, PROT_READ | PROT_WRITE, MAP_SHARED, r.fd[0], 0);
 	check(r.page != MAP_FAILED);
 	return r;
@@ -699,6 +743,38 @@ static void scene_memory(void)
 	}
 }
 
+static void *puncher(void *raw)
+{
+	const struct raw *r = raw;
+
+	while (fallocate(r->fd[0], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)r->size) == 0)
+		if (atomic_load(&r->page->closed))
+			break;
+	return NULL;
+}
+
+/* Holes all the time, made by four at once, where the daemon reads and writes all the time. */
+static void scene_holes(void)
+{
+	static struct raw r;
+	pthread_t thread;
+
+	r = raw_ring();
+	announce();
+	for (unsigned i = 0; i < 4; i++)
+		check(pthread_create(&thread, NULL, puncher, &r) == 0);
+	for (uint64_t head = 0;;) {
+		char data[65536];
+		uint64_t tail = atomic_load(&r.page->out.tail);
+		if (tail <= head && head - tail <= BYWAY_RING_LEAST)
+			atomic_store(&r.page->out.head, head = tail + BYWAY_RING_LEAST);
+		atomic_store(&r.page->in.tail, atomic_load(&r.page->in.head));
+		knock(&r);
+		if (recv(r.ends.host, data, sizeof(data), MSG_DONTWAIT) == 0 || send(r.ends.host, data, sizeof(data), MSG_NOSIGNAL | MSG_DONTWAIT) == 0)
+			check(poll(NULL, 0, 1) == 0);
+	}
+}
+
 /* Bells that ring all the time, one that is full, and one made to block: the daemon goes on. */
 static void scene_bells(void)
 {
@@ -710,12 +786,11 @@ static void scene_bells(void)
 	check(write(full.fd[2], &most, sizeof(most)) == sizeof(most));
 	check(write(full.fd[2], &most, sizeof(most)) == -1 && errno == EAGAIN);
 	check(fcntl(full.fd[2], F_SETFL, 0) == 0);
+	check(fcntl(r.fd[1], F_SETFL, 0) == 0);
 	for (unsigned i = 0; i < 1000; i++) { /* always asleep: it is rung for each, and never looks */
 		atomic_store(&r.page->owner_waits, BYWAY_RING_DATA | BYWAY_RING_ROOM);
 		check(send(r.ends.host, "x", 1, 0) == 1);
 	}
-	/* The bell of the daemon is not to be had. */
-	check(write(r.fd[1], &most, sizeof(most)) == -1 && errno == EINVAL);
 	announce();
 	pause();
 }
@@ -744,7 +819,7 @@ static const struct {
 	{"unread", scene_unread}, {"before", scene_before}, {"ended", scene_ended}, {"refused", scene_refused},
 	{"budget", scene_budget}, {"queues", scene_queues}, {"wait", scene_wait}, {"sleep", scene_sleep},
 	{"hold", scene_hold}, {"killed", scene_killed}, {"awake", scene_awake}, {"lies", scene_lies},
-	{"urgent", scene_urgent}, {"memory", scene_memory}, {"bells", scene_bells}, {"deaf", scene_deaf},
+	{"over", scene_over}, {"holes", scene_holes}, {"urgent", scene_urgent}, {"memory", scene_memory}, {"bells", scene_bells}, {"deaf", scene_deaf},
 };
 
 int main(int argc, char **argv)
