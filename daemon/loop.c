@@ -29,7 +29,7 @@
 #define PASS_ROUNDS 16
 #define PASS_EVENTS 4096
 #define TURNS_OF_EVENTS 8 /* of the sd_event loop before data has its turn */
-#define LOOKS_AT_ALL 4u   /* looks of busy polling of which one is at all descriptors, the others at the link alone */
+#define LOOKS_AT_ALL 4u   /* looks of busy polling of which one is at all descriptors, the others at the link alone, if there are no owners */
 #define FAR 2000u /* microseconds to a deadline that may come late by what a turn takes, and is worth a timer */
 #define STATUS_INTERVAL 1000000u /* microseconds between two status lines */
 
@@ -269,7 +269,8 @@ static int wait_for(struct daemon *d, const struct timespec *most)
 
 /*
  * [Worker] BusyPoll=: looks again and again for a while after the last work, as waking up takes longer. At the
- * link most of the time: a read that finds nothing takes less time than to ask for what is ready.
+ * link most of the time: a read that finds nothing takes less time than to ask for what is ready. But where
+ * owners' pairs may be ready as well, each look is at all of them: an answer of theirs came 10 us later.
  */
 static int spin(struct daemon *d, stack_time deadline)
 {
@@ -283,7 +284,7 @@ static int spin(struct daemon *d, stack_time deadline)
 			d->busy_until = d->now + d->config.busy_poll;
 			break;
 		}
-		if (i % LOOKS_AT_ALL == 0) {
+		if (d->index || i % LOOKS_AT_ALL == 0) {
 			n = wait_for(d, &none);
 		} else if (link_poll(d)) {
 			d->busy_until = d->now + d->config.busy_poll;
