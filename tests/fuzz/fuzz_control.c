@@ -279,7 +279,7 @@ static void use_last(struct fake *f, struct input packet)
 	memset(buffer, 'o', sizeof(buffer));
 	if (send(fd, buffer, sizeof(struct byway_datagram) + 20, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == ENOTSOCK)
 		use_ring(f, fd, packet);
-	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) > 0)
+	if (recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) >= 0) /* an empty message may have one */
 		keep_descriptors(f, &msg);
 }
 
