@@ -8,8 +8,7 @@
  * The owner may write anything into that memory at any time. So our positions are here and are only
  * shown there, what is read there is checked before it is used, and bytes are copied and nothing else.
  * The memory cannot be made shorter (seals), so touching it is safe, where the kernel overcommits (the
- * manual says what to do where not). An owner whose positions cannot be
- * true loses that connection.
+ * manual says what to do where not). An owner whose positions cannot be true loses that connection.
  *
  * The bells: `bell` is our end of a pair of its own, rung by one byte with MSG_DONTWAIT, which is ours
  * alone: an eventfd has its O_NONBLOCK in common with the owner, who could make us wait. `knock`, an
