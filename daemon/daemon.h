@@ -145,11 +145,12 @@ struct daemon_counters {
 
 /* What the daemon has so much of for all users together, owner.c. */
 enum owner_share {
-	SHARE_WIDE,   /* owners' pairs with more room than at first, owner_pair.c */
+	SHARE_WIDE,   /* our ends of owners' pairs with more room than at first, owner_pair.c */
+	SHARE_ROOMY,  /* owners' ends with more room than others */
 	SHARE_CORKED, /* bytes of datagrams that wait for their rest, owner_cork.c */
 	SHARE_RINGS,  /* bytes of memory shared with owners, owner_ring.c */
 };
-#define OWNER_SHARES 3
+#define OWNER_SHARES 4
 
 /* ---- the daemon ---- */
 /* One for each worker ([Worker] Count=): the first is the whole daemon, the others are what carries data (worker.h). */

@@ -30,7 +30,8 @@ struct account {
 
 /* Half of each is one user's at most, half of the rest the next one's, and so on. Of rings the configuration says it. */
 static const size_t share_most[OWNER_SHARES] = {
-	[SHARE_WIDE] = 128,         /* pairs of two MiB: it is the kernel's memory */
+	[SHARE_WIDE] = 128,         /* ends of two MiB: it is the kernel's memory */
+	[SHARE_ROOMY] = 128,        /* the same */
 	[SHARE_CORKED] = 4u << 20,  /* bytes: programs send the rest at once */
 };
 

@@ -92,7 +92,8 @@ struct stream {
 	bool finished;            /* all that the owner sent is in the stack, and its FIN */
 	bool full;                /* the pair takes no more: EPOLLOUT is awaited */
 	bool bulk;                /* the owner writes more at a time than is looked at */
-	bool wide;                /* the pair has more room than at first */
+	bool wide;                /* our end of the pair has more room than at first */
+	bool roomy;               /* the owner's end has had it from the beginning */
 	bool eof;                 /* the peer's FIN came */
 	bool eof_told;            /* and the owner sees it */
 	bool urgent;              /* the owner has written an urgent byte that was not found yet */
@@ -153,8 +154,12 @@ void stream_failed(struct stream *s, int error);
 
 /* `len` bytes, PAIR_MOST at most, out of `iov`, which is used up. Returns what the pair took, or -1 and errno. */
 ssize_t pair_send(int fd, struct iovec *iov, size_t len);
+/* What is to be the owner's SO_SNDBUF: it has not got its end yet. */
+int pair_room(struct stream *s);
 /* It was full, and the owner has read most of that. */
 void pair_widen(struct stream *s);
+/* Nothing more goes into our end. */
+void pair_narrow(struct stream *s);
 /* It is about to be closed. */
 void pair_forget(struct stream *s);
 

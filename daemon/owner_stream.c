@@ -29,6 +29,7 @@
 #include "daemon/worker.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -46,6 +47,8 @@
 #define DIRECT_MIN 8192u /* bytes of a segment worth a call of its own */
 #define LOOK 4096u       /* a longer message is worth a question for its length, and is read */
 #define SEEN_KEEP 16u    /* most bytes that stay unread */
+#define LOTS 8u          /* reads of one owner's pair in a turn */
+#define LOT 16384u       /* bytes that are worth a pass of the stack at once */
 
 static const struct endpoint_ops stream_ops;
 
@@ -60,7 +63,7 @@ static struct stream *stream_of(struct endpoint *e)
 static int park(struct stream *s, enum parking parking)
 {
 	static const char filler[PARKED];
-	int size = parking == PARK_IDLE ? 1 : (int)BYWAY_SEND_BUFFER;
+	int size = parking == PARK_IDLE ? 1 : parking == PARK_NONE ? pair_room(s) : (int)BYWAY_SEND_BUFFER;
 
 	setsockopt(s->owner_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	if (parking != PARK_NONE) {
@@ -458,26 +461,33 @@ static bool take(struct stream *s)
 		s->urgent = false;
 	}
 	daemon_kick(s->endpoint.daemon);
+	/* It goes while it is in the processor's cache, not when all that there is has been read. */
+	if (taken >= LOT)
+		stack_run(s->endpoint.daemon->stack, daemon_now());
 	return n > 0 || taken > 0;
 }
 
 /* A look ends before an urgent byte, which is only found by reading. */
-static void pull_pair(struct stream *s)
+static void pull_pair(struct stream *s, unsigned most)
 {
+	unsigned lots = 0;
+
 	if (!s->foreign && !s->bulk && !s->urgent && !look(s))
 		return;
-	while (take(s))
-		;
+	while (lots < most && take(s))
+		lots++;
+	if (lots == most) /* and others have their turn; the edge comes again */
+		loop_rewatch(s->endpoint.daemon, &s->watch, s->watch.events);
 	s->urgent = s->urgent && stream_fresh(s) > 0;
 }
 
-/* What the owner has written, as far as the send queue has room. */
-static void pull_all(struct stream *s)
+/* What the owner has written, as far as the send queue has room; as much as has its turn, or `all`. */
+static void pull_lots(struct stream *s, bool all)
 {
 	if (!s->ring || !ring_in_use(s))
-		pull_pair(s);
+		pull_pair(s, all ? UINT_MAX : LOTS);
 	if (s->ring)
-		ring_take(s, false);
+		ring_take(s, all);
 }
 
 /* Nothing that it has written is left to be taken. */
@@ -493,7 +503,7 @@ static bool pull(struct stream *s)
 		return stream_deferred_start(s);
 	if (!s->connected || s->finished)
 		return true;
-	pull_all(s);
+	pull_lots(s, false);
 	if (!s->half_closed || !drained(s))
 		return true;
 	if (s->gone) {
@@ -586,13 +596,15 @@ bool stream_serve(struct stream *s, bool room)
 void stream_to_ring(struct stream *s)
 {
 	s->full = false;
-	pair_forget(s);
+	pair_narrow(s);
 	loop_rewatch(s->endpoint.daemon, &s->watch, WATCHED_RING);
 	if (s->eof_told)
 		ring_end(s);
 	push(s);
 	s->urgent = true; /* perhaps: nobody looks for such a byte in the pair any more */
-	pull_all(s);
+	if (!ring_in_use(s))
+		pull_pair(s, UINT_MAX); /* nor for what lies there */
+	ring_take(s, false);
 }
 
 int stream_watch(struct stream *s)
@@ -753,9 +765,7 @@ static void on_close(struct endpoint *e, bool abort)
 	}
 	s->full = false;
 	push(s);
-	pull_all(s);
-	if (s->ring)
-		ring_take(s, true);
+	pull_lots(s, true);
 	if (!drained(s)) { /* what it wrote is cut off, which must not look like its end */
 		stream_abort(s);
 		return;

@@ -169,7 +169,8 @@ static void finish(struct fake *f)
 	endpoints_close_all(d, true);
 	FUZZ_CHECK(!d->endpoints && d->endpoint_count == 0 && d->connections == 0, "endpoints are left");
 	FUZZ_CHECK(!d->accounts, "an account is left");
-	FUZZ_CHECK(d->shared[SHARE_CORKED] == 0 && d->shared[SHARE_WIDE] == 0, "%zu bytes wait for their rest, %zu pairs are wide",
+	FUZZ_CHECK(d->shared[SHARE_CORKED] == 0 && d->shared[SHARE_WIDE] == 0 && d->shared[SHARE_ROOMY] == 0,
+		   "%zu bytes wait for their rest, %zu pairs are wide",
 		   d->shared[SHARE_CORKED], d->shared[SHARE_WIDE]);
 	FUZZ_CHECK(!d->rings && d->shared[SHARE_RINGS] == 0 && d->count.ring_memory == 0, "%zu bytes of rings are left",
 		   d->shared[SHARE_RINGS]);

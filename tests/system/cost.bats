@@ -78,6 +78,26 @@ all_calls() { sum daemon.turns daemon.link_reads daemon.link_reads_empty daemon.
 	[ $(($(sum daemon.owner_writes_full) * 4)) -le "$(sum daemon.owner_writes)" ]
 }
 
+# A megabyte waits in the pair when the daemon comes to it, as it is slow here.
+@test "bulk of an owner: each lot goes out before the next is read, and a read takes 100 KiB" {
+	[ "${BYWAY_SANITIZE:-none}" = none ] || skip "the leak check and strace are both tracers"
+	local tracer
+
+	start_daemon
+	background env BYWAY_SOCKET="$BYWAY_SOCKET" "$LOAD" serve 60 1000
+	wait_for 10 stack_listens 1019
+	background env -u BYWAY_SOCKET "$LOAD" in "$STACK+1000" 3
+	wait_for 10 counted daemon.owner_read_bytes 10000000
+	strace -e trace=recvmsg,writev -e signal=none -o "$T/calls" -p "$DAEMON" &
+	tracer=$!
+	sleep 1
+	kill -INT "$tracer"
+	wait "$tracer" || true
+	awk '$1 ~ /^writev/ {at_once = 0}
+	     $1 ~ /^recvmsg/ && $NF >= 16384 {n++; bytes += $NF; more += at_once; at_once = 1}
+	     END {print n " reads of " bytes " bytes, " more + 0 " right after another"; exit !(n > 20 && bytes > 102400 * n && more * 2 < n)}' "$T/calls"
+}
+
 @test "an owner that reads nothing has no more in its pair than one that begins" {
 	local given
 
