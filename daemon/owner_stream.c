@@ -48,7 +48,8 @@
 #define LOOK 4096u       /* a longer message is worth a question for its length, and is read */
 #define SEEN_KEEP 16u    /* most bytes that stay unread */
 #define LOTS 8u          /* reads of one owner's pair in a turn */
-#define LOT 16384u       /* bytes that are worth a pass of the stack at once */
+#define LOT (4 * 65160u) /* bytes of each, at most: full frames, which the cache holds */
+#define WORTH 16384u     /* bytes for which the stack has a pass at once */
 
 static const struct endpoint_ops stream_ops;
 
@@ -436,7 +437,7 @@ static bool take(struct stream *s)
 	bool urgent = s->seen == 0 && urgent_next(s);
 	if (urgent)
 		fresh = 1;
-	space = stack_send_space(sock, fresh, iov + 1, &pieces);
+	space = stack_send_space(sock, fresh < LOT ? fresh : LOT, iov + 1, &pieces);
 	if (space == 0)
 		return false;
 	bool all = space >= fresh && !s->foreign;
@@ -462,7 +463,7 @@ static bool take(struct stream *s)
 	}
 	daemon_kick(s->endpoint.daemon);
 	/* It goes while it is in the processor's cache, not when all that there is has been read. */
-	if (taken >= LOT)
+	if (taken >= WORTH)
 		stack_run(s->endpoint.daemon->stack, daemon_now());
 	return n > 0 || taken > 0;
 }
