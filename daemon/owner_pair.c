@@ -13,9 +13,10 @@
  * reads nothing is given no more, and of wide ones there are so many, of which a user has a share.
  *
  * What lies in the other direction is a matter of the owner's descriptor, and that is nobody else's
- * once it has it. So the ends of a user's first connections are wide from the beginning, which takes
- * no memory until the owner writes faster than the peer reads. With it, bulk from an owner makes a
- * quarter of the context switches (46,000 to 11,000 a GB, client and all).
+ * once it has it. So the ends of a user's first connections (accepted, or made by a connect that
+ * waits) are wide from the beginning, which takes no memory until the owner writes faster than the
+ * peer reads. With it, bulk from an owner makes a quarter of the context switches (46,000 to 11,000
+ * a GB, client and all).
  */
 #include "daemon/owner.h"
 

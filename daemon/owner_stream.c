@@ -49,7 +49,7 @@
 #define SEEN_KEEP 16u    /* most bytes that stay unread */
 #define LOTS 8u          /* reads of one owner's pair in a turn */
 #define LOT (4 * 65160u) /* bytes of each, at most: full frames, which the cache holds */
-#define WORTH 16384u     /* bytes for which the stack has a pass at once */
+#define WORTH 16384u     /* bytes that are worth a call of their own */
 
 static const struct endpoint_ops stream_ops;
 
@@ -463,8 +463,10 @@ static bool take(struct stream *s)
 	}
 	daemon_kick(s->endpoint.daemon);
 	/* It goes while it is in the processor's cache, not when all that there is has been read. */
-	if (taken >= WORTH)
-		stack_run(s->endpoint.daemon->stack, daemon_now());
+	if (!all && taken >= WORTH) {
+		stack_send_more(sock);
+		stack_send_now(sock, daemon_now());
+	}
 	return n > 0 || taken > 0;
 }
 

@@ -383,6 +383,11 @@ ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t
  * an ACK, or 200 ms, and nothing of it is pushed (RFC 9293 3.9.1.2).
  */
 void stack_send_more(struct sock *sock);
+/*
+ * Sends what the windows let go of it now, and not with stack_run, for a writer that has more at hand. Runs no
+ * timer and looks at nothing that came, so nothing else of the stack moves.
+ */
+void stack_send_now(struct sock *sock, stack_time now);
 /* What is queued so far ends a record (MSG_EOR): no segment carries bytes from both sides of that. */
 void stack_send_record_end(struct sock *sock);
 

@@ -143,6 +143,18 @@ void stack_send_more(struct sock *sock)
 		t->more = t->unpushed = true;
 }
 
+void stack_send_now(struct sock *sock, stack_time now)
+{
+	struct tcb *t = tcb_of(sock);
+
+	if (!t || !t->dirty_link)
+		return;
+	stack_at(sock->stack, now);
+	tcb_clean(t);
+	if (tcp_output(t))
+		tcb_dirty(t);
+}
+
 ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t len)
 {
 	const uint8_t *from = data;

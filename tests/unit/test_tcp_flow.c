@@ -248,6 +248,29 @@ static void feed_window(uint32_t ack, uint16_t window)
 	feed_segment(&f, &seg, 0);
 }
 
+START_TEST(send_now_leaves_the_rest_and_the_timers_alone)
+{
+	static const char data[3 * PEER_MSS];
+
+	bring_to(&f, TCP_ESTABLISHED);
+	uint32_t seq = snd_nxt_rel(&f), ack = rcv_nxt_rel(&f);
+	stack_send(f.sock, f.now, data, 2 * PEER_MSS + 100);
+	stack_send_more(f.sock);
+	stack_send_now(f.sock, f.now);
+	expect(&f, TCP_ACK, seq, ack, 2 * PEER_MSS);
+	expect_nothing(&f);
+	f.now += SECONDS(5); /* a retransmission is due, and is stack_run's */
+	stack_send(f.sock, f.now, data, PEER_MSS - 100);
+	stack_send_now(f.sock, f.now);
+	expect(&f, TCP_ACK, seq + 2 * PEER_MSS, ack, PEER_MSS);
+	expect_nothing(&f);
+	stack_send_now(f.sock, f.now); /* nothing new */
+	expect_nothing(&f);
+	run(&f);
+	expect(&f, TCP_ACK, seq, ack, PEER_MSS);
+}
+END_TEST
+
 START_TEST(silly_window_is_not_used_until_the_override)
 {
 	bring_to(&f, TCP_ESTABLISHED);
@@ -1250,6 +1273,7 @@ static void add_time(Suite *s)
 	ADD(karns_algorithm_takes_no_sample_from_a_retransmission);
 	ADD(nagle_holds_the_second_small_segment_until_the_ack);
 	ADD(nodelay_sends_small_segments_at_once);
+	ADD(send_now_leaves_the_rest_and_the_timers_alone);
 	ADD(silly_window_is_not_used_until_the_override);
 	ADD(row_T13_zero_window_is_probed_for_ever_with_backoff);
 	ADD(row_T13_zero_window_ends_when_memory_runs_out);
