@@ -384,8 +384,8 @@ ptrdiff_t stack_send(struct sock *sock, stack_time now, const void *data, size_t
  */
 void stack_send_more(struct sock *sock);
 /*
- * Sends what the windows let go of it now, and not with stack_run, for a writer that has more at hand. Runs no
- * timer and looks at nothing that came, so nothing else of the stack moves.
+ * For a writer that has more at hand: what is queued goes as far as the windows let it, now and not with stack_run.
+ * Runs no timer and looks at nothing that came, so nothing else of the stack moves.
  */
 void stack_send_now(struct sock *sock, stack_time now);
 /* What is queued so far ends a record (MSG_EOR): no segment carries bytes from both sides of that. */
