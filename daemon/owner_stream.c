@@ -462,8 +462,8 @@ static bool take(struct stream *s)
 		s->urgent = false;
 	}
 	daemon_kick(s->endpoint.daemon);
-	/* It goes while it is in the processor's cache, not when all that there is has been read. */
-	if (!all && taken >= WORTH) {
+	/* With more behind it: it goes while it is in the processor's cache, not when all of that has been read. */
+	if (taken < fresh && taken >= WORTH) {
 		stack_send_more(sock);
 		stack_send_now(sock, daemon_now());
 	}

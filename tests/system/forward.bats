@@ -55,6 +55,41 @@ start_forward() {
 	sockets_are 1 '.process == "[web]" and .state == "LISTEN"'
 }
 
+# LINK BYTES: the flags of the last segment of so much from port 80 on that link.
+last_flags='
+import socket, sys
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+link.bind((sys.argv[1], 0))
+link.settimeout(10)
+print("ready", flush=True)
+seen = 0
+while seen < int(sys.argv[2]):
+    frame = link.recv(100000)
+    ip = frame[14:]
+    tcp = ip[(ip[0] & 15) * 4:int.from_bytes(ip[2:4], "big")]
+    if ip[9] == 6 and tcp[:2] == b"\0\x50":
+        seen += len(tcp) - (tcp[12] >> 4) * 4
+print("flags", tcp[13], flush=True)
+'
+
+# It is pushed (RFC 9293 3.9.1.2): nothing says that more will follow, so nobody waits for it.
+@test "the end of what the server writes at once leaves at once" {
+	start_forward Listen=tcp:80 Connect=tcp:127.0.0.1:8080
+	background python3 -c "$last_flags" "$LINK" 50000 >"$T/flags"
+	wait_for 5 grep -q ready "$T/flags"
+	background python3 -c '
+import socket, time
+c, _ = socket.create_server(("127.0.0.1", 8080)).accept()
+c.sendall(bytes(50000))
+time.sleep(20)
+'
+	wait_for 5 host_listens 8080
+	background nc -d "$STACK" 80 >/dev/null
+	wait_for 10 grep -q flags "$T/flags"
+	cat "$T/flags"
+	[ $(($(sed -n 's/^flags //p' "$T/flags") & 8)) -ne 0 ]
+}
+
 @test "half-close passes through, whoever ends first" {
 	start_forward Listen=tcp:80 Connect=tcp:127.0.0.1:8080
 	serve half 127.0.0.1 8080
